@@ -1,0 +1,1 @@
+"""Budgets in one file become Prometheus recording and alert rules."""

@@ -1,0 +1,1 @@
+"""spanwise records what an agent run did and what it waited for."""

@@ -1,0 +1,192 @@
+"""Every span, attribute, event, link and metric name that spanwise emits; nothing else spells one.
+
+OpenTelemetry's GenAI semantic conventions come first, in the dialect that today's tools read (the names that
+`opentelemetry-util-genai` 1.3 emits). The names are our own constants because the published package froze at an older
+level and marks them deprecated. What the conventions lack (cache lookups, waits, runs) lives under `spanwise.*` and
+never invents a `gen_ai.operation.name`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SCOPE: Final = "spanwise"
+DIALECT: Final = "opentelemetry-util-genai/1.3"
+
+# Attributes of the GenAI conventions
+OPERATION_NAME: Final = "gen_ai.operation.name"
+PROVIDER_NAME: Final = "gen_ai.provider.name"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+AGENT_NAME: Final = "gen_ai.agent.name"
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_TYPE: Final = "gen_ai.tool.type"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+DATA_SOURCE_ID: Final = "gen_ai.data_source.id"
+RETRIEVAL_TOP_K: Final = "gen_ai.retrieval.top_k"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+REQUEST_SEED: Final = "gen_ai.request.seed"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - an attribute name
+EMBEDDINGS_DIMENSION_COUNT: Final = "gen_ai.embeddings.dimension.count"
+
+# Attributes of the general conventions
+ERROR_TYPE: Final = "error.type"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+
+# Attributes of our own
+TIME_SCALE: Final = "spanwise.time.scale"
+RUN_ID: Final = "spanwise.run.id"
+RUN_VARIANT: Final = "spanwise.run.variant"
+RUN_FLAGS: Final = "spanwise.run.flags"
+STEP_NAME: Final = "spanwise.step.name"
+STEP_ROLE: Final = "spanwise.step.role"
+QUALITY_GRADE: Final = "spanwise.quality.grade"
+QUALITY_SCORE: Final = "spanwise.quality.score"
+CACHE_NAME: Final = "spanwise.cache.name"
+CACHE_TIER: Final = "spanwise.cache.tier"
+CACHE_KIND: Final = "spanwise.cache.kind"
+CACHE_RESULT: Final = "spanwise.cache.result"
+CACHE_KEY_HASH: Final = "spanwise.cache.key_hash"
+CACHE_AGE: Final = "spanwise.cache.age"
+CACHE_TTL: Final = "spanwise.cache.ttl"
+CACHE_SAVED_SECONDS: Final = "spanwise.cache.saved_seconds"
+CACHE_SAVED_TOKENS: Final = "spanwise.cache.saved_tokens"
+STREAM_CHUNKS: Final = "spanwise.stream.chunks"
+RETRY_SCHEDULED: Final = "spanwise.retry.scheduled"
+"""True on a failed attempt that is tried again; such spans are what `spanwise_retries_total` counts."""
+RETRY_ATTEMPT: Final = "spanwise.retry.attempt"
+"""1 on the first attempt of a call, 2 on its first retry, and so on."""
+WAIT_KIND: Final = "spanwise.wait.kind"
+WAIT_RESOURCE: Final = "spanwise.wait.resource"
+WAIT_SHORT_COUNT: Final = "spanwise.wait.short.count"
+"""On a waiter: how many waits were too short for a span of their own."""
+WAIT_SHORT_SECONDS: Final = "spanwise.wait.short.seconds"
+LINK_REASON: Final = "spanwise.link.reason"
+
+Operation = Literal["invoke_workflow", "invoke_agent", "plan", "chat", "embeddings", "execute_tool", "retrieval"]
+CacheResult = Literal["hit", "miss", "stale", "bypass", "coalesced"]
+WaitKind = Literal[
+    "rate_limit", "concurrency", "retry_backoff", "circuit_open", "connection", "queue", "lock", "task", "timer",
+    "executor", "future", "human", "unknown",
+]  # fmt: skip
+LinkReason = Literal["waits_on", "spawned_by", "admitted_by"]
+
+CACHE_LOOKUP_SPAN: Final = "cache_lookup"
+WAIT_SPAN: Final = "wait"
+
+# Metric families
+Kind = Literal["histogram", "counter", "gauge"]
+BASE_LABELS: Final = ("gen_ai_workflow_name", "gen_ai_agent_name")
+
+CALL_SECONDS_BUCKETS: Final = (
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+)  # fmt: skip
+AGENT_SECONDS_BUCKETS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6)
+WORKFLOW_SECONDS_BUCKETS: Final = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+TOKEN_BUCKETS: Final = tuple(float(4**exponent) for exponent in range(14))
+TOKENS_PER_SECOND_BUCKETS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A Prometheus metric family as both the process and the collector expose it."""
+
+    name: str
+    """Family name with unit; a counter's name ends in `_total`."""
+    kind: Kind
+    labels: tuple[str, ...]
+    """Labels besides `BASE_LABELS`; each is an attribute name with `_` for `.`."""
+    help: str
+    buckets: tuple[float, ...] = ()
+    """Upper bounds of a histogram, in the unit of the name."""
+
+    @property
+    def all_labels(self) -> tuple[str, ...]:
+        """Base labels, then the metric's own."""
+        return tuple(dict.fromkeys(BASE_LABELS + self.labels))
+
+
+_CALL = ("gen_ai_operation_name", "gen_ai_request_model", "gen_ai_provider_name", "error_type")
+
+OPERATION_DURATION: Final = Metric(
+    "gen_ai_client_operation_duration_seconds", "histogram", _CALL,
+    "Duration of a model call.", CALL_SECONDS_BUCKETS,
+)  # fmt: skip
+TOKEN_USAGE: Final = Metric(
+    "gen_ai_client_token_usage", "histogram", (*_CALL, "gen_ai_token_type"),
+    "Tokens a model call used, by type.", TOKEN_BUCKETS,
+)  # fmt: skip
+TIME_TO_FIRST_CHUNK: Final = Metric(
+    "gen_ai_client_operation_time_to_first_chunk_seconds", "histogram", ("gen_ai_request_model",),
+    "Time from request to the first chunk of a stream.", CALL_SECONDS_BUCKETS,
+)  # fmt: skip
+TIME_PER_OUTPUT_CHUNK: Final = Metric(
+    "gen_ai_client_operation_time_per_output_chunk_seconds", "histogram", ("gen_ai_request_model",),
+    "Mean time between the chunks of a stream, one observation a stream.", CALL_SECONDS_BUCKETS,
+)  # fmt: skip
+AGENT_DURATION: Final = Metric(
+    "gen_ai_invoke_agent_duration_seconds", "histogram", ("error_type",),
+    "Duration of an agent's invocation.", AGENT_SECONDS_BUCKETS,
+)  # fmt: skip
+WORKFLOW_DURATION: Final = Metric(
+    "gen_ai_invoke_workflow_duration_seconds", "histogram", ("error_type",),
+    "Duration of a workflow.", WORKFLOW_SECONDS_BUCKETS,
+)  # fmt: skip
+TOOL_DURATION: Final = Metric(
+    "gen_ai_execute_tool_duration_seconds", "histogram", ("gen_ai_tool_name", "error_type"),
+    "Duration of a tool call.", CALL_SECONDS_BUCKETS,
+)  # fmt: skip
+CACHE_LOOKUPS: Final = Metric(
+    "spanwise_cache_lookups_total", "counter",
+    ("spanwise_cache_name", "spanwise_cache_tier", "spanwise_cache_result"), "Cache lookups, by result.",
+)  # fmt: skip
+CACHE_LOOKUP_DURATION: Final = Metric(
+    "spanwise_cache_lookup_duration_seconds", "histogram", ("spanwise_cache_name",),
+    "Duration of a cache lookup.", CALL_SECONDS_BUCKETS,
+)  # fmt: skip
+CACHE_SAVED_SECONDS_TOTAL: Final = Metric(
+    "spanwise_cache_saved_seconds_total", "counter", ("spanwise_cache_name",),
+    "Seconds that hits did not spend again.",
+)  # fmt: skip
+CACHE_SAVED_TOKENS_TOTAL: Final = Metric(
+    "spanwise_cache_saved_tokens_total", "counter", ("spanwise_cache_name",), "Tokens that hits did not spend again.",
+)  # fmt: skip
+WAIT_SECONDS: Final = Metric(
+    "spanwise_wait_seconds_total", "counter", ("spanwise_wait_kind", "spanwise_wait_resource"),
+    "Seconds in recorded waits, by kind and resource.",
+)  # fmt: skip
+RETRIES: Final = Metric(
+    "spanwise_retries_total", "counter", ("error_type",), "Failed attempts that were tried again.",
+)  # fmt: skip
+WORKFLOW_TOKENS_PER_SECOND: Final = Metric(
+    "spanwise_workflow_tokens_per_second", "histogram", (),
+    "Input and output tokens of a workflow over its duration.", TOKENS_PER_SECOND_BUCKETS,
+)  # fmt: skip
+
+METRICS: Final[tuple[Metric, ...]] = (
+    OPERATION_DURATION, TOKEN_USAGE, TIME_TO_FIRST_CHUNK, TIME_PER_OUTPUT_CHUNK, AGENT_DURATION, WORKFLOW_DURATION,
+    TOOL_DURATION, CACHE_LOOKUPS, CACHE_LOOKUP_DURATION, CACHE_SAVED_SECONDS_TOTAL, CACHE_SAVED_TOKENS_TOTAL,
+    WAIT_SECONDS, RETRIES, WORKFLOW_TOKENS_PER_SECOND,
+)  # fmt: skip
+"""All span-derived metrics; the collector's configuration derives the same ones."""
+
+
+def span_name(head: str, subject: str | None) -> str:
+    """Return `head subject`, or `head` alone where there is no subject (a rule of the conventions)."""
+    return f"{head} {subject}" if subject else head
+
+
+def label_of(attribute: str) -> str:
+    """Return the Prometheus label of an attribute: dots become underscores."""
+    return attribute.replace(".", "_")

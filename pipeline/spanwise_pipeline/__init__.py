@@ -1,0 +1,1 @@
+"""Run agents: dataflow scheduler, model client, tools, cache and limits."""

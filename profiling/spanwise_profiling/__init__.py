@@ -1,0 +1,1 @@
+"""Understand recorded runs: traces in, analyses and renderings out."""
