@@ -1,0 +1,9 @@
+"""`python -m spanwise_cli` is `spanwise`."""
+
+from __future__ import annotations
+
+import sys
+
+from spanwise_cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,56 @@
+"""What all commands share: options, the console and the one way to print a JSON document."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+JOURNAL_DIR_VARIABLE: Final = "SPANWISE_JOURNAL_DIR"
+
+JournalOption = Annotated[
+    Path,
+    typer.Option(
+        "--journal",
+        metavar="DIR",
+        envvar=JOURNAL_DIR_VARIABLE,
+        help="Folder of recorded runs.",
+        show_default=".spanwise here",
+    ),
+]
+"""Give it the default `DEFAULT_JOURNAL`."""
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+"""Give it the default `False`."""
+
+DEFAULT_JOURNAL: Final = Path(".spanwise")
+
+
+@dataclass(slots=True)
+class Presentation:
+    """How this invocation speaks; set once by `main` before any command runs."""
+
+    color: bool = True
+    verbose: bool = False
+
+
+presentation: Final = Presentation()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console on standard output (or error) that colours only a terminal and only when it may."""
+    no_color = not presentation.color or bool(os.environ.get("NO_COLOR"))
+    return Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=False)
+
+
+def emit_json(document: dict[str, Any]) -> None:
+    """Print `document` as the only thing on standard output."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
