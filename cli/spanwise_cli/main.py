@@ -14,8 +14,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from spanwise.errors import SpanwiseError
 
+from spanwise.errors import SpanwiseError
 from spanwise_cli.options import presentation
 
 if TYPE_CHECKING:

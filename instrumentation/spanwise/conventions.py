@@ -84,6 +84,7 @@ LinkReason = Literal["waits_on", "spawned_by", "admitted_by"]
 
 CACHE_LOOKUP_SPAN: Final = "cache_lookup"
 WAIT_SPAN: Final = "wait"
+STEP_SPAN: Final = "step"
 
 # Metric families
 Kind = Literal["histogram", "counter", "gauge"]

@@ -1,0 +1,1 @@
+"""Where recorded spans are sent besides the journal."""

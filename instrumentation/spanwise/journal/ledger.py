@@ -1,0 +1,125 @@
+"""What became of every span: the counts of one process, kept in its file beside the journal, and a folder's sum.
+
+Two equations hold at any moment: started = open + buffered + journaled + sum(dropped), and for each destination
+journaled = delivered + pending + set_aside + filtered + expired.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUFFIX: Final = ".ledger.json"
+_FATES: Final = ("delivered", "pending", "set_aside", "filtered", "expired")
+
+
+@dataclass(slots=True)
+class Counts:
+    """One reading of a ledger; numbers of spans."""
+
+    started: int = 0
+    open: int = 0
+    buffered: int = 0
+    journaled: int = 0
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    """Reason to number."""
+    destinations: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """Name to `delivered`, `pending`, `set_aside`, `filtered`, `expired`."""
+
+    def add(self, other: Counts) -> None:
+        """Add another process's counts."""
+        self.started += other.started
+        self.open += other.open
+        self.buffered += other.buffered
+        self.journaled += other.journaled
+        self.dropped = dict(Counter(self.dropped) + Counter(other.dropped))
+        for name, fates in other.destinations.items():
+            mine = self.destinations.setdefault(name, dict.fromkeys(_FATES, 0))
+            for fate, number in fates.items():
+                mine[fate] = mine.get(fate, 0) + number
+
+
+class Ledger:
+    """The counters of this process; safe to call from any thread."""
+
+    def __init__(self, destinations: tuple[str, ...] = ()) -> None:
+        self._lock = threading.Lock()
+        self._started = 0
+        self._ended = 0
+        self._journaled = 0
+        self._dropped: Counter[str] = Counter()
+        self._delivered: dict[str, int] = dict.fromkeys(destinations, 0)
+
+    def start(self) -> None:
+        """Count a span that was started."""
+        with self._lock:
+            self._started += 1
+
+    def end(self) -> None:
+        """Count a span that ended and waits to be written."""
+        with self._lock:
+            self._ended += 1
+
+    def journal(self, number: int) -> None:
+        """Count ended spans that were written."""
+        with self._lock:
+            self._journaled += number
+
+    def drop(self, reason: str, number: int) -> None:
+        """Count ended spans that were lost."""
+        with self._lock:
+            self._dropped[reason] += number
+
+    def deliver(self, destination: str, number: int) -> None:
+        """Count journaled spans that a destination accepted."""
+        with self._lock:
+            self._delivered[destination] += number
+
+    def counts(self) -> Counts:
+        """Return a consistent reading."""
+        with self._lock:
+            lost = sum(self._dropped.values())
+            return Counts(
+                started=self._started,
+                open=self._started - self._ended,
+                buffered=self._ended - self._journaled - lost,
+                journaled=self._journaled,
+                dropped=dict(self._dropped),
+                destinations={
+                    name: dict.fromkeys(_FATES, 0) | {"delivered": number, "pending": self._journaled - number}
+                    for name, number in self._delivered.items()
+                },
+            )
+
+    def save(self, path: Path) -> None:
+        """Write the counts to `path` in one step; raises `OSError` where that fails."""
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(msgspec.json.encode(self.counts()) + b"\n")
+        partial.chmod(0o600)
+        partial.replace(path)
+
+
+def read(folder: Path) -> Counts:
+    """Return the sum over all processes that recorded into `folder`; zeros for an empty one.
+
+    A ledger file that cannot be read (another process removed or is replacing it) counts as nothing.
+    """
+    total = Counts()
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        with suppress(OSError, msgspec.DecodeError):
+            total.add(msgspec.json.decode(path.read_bytes(), type=Counts))
+    return total
+
+
+def as_document(counts: Counts) -> dict[str, Any]:
+    """Return the counts as a JSON-able mapping."""
+    document: dict[str, Any] = msgspec.to_builtins(counts)
+    return document

@@ -1,0 +1,163 @@
+"""The span processor through which everything passes: metrics, journal and destinations hang off it.
+
+Ending a span only appends to a queue and observes the metrics; encoding, disk and network belong to one background
+thread. Nothing here raises into the host: what cannot be recorded is counted in the ledger, with its reason.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from spanwise import scope
+from spanwise.journal.ledger import Ledger
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from spanwise.destinations.otlp import Sender
+    from spanwise.journal.writer import JournalWriter
+    from spanwise.metrics import SpanMetrics
+
+_INTERVAL: Final = 0.2
+_LIMIT: Final = 200_000
+_LINE: Final = 2_000
+_REASONS: Final = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full"}
+
+
+class Recorder(SpanProcessor):
+    """Counts, names, measures, writes and sends the spans of a tracer provider."""
+
+    def __init__(
+        self,
+        *,
+        metrics: SpanMetrics | None = None,
+        journal: JournalWriter | None = None,
+        ledger: Ledger | None = None,
+        sender: Sender | None = None,
+    ) -> None:
+        self.ledger = ledger or Ledger()
+        self.write_error: OSError | None = None
+        """Why the journal last refused spans; none while it takes them."""
+        self.metrics = metrics
+        self._journal = journal
+        self._sender = sender
+        self._ended: deque[ReadableSpan] = deque()
+        self._open: set[int] = set()
+        self._wake = threading.Condition()
+        self._busy = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    # SpanProcessor
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Count a span and give it the names of its workflow and agent."""
+        self.ledger.start()
+        self._open.add(span.get_span_context().span_id)
+        inherited = scope.current(parent_context).attributes()
+        known = span.attributes or {}
+        for name, value in inherited.items():
+            if name not in known:
+                span.set_attribute(name, value)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Measure a span and queue it for writing."""
+        context = span.context
+        if context is None or context.span_id not in self._open:
+            return  # it was started before this recorder was attached: not ours to count
+        self._open.discard(context.span_id)
+        self.ledger.end()
+        if self.metrics is not None:
+            self.metrics.observe(span)
+        if len(self._ended) >= _LIMIT:
+            self.ledger.drop("buffer_full", 1)
+            return
+        self._ended.append(span)
+        if self._thread is None:
+            self._start()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Wait until every ended span is written, and delivered where a destination is set; false on timeout."""
+        deadline = time.monotonic() + timeout_millis / 1000
+        written = self._flush_journal(deadline)
+        return written and (self._sender is None or self._sender.flush(deadline))
+
+    def shutdown(self, timeout: float = 5.0) -> None:
+        """Write and send what is left within `timeout` seconds, then end the threads."""
+        deadline = time.monotonic() + timeout
+        self._flush_journal(deadline)
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(max(0.1, deadline - time.monotonic()))
+        if self._sender is not None:
+            self._sender.stop(deadline)
+        if self._journal is not None:
+            self._save_ledger(self._journal)
+            self._journal.close()
+
+    # the writing thread
+
+    def _start(self) -> None:
+        with self._wake:
+            if self._thread is None and not self._stopping:
+                self._thread = threading.Thread(target=self._run, name="spanwise-recorder", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._write_out()
+            with self._wake:
+                self._wake.notify_all()
+                if self._stopping and not self._ended:
+                    return
+                self._wake.wait_for(lambda: self._stopping or self._hurry, _INTERVAL)
+
+    _hurry = False
+
+    def _flush_journal(self, deadline: float) -> bool:
+        with self._wake:
+            if self._thread is None:
+                return not self._ended
+            self._hurry = True
+            self._wake.notify_all()
+            done = self._wake.wait_for(
+                lambda: not self._ended and not self._busy, max(0.0, deadline - time.monotonic())
+            )
+            self._hurry = False
+            return done
+
+    def _write_out(self) -> None:
+        self._busy = True
+        while self._ended:
+            batch = tuple(self._ended.popleft() for _ in range(min(_LINE, len(self._ended))))
+            if self._journaled(batch) and self._sender is not None:
+                self._sender.offer(batch)
+        if self._journal is not None:
+            self._save_ledger(self._journal)
+        self._busy = False
+
+    def _journaled(self, batch: tuple[ReadableSpan, ...]) -> bool:
+        if self._journal is not None:
+            try:
+                self._journal.write(batch)
+            except OSError as error:
+                self.write_error = error
+                self.ledger.drop(_REASONS.get(error.errno or 0, "invalid"), len(batch))
+                return False
+        self.ledger.journal(len(batch))
+        return True
+
+    def _save_ledger(self, journal: JournalWriter) -> None:
+        try:
+            journal.save(self.ledger)
+        except OSError as error:  # counts stay in memory and are written with the next batch that the disk takes
+            self.write_error = error

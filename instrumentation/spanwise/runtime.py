@@ -1,0 +1,235 @@
+"""The one telemetry set-up of a process: `configure` makes it, the span helpers record through it.
+
+A tracer provider that the host has set is kept and given our recorder as one more processor; otherwise one is made and
+set. Calling `configure` again with the same settings changes nothing; with other ones it replaces the recorder.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+from spanwise import conventions as c
+from spanwise.config.settings import Settings, Sourced, resolve, settings_of
+from spanwise.journal.ledger import Ledger
+from spanwise.recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.trace import Tracer
+
+    from spanwise.journal.ledger import Counts
+    from spanwise.metrics import MetricsServer, SpanMetrics
+
+
+class _Relay(SpanProcessor):
+    """The one processor that a provider gets from us: providers cannot give one back, so its target changes instead."""
+
+    target: Recorder | None = None
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if self.target is not None:
+            self.target.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if self.target is not None:
+            self.target.on_end(span)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self.target is None or self.target.force_flush(timeout_millis)
+
+
+_relays: WeakKeyDictionary[TracerProvider, _Relay] = WeakKeyDictionary()
+
+
+def _relay(provider: TracerProvider) -> _Relay:
+    relay = _relays.get(provider)
+    if relay is None:
+        relay = _relays[provider] = _Relay()
+        provider.add_span_processor(relay)
+    return relay
+
+
+@dataclass(eq=False)
+class Telemetry:
+    """What `configure` returns: the settings in force, and the handles to flush, read and stop."""
+
+    settings: Settings
+    sources: dict[str, Sourced]
+    """Each setting with the place it came from."""
+    provider: TracerProvider | None
+    """Where spans are made; none when recording is disabled."""
+    recorder: Recorder | None = None
+    metrics: SpanMetrics | None = None
+    server: MetricsServer | None = None
+
+    @property
+    def metrics_port(self) -> int | None:
+        """The port that metrics are served on."""
+        return self.server.port if self.server is not None else None
+
+    @property
+    def write_error(self) -> OSError | None:
+        """Why the journal last refused spans."""
+        return self.recorder.write_error if self.recorder is not None else None
+
+    def tracer(self) -> Tracer:
+        """Return the tracer that the span helpers record through."""
+        return (self.provider or trace.NoOpTracerProvider()).get_tracer(c.SCOPE)
+
+    def ledger(self) -> Counts:
+        """Return what became of the spans so far."""
+        return (self.recorder.ledger if self.recorder is not None else Ledger()).counts()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Write and deliver every ended span within `timeout` seconds (default: the setting); false when late."""
+        seconds = self.settings.shutdown_timeout if timeout is None else timeout
+        return self.recorder is None or self.recorder.force_flush(int(seconds * 1000))
+
+    def shutdown(self) -> None:
+        """Flush, then end every thread; recording through this set-up ends."""
+        if self.provider is not None:
+            _relay(self.provider).target = None
+        if self.recorder is not None:
+            self.recorder.shutdown(self.settings.shutdown_timeout)
+        if self.server is not None:
+            self.server.stop()
+            self.server = None
+
+
+def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
+    if settings.disabled:
+        return Telemetry(settings, sources, None)
+    from spanwise.metrics import MetricsServer, SpanMetrics  # noqa: PLC0415 - prometheus-client loads on first use
+
+    metrics = SpanMetrics()
+    recorder = _recorder(settings, metrics)
+    server = None if settings.metrics_port is None else MetricsServer(metrics.registry, settings.metrics_port)
+    provider = _provider(settings)
+    _relay(provider).target = recorder
+    return Telemetry(settings, sources, provider, recorder, metrics, server)
+
+
+def _recorder(settings: Settings, metrics: SpanMetrics) -> Recorder:
+    from spanwise.destinations import otlp  # noqa: PLC0415 - the exporter loads only where something is sent
+    from spanwise.journal.writer import JournalWriter  # noqa: PLC0415 - likewise for the journal
+
+    journal = JournalWriter(Path(settings.journal_dir)) if settings.journal_dir else None
+    if not settings.endpoint:
+        return Recorder(metrics=metrics, journal=journal)
+    ledger = Ledger((otlp.NAME,))
+    sender = otlp.Sender(otlp.exporter_for(settings), ledger)
+    return Recorder(metrics=metrics, journal=journal, ledger=ledger, sender=sender)
+
+
+_lock = threading.Lock()
+_active: Telemetry | None = None
+_own: TracerProvider | None = None
+
+
+def configure(
+    *,
+    service_name: str | None = None,
+    journal_dir: str | Path | None = None,
+    endpoint: str | None = None,
+    protocol: str | None = None,
+    metrics_port: int | None = None,
+    time_scale: float | None = None,
+    wait_threshold: float | None = None,
+    shutdown_timeout: float | None = None,
+) -> Telemetry:
+    """Set up recording for this process and return its handle; safe to call more than once.
+
+    What is not given here comes from `SPANWISE_*`, `OTEL_*`, `[tool.spanwise]` of pyproject.toml, or the default.
+
+    Args:
+        service_name: `service.name`; kept as it is where the host has set a tracer provider of its own.
+        journal_dir: folder to record runs in.
+        endpoint: base address of an OTLP receiver to send to.
+        protocol: `http/protobuf` or `grpc`.
+        metrics_port: port to serve Prometheus metrics on; 0 takes a free one.
+        time_scale: system seconds that a recorded second stands for.
+        wait_threshold: seconds from which a wait gets a span of its own.
+        shutdown_timeout: seconds that flushing may take at the end.
+
+    Raises:
+        InputError: a setting cannot be used.
+        UnavailableError: the journal folder, the port or the exporter's extra cannot be used.
+    """
+    sources = resolve({**locals()})
+    settings = settings_of(sources)
+    global _active  # noqa: PLW0603 - a process has one set-up
+    with _lock:
+        if _active is not None and _active.settings == settings:
+            return _active
+        if _active is not None:
+            _active.shutdown()
+            _active = None
+        else:
+            atexit.register(shutdown)
+        _active = _start(settings, sources)
+        return _active
+
+
+def shutdown() -> None:
+    """Flush and end what `configure` set up; does nothing without it."""
+    global _active
+    with _lock:
+        telemetry, _active = _active, None
+    if telemetry is not None:
+        telemetry.shutdown()
+
+
+def active() -> Telemetry | None:
+    """Return what `configure` set up."""
+    return _active
+
+
+def tracer() -> Tracer:
+    """Return the tracer in force: of `configure`, else of the host's provider (which records nothing by default)."""
+    return _active.tracer() if _active is not None else trace.get_tracer(c.SCOPE)
+
+
+def _provider(settings: Settings) -> TracerProvider:
+    existing = trace.get_tracer_provider()
+    if isinstance(existing, TracerProvider) and existing is not _own:
+        return existing
+    return _own_provider(settings)
+
+
+def _own_provider(settings: Settings) -> TracerProvider:
+    global _own  # noqa: PLW0603 - a process has one set-up
+    attributes: dict[str, Any] = {"service.name": settings.service_name}
+    if settings.time_scale != Settings().time_scale:
+        attributes[c.TIME_SCALE] = settings.time_scale
+    resource = Resource.create(attributes)
+    if _own is not None and _own.resource == resource:
+        return _own
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    if _own is None:
+        trace.set_tracer_provider(provider)
+    _own = provider
+    return provider
+
+
+@contextmanager
+def substituted(telemetry: Telemetry) -> Generator[Telemetry]:
+    """Record through `telemetry` inside the block in place of what is configured; for `spanwise.testing`."""
+    global _active  # noqa: PLW0603 - a process has one set-up
+    before, _active = _active, telemetry
+    try:
+        yield telemetry
+    finally:
+        _active = before

@@ -1,0 +1,176 @@
+"""For tests of traced programs: spans in memory as plain dicts, and an event loop on a virtual clock.
+
+with capture() as spans:
+    run_my_agent()
+assert [span["name"] for span in spans()] == ["invoke_agent risk"]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import selectors
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+from spanwise import conventions as c
+from spanwise.config.settings import Settings
+from spanwise.metrics import SpanMetrics
+from spanwise.recorder import Recorder
+from spanwise.runtime import Telemetry, substituted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+T = TypeVar("T")
+PlainSpan = dict[str, Any]
+
+
+class CountingIds(IdGenerator):
+    """Trace and span ids 1, 2, 3, ...: the same in every run."""
+
+    def __init__(self) -> None:
+        self._spans = itertools.count(1)
+        self._traces = itertools.count(1)
+
+    def generate_span_id(self) -> int:
+        """Return the next span id."""
+        return next(self._spans)
+
+    def generate_trace_id(self) -> int:
+        """Return the next trace id."""
+        return next(self._traces)
+
+
+class _Memory(Recorder):
+    def __init__(self, metrics: SpanMetrics) -> None:
+        super().__init__(metrics=metrics)
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if self.metrics is not None:
+            self.metrics.observe(span)
+        self.spans.append(span)
+
+
+@contextmanager
+def capture(*, time_scale: float = 1.0, wait_threshold: float = 0.0) -> Generator[Callable[[], list[PlainSpan]]]:
+    """Record into memory inside the block; yields a function that returns the ended spans, by start time."""
+    with captured_telemetry(time_scale=time_scale, wait_threshold=wait_threshold) as (_, spans):
+        yield spans
+
+
+@contextmanager
+def captured_telemetry(
+    *, time_scale: float = 1.0, wait_threshold: float = 0.0
+) -> Generator[tuple[Telemetry, Callable[[], list[PlainSpan]]]]:
+    """Like `capture`, and yields the telemetry too, whose `metrics.registry` holds what the spans counted."""
+    resource = Resource({"service.name": "test", c.TIME_SCALE: time_scale})
+    provider = TracerProvider(resource=resource, id_generator=CountingIds(), shutdown_on_exit=False)
+    metrics = SpanMetrics()
+    memory = _Memory(metrics)
+    provider.add_span_processor(memory)
+    settings = Settings(service_name="test", time_scale=time_scale, wait_threshold=wait_threshold)
+    telemetry = Telemetry(settings, {}, provider, memory, metrics)
+    with substituted(telemetry):
+        yield telemetry, lambda: [plain(span) for span in sorted(memory.spans, key=_start)]
+    provider.shutdown()
+
+
+def _start(span: ReadableSpan) -> tuple[int, int]:
+    return span.start_time or 0, span.context.span_id if span.context else 0
+
+
+def plain(span: ReadableSpan) -> PlainSpan:
+    """Return a span as a dict: name, ids, kind, times in ns, attributes, links, status."""
+    assert span.context is not None
+    return {
+        "name": span.name,
+        "trace_id": span.context.trace_id,
+        "span_id": span.context.span_id,
+        "parent_id": span.parent.span_id if span.parent else None,
+        "kind": span.kind.name,
+        "start_ns": span.start_time,
+        "end_ns": span.end_time,
+        "attributes": dict(span.attributes or {}),
+        "links": [(link.context.span_id, dict(link.attributes or {})) for link in span.links],
+        "status": span.status.status_code.name,
+    }
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    """Never waits for a timer: it moves the clock to it, unless a thread is still at work in real time."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None or self._loop.threads_at_work:
+            return super().select(None if self._loop.threads_at_work else 10.0)
+        self._loop.advance(timeout)
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer the moment nothing else can run.
+
+    Work in threads runs in real time during which the clock stands still; bracket it with `thread_started` and
+    `thread_done` (from the loop's thread) so that timers wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._virtual_time = 0.0
+        self.threads_at_work = 0
+        super().__init__(_VirtualSelector(self))
+
+    def time(self) -> float:
+        """Return the virtual time in seconds since the loop was made."""
+        return self._virtual_time
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward."""
+        self._virtual_time += seconds
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        """Run a function in a thread; the clock stands still until it is done."""
+        self.threads_at_work += 1
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(self._thread_done)
+        return future
+
+    def _thread_done(self, _: object) -> None:
+        self.threads_at_work -= 1
+
+
+def run_virtual(main: Callable[[], Coroutine[Any, Any, T]]) -> tuple[T, float]:
+    """Run a coroutine function on a virtual clock; returns its result and the virtual seconds that it took."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        result = runner.run(main())
+        return result, runner.get_loop().time()
+
+
+def sleep_in_thread(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    """Sleep `seconds` of `loop`'s clock in a worker thread that `run_in_executor` of a `VirtualLoop` started."""
+    done = threading.Event()
+
+    def begin() -> None:
+        if isinstance(loop, VirtualLoop):
+            loop.threads_at_work -= 1
+        loop.call_later(seconds, end)
+
+    def end() -> None:
+        if isinstance(loop, VirtualLoop):
+            loop.threads_at_work += 1
+        done.set()
+
+    loop.call_soon_threadsafe(begin)
+    done.wait()

@@ -1,0 +1,80 @@
+"""Waits: what a span waited for, for how long, and which span released it.
+
+A wait of at least the threshold becomes a span `wait {resource}` below the waiter, with a link to the releaser where
+it is known; shorter ones are summed on the waiter, so that a thousand uncontended locks do not become a thousand spans.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+
+from spanwise import conventions as c
+from spanwise import runtime
+from spanwise import scope as scopes
+from spanwise.spans import waits_on
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from opentelemetry.trace import Span, SpanContext
+
+
+class Wait:
+    """An open wait; tell it who released it."""
+
+    def __init__(self) -> None:
+        self.released_by: SpanContext | None = None
+
+
+@contextmanager
+def waiting(kind: c.WaitKind, resource: str) -> Generator[Wait]:
+    """Record the block as a wait of the current span for `resource`; also when it is cancelled or fails."""
+    wait = Wait()
+    start_ns = time.time_ns()
+    try:
+        yield wait
+    finally:
+        record_wait(kind, resource, start_ns, time.time_ns(), released_by=wait.released_by)
+
+
+def record_wait(
+    kind: c.WaitKind, resource: str, start_ns: int, end_ns: int, *, released_by: SpanContext | None = None
+) -> None:
+    """Record that the current span waited for `resource` from `start_ns` to `end_ns` (Unix time).
+
+    Args:
+        kind: what sort of thing was waited for.
+        resource: its name.
+        start_ns: when waiting began.
+        end_ns: when it ended; a clock that went back counts as no wait.
+        released_by: the span whose progress ended the wait, where it is known.
+    """
+    waiter = trace.get_current_span()
+    if not waiter.is_recording() or end_ns <= start_ns:
+        return
+    telemetry = runtime.active()
+    threshold = telemetry.settings.wait_threshold if telemetry is not None else 0.0
+    if end_ns - start_ns < threshold * 1e9:
+        _sum_up(waiter, (end_ns - start_ns) / 1e9)
+        return
+    known = released_by is not None and released_by.is_valid
+    span = runtime.tracer().start_span(
+        c.span_name(c.WAIT_SPAN, resource),
+        start_time=start_ns,
+        attributes={**scopes.current().attributes(), c.WAIT_KIND: kind, c.WAIT_RESOURCE: resource},
+        links=[waits_on(released_by)] if known and released_by is not None else [],
+    )
+    span.end(end_ns)
+
+
+def _sum_up(waiter: Span, seconds: float) -> None:
+    known = waiter.attributes if isinstance(waiter, ReadableSpan) else None
+    count, total = (known or {}).get(c.WAIT_SHORT_COUNT, 0), (known or {}).get(c.WAIT_SHORT_SECONDS, 0.0)
+    assert isinstance(count, int)
+    assert isinstance(total, float)
+    waiter.set_attributes({c.WAIT_SHORT_COUNT: count + 1, c.WAIT_SHORT_SECONDS: total + seconds})
