@@ -1,0 +1,89 @@
+"""Budgets into a Prometheus rule file: recording rules first, then the alerts with their links.
+
+One group, because a group is evaluated in order and an alert must see this moment's recordings. Everything is written
+in the subset of Prometheus 2.42 (no labels on groups, no `query_offset`), the oldest server still in a stable
+distribution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from spanwise_alerts import links, recording
+from spanwise_alerts.alerting import Alert, alerts, scopes
+from spanwise_alerts.budgets import Budgets, Watch, seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+GENERATED: Final = Path(__file__).parent / "generated" / "rules.yaml"
+"""The rule file that is committed and shipped."""
+GROUP: Final = "spanwise-budgets"
+HEADER: Final = "# Made from the budgets by `spanwise alerts build`; edit the budgets, not this file.\n"
+
+
+def rules_text(budgets: Budgets) -> str:
+    """Return the rule file made from `budgets`, as it is written to disk."""
+    body = yaml.dump(rule_file(budgets), Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True)
+    return HEADER + body
+
+
+def rule_file(budgets: Budgets) -> dict[str, Any]:
+    """Return the rule file made from `budgets`, as plain data."""
+    rules = [asdict(rule) for rule in recordings(budgets)]
+    rules += [_alert_rule(alert, budgets) for alert in alerts(budgets)]
+    return {"groups": [{"name": GROUP, "rules": rules}]}
+
+
+def recordings(budgets: Budgets) -> Iterator[recording.Recording]:
+    """Yield the recording rules that the alerts of `budgets` read, each once."""
+    everything = [scope.budgets for scope in scopes(budgets)]
+    for window in _windows(budget.duration for budget in everything):
+        yield from recording.duration_recordings(window)
+    for window in _windows(budget.tokens_per_second for budget in everything):
+        yield from recording.token_rate_recordings(window)
+    for window in _windows(budget.cache_hit_rate for budget in everything):
+        yield from recording.cache_recordings(window)
+
+
+def _windows(watches: Iterable[Watch | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(watch.window for watch in watches if watch is not None))
+
+
+def _alert_rule(alert: Alert, budgets: Budgets) -> dict[str, Any]:
+    return {
+        "alert": alert.name,
+        "expr": alert.expr,
+        "for": alert.watch.pending_for,
+        "keep_firing_for": alert.watch.keep_firing_for,
+        "labels": {"severity": alert.watch.severity, "budget": alert.budget},
+        "annotations": {
+            "summary": alert.summary,
+            "description": alert.description,
+            "runbook_url": links.runbook(budgets.links.runbook, alert.name),
+            "trace_search": _trace_search(alert, budgets),
+            **({} if budgets.links.grafana is None else {"dashboard": links.dashboard(budgets.links.grafana)}),
+        },
+    }
+
+
+def _trace_search(alert: Alert, budgets: Budgets) -> str:
+    watch = alert.watch
+    reach = seconds_of(watch.window) + seconds_of(watch.pending_for) + seconds_of(watch.keep_firing_for)
+    least = None if alert.min_seconds is None else alert.min_seconds / budgets.time_scale
+    return links.trace_search(budgets.links.jaeger, min_seconds=least, lookback=links.lookback_for(reach))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks, so that the PromQL in the file can be read."""
+
+
+def _text(_dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
