@@ -1,0 +1,107 @@
+"""`spanwise runs`: what is recorded, newest first."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from spanwise.errors import InputError
+from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_profiling.load import load, require_runs
+from spanwise_profiling.render.documents import runs_document
+from spanwise_profiling.render.glyphs import glyphs_for
+from spanwise_profiling.render.tables import run_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from spanwise_profiling.runs import Run
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGE: Final = re.compile(r"(\d{1,6})([smhdw])")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(name="runs")(runs)
+
+
+def runs(
+    *,
+    service: Annotated[str | None, typer.Option(metavar="NAME", help="Only runs of this service.")] = None,
+    workflow: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs of this workflow, or workflow/variant.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Only runs started since: 7d, 2h, 30m, or an ISO date or time.")
+    ] = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Only runs with errors.")] = False,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest N.")] = 20,
+    json: JsonOption = False,
+    journal: JournalOption = DEFAULT_JOURNAL,
+) -> None:
+    """List recorded runs, newest first.
+
+    Example: spanwise runs --workflow trading --since 2h
+    """
+    begin_ns = None if since is None else moment_ns(since, datetime.now(UTC))
+    recording = load(journal)
+    wanted = list(matching(recording.runs, service=service, workflow=workflow, begin_ns=begin_ns, errors=errors))
+    shown = wanted[::-1][:limit]
+    if json:
+        emit_json(runs_document(shown, recording.warnings))
+        return
+    require_runs(recording)
+    warn(recording.warnings)
+    out = console()
+    if shown:
+        out.print(run_table(shown, glyphs=glyphs_for(out.encoding)))
+    if len(shown) < len(recording.runs):
+        left_out = f"{len(shown)} of {len(recording.runs)} recorded runs shown ({len(wanted)} match)"
+        out.print(left_out, style="dim", markup=False)
+
+
+def matching(
+    recorded: Iterable[Run], *, service: str | None, workflow: str | None, begin_ns: int | None, errors: bool
+) -> Iterable[Run]:
+    """Return those of the `recorded` runs that pass every filter given; `begin_ns` counts from 1970."""
+    return (
+        run
+        for run in recorded
+        if service in (None, run.service)
+        and workflow in (None, run.workflow, run.title)
+        and (begin_ns is None or run.start_ns >= begin_ns)
+        and (not errors or run.totals.errors or run.error)
+    )
+
+
+def moment_ns(text: str, now: datetime) -> int:
+    """Return the moment that `text` (an age before `now`, or an ISO date or time, local unless it says) means.
+
+    Returns:
+        Nanoseconds since 1970.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if match := _AGE.fullmatch(text):
+        moment = now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+    else:
+        try:
+            moment = datetime.fromisoformat(text).astimezone()
+        except ValueError:
+            raise InputError(
+                f"--since {text!r}: not understood; give an age (7d, 2h, 30m) or 2026-11-20T18:00"
+            ) from None
+    return int(moment.timestamp()) * 1_000_000_000
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Print what could not be read, to standard error."""
+    out = console(stderr=True)
+    glyphs = glyphs_for(out.encoding)
+    for warning in warnings:
+        out.print(f"warning: {glyphs.clean(warning)}", markup=False, soft_wrap=True)

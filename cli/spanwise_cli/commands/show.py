@@ -1,0 +1,64 @@
+"""`spanwise show`: one run as a tree with a timeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spanwise_cli.commands.runs import warn
+from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_profiling.load import open_run
+from spanwise_profiling.render.documents import show_document
+from spanwise_profiling.render.glyphs import glyphs_for
+from spanwise_profiling.render.tables import agent_table, heading
+from spanwise_profiling.render.timeline import errors, timeline
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from spanwise_profiling.runs import Run
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(name="show")(show)
+
+
+def show(
+    *,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run or trace id or the first characters of one, last, last~2, last:workflow/variant, or a file.",
+        ),
+    ] = "last",
+    show_all: Annotated[bool, typer.Option("--all", help="Every span, however many.")] = False,
+    json: JsonOption = False,
+    journal: JournalOption = DEFAULT_JOURNAL,
+) -> None:
+    """Show one run as a tree with a timeline, and its agents by their seconds.
+
+    Example: spanwise show last:trading/optimized
+    """
+    chosen, recording = open_run(run, journal)
+    if json:
+        emit_json(show_document(chosen, recording.warnings))
+        return
+    warn((*recording.warnings, *chosen.warnings))
+    print_run(chosen, console(), show_all=show_all)
+
+
+def print_run(run: Run, out: Console, *, show_all: bool = False) -> None:
+    """Print heading, timeline, agents and errors of `run` to `out`."""
+    glyphs = glyphs_for(out.encoding)
+    out.print(heading(run, glyphs=glyphs))
+    out.print()
+    out.print(timeline(run, out.width, glyphs=glyphs, show_all=show_all), soft_wrap=True)
+    if run.totals.agents:
+        out.print()
+        out.print(agent_table(run, glyphs=glyphs))
+    if failures := errors(run, glyphs=glyphs):
+        out.print()
+        out.print(failures, soft_wrap=True)

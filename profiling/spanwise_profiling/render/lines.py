@@ -1,0 +1,115 @@
+"""Which spans of a run get a line of their own, in tree order.
+
+A report is for reading: of a big run it shows the errors and the longest spans, each with all that is above it, and
+says under each parent what was left out. A parent is never hidden while its child is shown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from spanwise_profiling import kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spanwise.journal.reader import SpanRecord
+    from spanwise_profiling.runs import Run
+
+MOST_LINES: Final = 50
+DEEPEST: Final = 8
+DEEPEST_GUIDE: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the tree a line stands."""
+
+    depth: int = 0
+    ends: tuple[bool, ...] = ()
+    """For each level from 1 to the line's own, `DEEPEST_GUIDE` at most: whether it is the last one there."""
+
+    def below(self, *, is_last: bool) -> Place:
+        """Return the place of a child."""
+        ends = (*self.ends, is_last) if self.depth < DEEPEST_GUIDE else self.ends
+        return Place(self.depth + 1, ends)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLine:
+    """A span's line."""
+
+    place: Place
+    span: SpanRecord
+
+
+@dataclass(frozen=True, slots=True)
+class OmittedLine:
+    """Stands, as the last line below a parent, for the spans below it that have no line."""
+
+    place: Place
+    counts: Mapping[kinds.Kind, int]
+    """Spans by kind, the most frequent first."""
+
+
+def lines_of(run: Run, *, show_all: bool = False) -> list[SpanLine | OmittedLine]:
+    """Return the lines of a run's tree: all, or at most `MOST_LINES` spans and `DEEPEST` levels."""
+    chosen = None if show_all else _chosen(run)
+    lines: list[SpanLine | OmittedLine] = []
+    stack = _level(run, run.tops, None, chosen)
+    while stack:
+        line = stack.pop()
+        lines.append(line)
+        if isinstance(line, SpanLine):
+            stack.extend(_level(run, run.trace.children.get(line.span.span_id, ()), line.place, chosen))
+    return lines
+
+
+def _level(
+    run: Run, members: Sequence[SpanRecord], above: Place | None, chosen: frozenset[str] | None
+) -> list[SpanLine | OmittedLine]:
+    """Return the lines of the children of one parent (of the run itself: None), the last one first."""
+    shown = [span for span in members if chosen is None or span.span_id in chosen]
+    hidden = [span for span in members if chosen is not None and span.span_id not in chosen]
+    last = len(shown) - 1
+    lines: list[SpanLine | OmittedLine] = [
+        SpanLine(above.below(is_last=index == last and not hidden) if above else Place(), span)
+        for index, span in enumerate(shown)
+    ]
+    if hidden:
+        counts = Counter(kinds.kind_of(span) for _, span in run.trace.walk(*hidden))
+        lines.append(
+            OmittedLine(above.below(is_last=True) if above else Place(), dict[kinds.Kind, int](counts.most_common()))
+        )
+    return lines[::-1]
+
+
+def _chosen(run: Run) -> frozenset[str] | None:
+    """Return the ids of the spans to show, or None for all of them."""
+    parents, depths, spans = _index(run)
+    if len(spans) <= MOST_LINES and max(depths.values()) <= DEEPEST:
+        return None
+    chosen = {run.root.span_id}
+    for span in sorted(spans, key=lambda span: (not span.is_error, -span.duration_ns, span.start_ns, span.span_id)):
+        needed = _needed(span.span_id, parents, chosen)
+        if depths[span.span_id] <= DEEPEST and len(chosen) + len(needed) <= MOST_LINES:
+            chosen.update(needed)
+    return frozenset(chosen)
+
+
+def _index(run: Run) -> tuple[dict[str, str], dict[str, int], Sequence[SpanRecord]]:
+    parents = {child.span_id: parent for parent, children in run.trace.children.items() for child in children}
+    walked = list(run.walk())
+    return parents, {span.span_id: depth for depth, span in walked}, [span for _, span in walked]
+
+
+def _needed(span_id: str, parents: Mapping[str, str], chosen: set[str]) -> list[str]:
+    """Return the span and what is above it, as far as it is not chosen yet."""
+    needed: list[str] = []
+    here: str | None = span_id
+    while here is not None and here not in chosen and len(needed) <= MOST_LINES:
+        needed.append(here)
+        here = parents.get(here)
+    return needed

@@ -1,0 +1,121 @@
+"""A run as a tree with its timeline: what happened, when, below what, for how long.
+
+Three columns: name, bar, seconds. All of it can be read without colour: words say the kind, the bar's texture tells
+work from enclosing spans from waits, and an error is a sign and its type.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from spanwise_profiling import kinds
+from spanwise_profiling.render.axis import Axis, axis_of, style_of
+from spanwise_profiling.render.glyphs import UNICODE, Glyphs
+from spanwise_profiling.render.lines import OmittedLine, Place, SpanLine, lines_of
+from spanwise_profiling.render.numbers import count, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from spanwise.journal.reader import SpanRecord
+    from spanwise_profiling.render.glyphs import Glyphs
+    from spanwise_profiling.runs import Run
+
+NARROWEST: Final = 60
+SECONDS_WIDTH: Final = 9
+MOST_ERRORS: Final = 10
+_NAME_SHARE: Final = 0.45
+
+
+def timeline(run: Run, width: int, *, glyphs: Glyphs = UNICODE, show_all: bool = False) -> Text:
+    """Return the tree of `run` with bars, in lines of `width` cells (at least 60).
+
+    Big runs are cut down to the errors and the longest spans unless `show_all`; lines say what was left out.
+    """
+    lines = lines_of(run, show_all=show_all)
+    labels = [_label(line, glyphs) for line in lines]
+    name_width, axis = columns(run, max(width, NARROWEST), labels)
+    text = Text(no_wrap=True, overflow="ignore")
+    text.append(f"{'':{name_width}}  {axis.ruler()}\n", style="dim")
+    for line, label in zip(lines, labels, strict=True):
+        if isinstance(line, OmittedLine):
+            text.append(label + "\n", style="dim")
+        else:
+            text.append_text(row(glyphs.fit(label, name_width), [line.span], axis, glyphs))
+    for note in _notes(run, lines, glyphs):
+        text.append(note + "\n", style="dim")
+    text.rstrip()
+    return text
+
+
+def columns(run: Run, width: int, labels: Iterable[str]) -> tuple[int, Axis]:
+    """Return the width of the name column, and the axis that fills what is left of `width`."""
+    widest = max(map(cell_len, labels), default=0)
+    name_width = min(widest, int(width * _NAME_SHARE))
+    return name_width, axis_of(run, width - name_width - SECONDS_WIDTH - 3)
+
+
+def row(name: str, spans: Sequence[SpanRecord], axis: Axis, glyphs: Glyphs, total_ns: int | None = None) -> Text:
+    """Return one line: a fitted name, the bars of `spans`, and their seconds (`total_ns`, else the first span's)."""
+    is_error = any(span.is_error for span in spans)
+    duration_ns = spans[0].duration_ns if total_ns is None else total_ns
+    text = Text(name, style="red" if is_error else "", no_wrap=True, overflow="ignore")
+    text.append("  ")
+    text.append(axis.draw(spans, glyphs), style=style_of(spans[0]))
+    text.append(f" {axis.seconds(duration_ns):>{SECONDS_WIDTH}}\n")
+    return text
+
+
+def errors(run: Run, *, glyphs: Glyphs = UNICODE) -> Text | None:
+    """Return the run's errors, those that caused others first: when, what, and the recorded message; None without."""
+    failed = [span for _, span in run.walk() if span.is_error]
+    # An error that was passed on from a span below is told where it began.
+    first = [s for s in failed if not any(c.is_error for c in run.trace.children.get(s.span_id, ()))]
+    if not first:
+        return None
+    text = Text(f"{count(len(first), 'error')}\n", style="bold red", no_wrap=True, overflow="ignore")
+    for span in first[:MOST_ERRORS]:
+        at = seconds(max(0.0, run.scaled(span.start_ns - run.start_ns)))
+        message = f": {span.status_message}" if span.status_message else ""
+        text.append(f"{glyphs.error} at {at:>{SECONDS_WIDTH}}  ", style="red")
+        text.append(f"{glyphs.clean(label_with_error(span) + message)}\n", style="not bold default")
+    if len(first) > MOST_ERRORS:
+        text.append(f"{glyphs.ellipsis} {len(first) - MOST_ERRORS} more; --json lists them\n", style="not bold dim")
+    text.rstrip()
+    return text
+
+
+def label_with_error(span: SpanRecord) -> str:
+    """Return the span's label, followed by its error's type and whether it was tried again."""
+    retried = ", retried" if kinds.is_retried(span) else ""
+    failure = kinds.error_of(span)
+    return f"{kinds.label_of(span)} {failure}{retried}" if failure else kinds.label_of(span)
+
+
+def _label(line: SpanLine | OmittedLine, glyphs: Glyphs) -> str:
+    guide = _guide(line.place, glyphs)
+    if isinstance(line, OmittedLine):
+        kinds_left_out = ", ".join(f"{number:,} {kind}" for kind, number in line.counts.items())
+        return f"{guide}{glyphs.ellipsis} {sum(line.counts.values()):,} more: {kinds_left_out}"
+    sign = f"{glyphs.error} " if line.span.is_error else ""
+    return f"{guide}{sign}{glyphs.clean(label_with_error(line.span))}"
+
+
+def _guide(place: Place, glyphs: Glyphs) -> str:
+    if not place.ends:
+        return ""
+    trunks = "".join(glyphs.gap if last else glyphs.trunk for last in place.ends[:-1])
+    if place.depth > len(place.ends):
+        return f"{trunks}+{place.depth - len(place.ends)} "
+    return trunks + (glyphs.last_branch if place.ends[-1] else glyphs.branch)
+
+
+def _notes(run: Run, lines: Sequence[SpanLine | OmittedLine], glyphs: Glyphs) -> list[str]:
+    shown = sum(isinstance(line, SpanLine) for line in lines)
+    if shown == run.totals.spans:
+        return []
+    of = f"{shown} of {count(run.totals.spans, 'span')}"
+    return [f"{glyphs.ellipsis} {of} shown: errors and the longest; all of them: spanwise show --all"]

@@ -1,0 +1,215 @@
+"""A run: one workflow's span with all below it, and the figures that are read off it.
+
+A run is not a trace: a trace can hold several runs (a batch), or a web request around one. Where a trace holds just
+one workflow, spans that lost their parent are counted to it. A trace without a workflow span is one run by its roots,
+so that foreign and unfinished recordings can be looked at too. Seconds are scaled by `spanwise.time.scale`, recorded
+nanoseconds are not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from spanwise import conventions
+from spanwise_profiling import kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from spanwise.journal.reader import SpanRecord
+    from spanwise_profiling.trace import Trace
+
+NANOSECONDS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts over all spans of a run."""
+
+    spans: int
+    input_tokens: int
+    output_tokens: int
+    llm_calls: int
+    """Chat spans, failed and retried attempts included."""
+    tool_calls: int
+    agents: int
+    """Distinct names of agents."""
+    retries: int
+    """Failed attempts that were tried again."""
+    cache_lookups: int
+    cache_hits: int
+    errors: int
+    """Spans that ended in error, without those that were tried again."""
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens."""
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. Compared by identity of its spans, so keep it rather than make it twice."""
+
+    run_id: str
+    trace: Trace
+    tops: tuple[SpanRecord, ...]
+    """The workflow's span (or the trace's first root), then whatever else has no parent within the run."""
+    workflow: str
+    """Name of the workflow; of the first root where there is none."""
+    variant: str | None
+    """The preset."""
+    service: str | None
+    scale: float
+    """Seconds of the system for a recorded second."""
+    start_ns: int
+    duration_ns: int
+    """Recorded, unscaled."""
+    grade: str | None
+    score: float | None
+    totals: Totals
+    warnings: tuple[str, ...]
+
+    @property
+    def trace_id(self) -> str:
+        """Id of the trace the run is in."""
+        return self.trace.trace_id
+
+    @property
+    def root(self) -> SpanRecord:
+        """The workflow's span, or the trace's first root."""
+        return self.tops[0]
+
+    @property
+    def title(self) -> str:
+        """`workflow/variant`, or the workflow alone."""
+        return f"{self.workflow}/{self.variant}" if self.variant else self.workflow
+
+    @property
+    def error(self) -> str | None:
+        """Type of the error that the run as a whole ended in."""
+        return kinds.error_of(self.root)
+
+    @property
+    def seconds(self) -> float:
+        """Scaled duration in seconds."""
+        return self.scaled(self.duration_ns)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """All tokens over the scaled duration; 0 for an empty run."""
+        return self.totals.tokens / self.seconds if self.duration_ns else 0.0
+
+    def scaled(self, nanoseconds: int) -> float:
+        """Return recorded nanoseconds as scaled seconds."""
+        return nanoseconds * self.scale / NANOSECONDS
+
+    def walk(self) -> Iterator[tuple[int, SpanRecord]]:
+        """Yield (depth, span) in tree order."""
+        return self.trace.walk(*self.tops)
+
+
+def runs_of(traces: Iterable[Trace]) -> list[Run]:
+    """Return the runs in `traces`, newest last."""
+    runs = [_run(trace, tops) for trace in traces for tops in _tops(trace)]
+    return sorted(runs, key=lambda run: run.start_ns)
+
+
+def _tops(trace: Trace) -> list[tuple[SpanRecord, ...]]:
+    workflows = _outermost_workflows(trace)
+    if not workflows:
+        return [trace.roots]
+    if len(workflows) > 1:
+        return [(span,) for span in workflows]
+    holding = _above(trace, workflows[0])
+    lost = [span for span in trace.roots if span.parent_id is not None and span.span_id not in holding]
+    return [(workflows[0], *lost)]
+
+
+def _outermost_workflows(trace: Trace) -> list[SpanRecord]:
+    found: list[SpanRecord] = []
+    stack = list(reversed(trace.roots))
+    while stack:
+        span = stack.pop()
+        if kinds.kind_of(span) == "workflow":
+            found.append(span)
+        else:
+            stack.extend(reversed(trace.children.get(span.span_id, ())))
+    return found
+
+
+def _above(trace: Trace, span: SpanRecord) -> set[str]:
+    """Return the ids of `span` and of all spans above it."""
+    parents = {child.span_id: parent for parent, children in trace.children.items() for child in children}
+    ids = {span.span_id}
+    here = parents.get(span.span_id)
+    while here is not None:
+        ids.add(here)
+        here = parents.get(here)
+    return ids
+
+
+def _run(trace: Trace, tops: tuple[SpanRecord, ...]) -> Run:
+    root = tops[0]
+    is_workflow = kinds.kind_of(root) == "workflow"
+    end_ns = root.end_ns if is_workflow else max(span.end_ns for span in tops)
+    scale, warnings = _scale(root)
+    return Run(
+        run_id=kinds.text_of(root, conventions.RUN_ID) or trace.trace_id,
+        trace=trace,
+        tops=tops,
+        workflow=kinds.subject_of(root) or root.name or "(no name)",
+        variant=kinds.text_of(root, conventions.RUN_VARIANT),
+        service=_service(root),
+        scale=scale,
+        start_ns=root.start_ns,
+        duration_ns=max(0, end_ns - root.start_ns),
+        grade=kinds.text_of(root, conventions.QUALITY_GRADE),
+        score=kinds.number_of(root, conventions.QUALITY_SCORE),
+        totals=_totals(root, [span for _, span in trace.walk(*tops)]),
+        warnings=trace.warnings + warnings,
+    )
+
+
+def _service(root: SpanRecord) -> str | None:
+    name = root.resource.get("service.name")
+    return name if isinstance(name, str) else None
+
+
+def _scale(root: SpanRecord) -> tuple[float, tuple[str, ...]]:
+    value = root.resource.get(conventions.TIME_SCALE, 1.0)
+    if isinstance(value, int | float) and math.isfinite(value) and value > 0:
+        return float(value), ()
+    return 1.0, (f"{conventions.TIME_SCALE} is {value!r}, no positive number; times are shown unscaled",)
+
+
+def _totals(root: SpanRecord, spans: list[SpanRecord]) -> Totals:
+    kind = Counter(kinds.kind_of(span) for span in spans)
+    results = [span.attributes.get(conventions.CACHE_RESULT) for span in spans if kinds.kind_of(span) == "cache"]
+    retried = sum(map(kinds.is_retried, spans))
+    return Totals(
+        spans=len(spans),
+        input_tokens=_tokens(root, spans, conventions.USAGE_INPUT_TOKENS),
+        output_tokens=_tokens(root, spans, conventions.USAGE_OUTPUT_TOKENS),
+        llm_calls=kind["chat"],
+        tool_calls=kind["tool"],
+        agents=len({kinds.subject_of(span) for span in spans if kinds.kind_of(span) == "agent"}),
+        retries=retried,
+        cache_lookups=len(results),
+        cache_hits=results.count("hit"),
+        errors=sum(span.is_error and not kinds.is_retried(span) for span in spans),
+    )
+
+
+def _tokens(root: SpanRecord, spans: list[SpanRecord], attribute: str) -> int:
+    """Return the workflow's own sum where it has one: it also counts what was not recorded span by span."""
+    own = kinds.number_of(root, attribute) if kinds.kind_of(root) == "workflow" else None
+    return int(own) if own is not None else tokens_of_calls(spans, attribute)
+
+
+def tokens_of_calls(spans: Iterable[SpanRecord], attribute: str) -> int:
+    """Return the sum of a usage attribute over the chat spans in `spans`; agents' own sums would count twice."""
+    return int(sum(kinds.number_of(span, attribute) or 0 for span in spans if kinds.kind_of(span) == "chat"))

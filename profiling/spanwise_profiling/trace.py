@@ -1,0 +1,121 @@
+"""Spans of one trace joined into trees, whatever state the recording is in.
+
+Spans arrive in any order, more than once, without their parent (it crashed, runs elsewhere or is still open) or, from
+broken programs, in circles. Every span ends up in exactly one tree; what had to be bent is told in `warnings`. Times
+stay recorded, unscaled nanoseconds; only what is shown to people is scaled. Nothing recurses, so depth is no limit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from spanwise.journal.reader import SpanRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The spans of one trace as trees."""
+
+    trace_id: str
+    roots: tuple[SpanRecord, ...]
+    """By start."""
+    children: Mapping[str, tuple[SpanRecord, ...]]
+    """Span id to children by start; ids without children are absent."""
+    warnings: tuple[str, ...] = ()
+
+    def walk(self, *tops: SpanRecord) -> Iterator[tuple[int, SpanRecord]]:
+        """Yield (depth, span) in tree order below `tops`, these included at depth 0; of all roots without any."""
+        stack = [(0, span) for span in reversed(tops or self.roots)]
+        while stack:
+            depth, span = stack.pop()
+            yield depth, span
+            stack.extend((depth + 1, child) for child in reversed(self.children.get(span.span_id, ())))
+
+
+def build_traces(records: Iterable[SpanRecord]) -> list[Trace]:
+    """Group `records` by trace id and join each group; ordered by first start."""
+    groups: defaultdict[str, list[SpanRecord]] = defaultdict(list)
+    for record in records:
+        groups[record.trace_id].append(record)
+    return sorted((build_trace(group) for group in groups.values()), key=lambda trace: trace.roots[0].start_ns)
+
+
+def build_trace(records: Sequence[SpanRecord]) -> Trace:
+    """Join the spans of one trace; `records` holds at least one.
+
+    Of spans with the same id the first is kept, a span whose parent is missing becomes a root, and a circle is cut at
+    its earliest span.
+    """
+    spans = _without_duplicates(records)
+    orphans = [span for span in spans.values() if span.parent_id is not None and span.parent_id not in spans]
+    roots = [span for span in spans.values() if span.parent_id is None] + orphans
+    cut = _cut_circles(spans, roots)
+    children = _children(spans, {span.span_id for span in roots} | {span.span_id for span in cut})
+    return Trace(
+        trace_id=next(iter(spans.values())).trace_id,
+        roots=tuple(sorted([*roots, *cut], key=_start)),
+        children=children,
+        warnings=tuple(_warnings(records, spans, orphans, cut)),
+    )
+
+
+def _start(span: SpanRecord) -> tuple[int, int, str]:
+    return span.start_ns, -span.end_ns, span.span_id
+
+
+def _without_duplicates(records: Sequence[SpanRecord]) -> dict[str, SpanRecord]:
+    spans: dict[str, SpanRecord] = {}
+    for record in records:
+        spans.setdefault(record.span_id, record)
+    return spans
+
+
+def _children(spans: Mapping[str, SpanRecord], roots: set[str]) -> dict[str, tuple[SpanRecord, ...]]:
+    below: defaultdict[str, list[SpanRecord]] = defaultdict(list)
+    for span in spans.values():
+        if span.parent_id is not None and span.span_id not in roots:
+            below[span.parent_id].append(span)
+    return {parent: tuple(sorted(members, key=_start)) for parent, members in below.items()}
+
+
+def _cut_circles(spans: Mapping[str, SpanRecord], roots: Iterable[SpanRecord]) -> list[SpanRecord]:
+    """Return the earliest span of each circle; every span but these hangs below a root or one of these."""
+    settled = {span.span_id for span in roots}
+    cut: list[SpanRecord] = []
+    for span in spans.values():
+        path: dict[str, SpanRecord] = {}
+        here = span
+        while here.span_id not in settled and here.span_id not in path:
+            path[here.span_id] = here
+            here = spans[here.parent_id or ""]
+        if here.span_id in path:
+            ids = list(path)
+            circle = ids[ids.index(here.span_id) :]
+            cut.append(min((path[name] for name in circle), key=_start))
+        settled.update(path)
+    return cut
+
+
+def _warnings(
+    records: Sequence[SpanRecord],
+    spans: Mapping[str, SpanRecord],
+    orphans: Sequence[SpanRecord],
+    cut: Sequence[SpanRecord],
+) -> Iterator[str]:
+    counts = Counter(
+        {
+            "came more than once; the first was kept": len(records) - len(spans),
+            "without a recorded parent; shown as roots": len(orphans),
+            "in a circle of parents; cut at the earliest": len(cut),
+            "ended before starting; counted as 0 s": sum(0 < s.end_ns < s.start_ns for s in spans.values()),
+            "without an end; counted as 0 s": sum(not s.end_ns for s in spans.values()),
+        }
+    )
+    for what, count in counts.items():
+        if count:
+            yield f"{count} {'span' if count == 1 else 'spans'} {what}"

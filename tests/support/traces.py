@@ -1,0 +1,174 @@
+"""Builders of recorded spans and runs: what a test does not care about has a default."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from spanwise import conventions
+from spanwise.journal.reader import SpanRecord
+from spanwise_profiling.runs import runs_of
+from spanwise_profiling.trace import build_traces
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from spanwise_profiling.runs import Run
+
+BEGIN_NS = 1_790_000_000_000_000_000
+"""2026-09-21 13:33:20 UTC: when the builders' traces start."""
+
+
+def identifier(number: int, digits: int = 16) -> str:
+    """Return a span id (16 digits) or trace id (32) that starts with `number`."""
+    return f"{number:04x}".ljust(digits, "a")
+
+
+def span(
+    number: int,
+    start: float = 0.0,
+    end: float = 1.0,
+    *,
+    parent: int | None = None,
+    name: str = "work",
+    trace: int = 1,
+    attributes: Mapping[str, Any] | None = None,
+    error: str | None = None,
+    message: str = "",
+    scale: float | None = None,
+) -> SpanRecord:
+    """Return a span; `start` and `end` are recorded seconds since `BEGIN_NS`."""
+    failure = {conventions.ERROR_TYPE: error} if error else {}
+    resource = {"service.name": "desk"} | ({conventions.TIME_SCALE: scale} if scale is not None else {})
+    return SpanRecord(
+        trace_id=identifier(trace, 32),
+        span_id=identifier(number),
+        parent_id=None if parent is None else identifier(parent),
+        name=name,
+        kind=1,
+        start_ns=BEGIN_NS + round(start * 1e9),
+        end_ns=BEGIN_NS + round(end * 1e9),
+        attributes={**(attributes or {}), **failure},
+        status_code=2 if error else 0,
+        status_message=message,
+        resource=resource,
+        scope_name=conventions.SCOPE,
+    )
+
+
+def workflow(
+    number: int,
+    start: float,
+    end: float,
+    *,
+    name: str = "trading",
+    attributes: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> SpanRecord:
+    """Return a workflow's span."""
+    return _operation(number, start, end, "invoke_workflow", conventions.WORKFLOW_NAME, name, attributes, **more)
+
+
+def agent(
+    number: int,
+    start: float,
+    end: float,
+    *,
+    name: str = "risk",
+    attributes: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> SpanRecord:
+    """Return an agent's span."""
+    return _operation(number, start, end, "invoke_agent", conventions.AGENT_NAME, name, attributes, **more)
+
+
+def chat(
+    number: int, start: float, end: float, *, tokens: tuple[int, int] = (100, 20), model: str = "sim-1",
+    attributes: Mapping[str, Any] | None = None, **more: Any,
+) -> SpanRecord:  # fmt: skip
+    """Return a model call's span that used `tokens` (input, output)."""
+    usage = {conventions.USAGE_INPUT_TOKENS: tokens[0], conventions.USAGE_OUTPUT_TOKENS: tokens[1]}
+    return _operation(
+        number, start, end, "chat", conventions.REQUEST_MODEL, model, {**usage, **(attributes or {})}, **more
+    )
+
+
+def tool(number: int, start: float, end: float, *, name: str = "prices", **more: Any) -> SpanRecord:
+    """Return a tool call's span."""
+    return _operation(number, start, end, "execute_tool", conventions.TOOL_NAME, name, None, **more)
+
+
+def cache_lookup(number: int, start: float, end: float, *, result: str = "hit", **more: Any) -> SpanRecord:
+    """Return a cache lookup's span."""
+    attributes = {conventions.CACHE_NAME: "market", conventions.CACHE_RESULT: result}
+    return span(number, start, end, name="cache_lookup market", attributes=attributes, **more)
+
+
+def wait(
+    number: int, start: float, end: float, *, resource: str = "llm", kind: str = "concurrency", **more: Any
+) -> SpanRecord:
+    """Return a wait's span."""
+    attributes = {conventions.WAIT_KIND: kind, conventions.WAIT_RESOURCE: resource}
+    return span(number, start, end, name=f"wait {resource}", attributes=attributes, **more)
+
+
+def step(number: int, start: float, end: float, *, name: str = "load", **more: Any) -> SpanRecord:
+    """Return the span of a pipeline's plain step."""
+    return span(number, start, end, name=name, attributes={conventions.STEP_NAME: name}, **more)
+
+
+def run_of(*spans: SpanRecord) -> Run:
+    """Return the one run that `spans` make."""
+    (run,) = runs_of(build_traces(spans))
+    return run
+
+
+def line_of(*spans: SpanRecord) -> str:
+    """Return `spans` (of one resource) as the collector's file exporter writes them: one line, its end included."""
+    resource = {"attributes": [_pair(*item) for item in spans[0].resource.items()]}
+    scope = {"scope": {"name": spans[0].scope_name}, "spans": [_wire(record) for record in spans]}
+    return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]}) + "\n"
+
+
+def record(folder: Path, *spans: SpanRecord, file: str = "a") -> Path:
+    """Write `spans` to a file of the journal `folder` and return its path."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{file}.otlp.jsonl"
+    path.write_text(line_of(*spans), encoding="utf-8")
+    return path
+
+
+def _operation(
+    number: int, start: float, end: float, operation: str, key: str, subject: str, attributes: Mapping[str, Any] | None,
+    **more: Any,
+) -> SpanRecord:  # fmt: skip
+    everything = {conventions.OPERATION_NAME: operation, key: subject, **(attributes or {})}
+    return span(number, start, end, name=f"{operation} {subject}", attributes=everything, **more)
+
+
+def _wire(record: SpanRecord) -> dict[str, Any]:
+    return {
+        "traceId": record.trace_id,
+        "spanId": record.span_id,
+        "parentSpanId": record.parent_id or "",
+        "flags": 256,
+        "name": record.name,
+        "kind": record.kind,
+        "startTimeUnixNano": str(record.start_ns),
+        "endTimeUnixNano": str(record.end_ns),
+        "attributes": [_pair(key, value) for key, value in record.attributes.items()],
+        "status": {"code": record.status_code, "message": record.status_message} if record.status_code else {},
+    }
+
+
+def _pair(key: str, value: Any) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"key": key, "value": {"boolValue": value}}
+        case int():
+            return {"key": key, "value": {"intValue": str(value)}}
+        case float():
+            return {"key": key, "value": {"doubleValue": value}}
+        case _:
+            return {"key": key, "value": {"stringValue": value}}
