@@ -67,7 +67,9 @@ def workflow(
     **more: Any,
 ) -> SpanRecord:
     """Return a workflow's span."""
-    return _operation(number, start, end, "invoke_workflow", conventions.WORKFLOW_NAME, name, attributes, **more)
+    return _operation(
+        number, start, end, "invoke_workflow", subject=(conventions.WORKFLOW_NAME, name), attributes=attributes, **more
+    )
 
 
 def agent(
@@ -80,7 +82,9 @@ def agent(
     **more: Any,
 ) -> SpanRecord:
     """Return an agent's span."""
-    return _operation(number, start, end, "invoke_agent", conventions.AGENT_NAME, name, attributes, **more)
+    return _operation(
+        number, start, end, "invoke_agent", subject=(conventions.AGENT_NAME, name), attributes=attributes, **more
+    )
 
 
 def chat(
@@ -90,13 +94,21 @@ def chat(
     """Return a model call's span that used `tokens` (input, output)."""
     usage = {conventions.USAGE_INPUT_TOKENS: tokens[0], conventions.USAGE_OUTPUT_TOKENS: tokens[1]}
     return _operation(
-        number, start, end, "chat", conventions.REQUEST_MODEL, model, {**usage, **(attributes or {})}, **more
+        number,
+        start,
+        end,
+        "chat",
+        subject=(conventions.REQUEST_MODEL, model),
+        attributes={**usage, **(attributes or {})},
+        **more,
     )
 
 
 def tool(number: int, start: float, end: float, *, name: str = "prices", **more: Any) -> SpanRecord:
     """Return a tool call's span."""
-    return _operation(number, start, end, "execute_tool", conventions.TOOL_NAME, name, None, **more)
+    return _operation(
+        number, start, end, "execute_tool", subject=(conventions.TOOL_NAME, name), attributes=None, **more
+    )
 
 
 def cache_lookup(number: int, start: float, end: float, *, result: str = "hit", **more: Any) -> SpanRecord:
@@ -140,11 +152,11 @@ def record(folder: Path, *spans: SpanRecord, file: str = "a") -> Path:
 
 
 def _operation(
-    number: int, start: float, end: float, operation: str, key: str, subject: str, attributes: Mapping[str, Any] | None,
-    **more: Any,
+    number: int, start: float, end: float, operation: str, *, subject: tuple[str, str],
+    attributes: Mapping[str, Any] | None, **more: Any,
 ) -> SpanRecord:  # fmt: skip
-    everything = {conventions.OPERATION_NAME: operation, key: subject, **(attributes or {})}
-    return span(number, start, end, name=f"{operation} {subject}", attributes=everything, **more)
+    everything = {conventions.OPERATION_NAME: operation, subject[0]: subject[1], **(attributes or {})}
+    return span(number, start, end, name=f"{operation} {subject[1]}", attributes=everything, **more)
 
 
 def _wire(record: SpanRecord) -> dict[str, Any]:

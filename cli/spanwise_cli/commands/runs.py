@@ -87,15 +87,16 @@ def moment_ns(text: str, now: datetime) -> int:
     Raises:
         InputError: it is neither.
     """
-    if match := _AGE.fullmatch(text):
-        moment = now - timedelta(**{_UNITS[match[2]]: int(match[1])})
-    else:
-        try:
-            moment = datetime.fromisoformat(text).astimezone()
-        except ValueError:
-            raise InputError(
-                f"--since {text!r}: not understood; give an age (7d, 2h, 30m) or 2026-11-20T18:00"
-            ) from None
+    age = _AGE.fullmatch(text)
+    try:
+        if age:
+            return _nanoseconds(now - timedelta(**{_UNITS[age[2]]: int(age[1])}))
+        return _nanoseconds(datetime.fromisoformat(text).astimezone())
+    except (ValueError, OverflowError):
+        raise InputError(f"--since {text!r}: not understood; give an age (7d, 2h, 30m) or 2026-11-20T18:00") from None
+
+
+def _nanoseconds(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000_000
 
 

@@ -53,7 +53,7 @@ def show(
 def print_run(run: Run, out: Console, *, show_all: bool = False) -> None:
     """Print heading, timeline, agents and errors of `run` to `out`."""
     glyphs = glyphs_for(out.encoding)
-    out.print(heading(run, glyphs=glyphs))
+    out.print(heading(run, out.width, glyphs=glyphs), soft_wrap=True)
     out.print()
     out.print(timeline(run, out.width, glyphs=glyphs, show_all=show_all), soft_wrap=True)
     if run.totals.agents:

@@ -57,7 +57,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "cache": {"lookups": totals.cache_lookups, "hits": totals.cache_hits},
         "errors": totals.errors,
         "error": run.error,
-        "quality": None if run.grade is None else {"grade": run.grade, "score": run.score},
+        "quality": None if run.grade is None and run.score is None else {"grade": run.grade, "score": run.score},
         "span_count": totals.spans,
     }
 

@@ -55,9 +55,7 @@ ASCII: Final = Glyphs("#", "=", ".", "'", "X", "|- ", "`- ", "|  ", "   ", "~", 
 def glyphs_for(encoding: str | None) -> Glyphs:
     """Return the glyphs that a stream of this encoding can take."""
     try:
-        "".join((UNICODE.bar, UNICODE.span, UNICODE.wait, UNICODE.dot, UNICODE.error, "├─└│…")).encode(
-            encoding or "ascii"
-        )
+        "█━░▏✗├─└│…".encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return ASCII
     return UNICODE

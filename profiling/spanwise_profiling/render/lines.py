@@ -79,10 +79,8 @@ def _level(
         for index, span in enumerate(shown)
     ]
     if hidden:
-        counts = Counter(kinds.kind_of(span) for _, span in run.trace.walk(*hidden))
-        lines.append(
-            OmittedLine(above.below(is_last=True) if above else Place(), dict[kinds.Kind, int](counts.most_common()))
-        )
+        counts = Counter[kinds.Kind](kinds.kind_of(span) for _, span in run.trace.walk(*hidden))
+        lines.append(OmittedLine(above.below(is_last=True) if above else Place(), dict(counts.most_common())))
     return lines[::-1]
 
 

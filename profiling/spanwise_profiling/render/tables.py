@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -25,7 +26,7 @@ def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | N
     table.add_column("run", no_wrap=True)
     table.add_column("started", no_wrap=True)
     table.add_column("workflow", ratio=1, no_wrap=True, overflow="ellipsis" if not glyphs.ascii_only else "crop")
-    for title in ("duration", "tokens", "calls", "hits", "errors", "grade"):
+    for title in ("seconds", "tokens", "hits", "err", "grade"):
         table.add_column(title, justify="right", no_wrap=True)
     short = short_ids(runs)
     for run in runs:
@@ -33,11 +34,10 @@ def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | N
         sign = f"{glyphs.error} " if run.error else ""
         table.add_row(
             Text(glyphs.clean(short[run.run_id])),
-            moment(run.start_ns, zone)[2:-3],
+            moment(run.start_ns, zone)[5:-3],
             Text(f"{sign}{glyphs.clean(run.title)}", style="red" if run.error else ""),
             seconds(run.seconds),
             f"{totals.tokens:,}",
-            f"{totals.llm_calls + totals.tool_calls:,}",
             _hits(totals.cache_hits, totals.cache_lookups),
             str(totals.errors),
             Text(glyphs.clean(run.grade or "-")),
@@ -65,13 +65,20 @@ def agent_table(run: Run, *, glyphs: Glyphs = UNICODE) -> Table:
     return table
 
 
-def heading(run: Run, *, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None) -> Text:
-    """Return who, when and how much of a run, in two or three lines."""
-    totals = run.totals
-    text = Text(glyphs.clean(run.title), style="bold", no_wrap=False)
+def heading(run: Run, width: int, *, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None) -> Text:
+    """Return who, when and how much of a run, in lines of at most `width` cells."""
     about = [f"run {glyphs.clean(run.run_id)}", moment(run.start_ns, zone)]
     about += [glyphs.clean(run.service)] if run.service else []
-    text.append(f"\n{', '.join(about)}\n", style="not bold dim")
+    text = Text(glyphs.clean(run.title), style="bold")
+    text.append("".join(f"\n{line}" for line in _wrapped(about, width)), style="not bold dim")
+    text.append("".join(f"\n{line}" for line in _wrapped(_figures(run, glyphs), width)), style="not bold")
+    if run.error:
+        text.append(f"\n{glyphs.error} failed: {glyphs.clean(run.error)}", style="red")
+    return text
+
+
+def _figures(run: Run, glyphs: Glyphs) -> list[str]:
+    totals = run.totals
     figures = [seconds(run.seconds), count(totals.tokens, "token"), f"{run.tokens_per_second:,.1f} tok/s"]
     figures += [
         count(totals.agents, "agent"),
@@ -82,10 +89,19 @@ def heading(run: Run, *, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None) -
     figures += [f"{totals.retries} retried"] if totals.retries else []
     figures += [count(totals.errors, "error")] if totals.errors else []
     figures += [f"grade {glyphs.clean(run.grade)}"] if run.grade else []
-    text.append(", ".join(figures), style="not bold")
-    if run.error:
-        text.append(f"\n{glyphs.error} failed: {glyphs.clean(run.error)}", style="red")
-    return text
+    return figures
+
+
+def _wrapped(parts: Sequence[str], width: int) -> list[str]:
+    """Join `parts` with commas into lines, never breaking one."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if cell_len(lines[-1]) + cell_len(part) + len(", ,") > width:
+            lines[-1] += ","
+            lines.append(part)
+        else:
+            lines[-1] += f", {part}"
+    return lines
 
 
 def _table(glyphs: Glyphs) -> Table:

@@ -76,7 +76,9 @@ def errors(run: Run, *, glyphs: Glyphs = UNICODE) -> Text | None:
     first = [s for s in failed if not any(c.is_error for c in run.trace.children.get(s.span_id, ()))]
     if not first:
         return None
-    text = Text(f"{count(len(first), 'error')}\n", style="bold red", no_wrap=True, overflow="ignore")
+    retried = sum(map(kinds.is_retried, first))
+    of_these = f", {retried} of them tried again" if retried else ""
+    text = Text(f"{count(len(first), 'error')}{of_these}\n", style="bold red", no_wrap=True, overflow="ignore")
     for span in first[:MOST_ERRORS]:
         at = seconds(max(0.0, run.scaled(span.start_ns - run.start_ns)))
         message = f": {span.status_message}" if span.status_message else ""
