@@ -7,12 +7,9 @@ assert [span["name"] for span in spans()] == ["invoke_agent risk"]
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import selectors
-import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -23,12 +20,14 @@ from spanwise.config.settings import Settings
 from spanwise.metrics import SpanMetrics
 from spanwise.recorder import Recorder
 from spanwise.runtime import Telemetry, substituted
+from spanwise.virtual_clock import VirtualLoop, run_virtual
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Generator
 
-T = TypeVar("T")
 PlainSpan = dict[str, Any]
+
+__all__ = ["CountingIds", "PlainSpan", "VirtualLoop", "capture", "captured_telemetry", "plain", "run_virtual"]
 
 
 class CountingIds(IdGenerator):
@@ -101,76 +100,3 @@ def plain(span: ReadableSpan) -> PlainSpan:
         "links": [(link.context.span_id, dict(link.attributes or {})) for link in span.links],
         "status": span.status.status_code.name,
     }
-
-
-class _VirtualSelector(selectors.DefaultSelector):
-    """Never waits for a timer: it moves the clock to it, unless a thread is still at work in real time."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if timeout is None or self._loop.threads_at_work:
-            return super().select(None if self._loop.threads_at_work else 10.0)
-        self._loop.advance(timeout)
-        return []
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer the moment nothing else can run.
-
-    Work in threads runs in real time during which the clock stands still; bracket it with `thread_started` and
-    `thread_done` (from the loop's thread) so that timers wait for it.
-    """
-
-    def __init__(self) -> None:
-        self._virtual_time = 0.0
-        self.threads_at_work = 0
-        super().__init__(_VirtualSelector(self))
-
-    def time(self) -> float:
-        """Return the virtual time in seconds since the loop was made."""
-        return self._virtual_time
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock forward."""
-        self._virtual_time += seconds
-
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
-        """Run a function in a thread; the clock stands still until it is done."""
-        self.threads_at_work += 1
-        future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._thread_done)
-        return future
-
-    def _thread_done(self, _: object) -> None:
-        self.threads_at_work -= 1
-
-
-def run_virtual(main: Callable[[], Coroutine[Any, Any, T]]) -> tuple[T, float]:
-    """Run a coroutine function on a virtual clock; returns its result and the virtual seconds that it took."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        result = runner.run(main())
-        return result, runner.get_loop().time()
-
-
-def sleep_in_thread(loop: asyncio.AbstractEventLoop, seconds: float) -> None:
-    """Sleep `seconds` of `loop`'s clock in a worker thread that `run_in_executor` of a `VirtualLoop` started."""
-    done = threading.Event()
-
-    def begin() -> None:
-        if isinstance(loop, VirtualLoop):
-            loop.threads_at_work -= 1
-        loop.call_later(seconds, end)
-
-    def end() -> None:
-        if isinstance(loop, VirtualLoop):
-            loop.threads_at_work += 1
-        done.set()
-
-    loop.call_soon_threadsafe(begin)
-    done.wait()
