@@ -1,4 +1,7 @@
-"""A run in few lines: one for each agent (or step outside any agent), with a bar for each time it worked."""
+"""A run in few lines: one for each agent (or step outside any agent), with a bar for each time it worked.
+
+Over an agent's bar lie its calls and its waits, so that a line tells working from waiting from neither.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ if TYPE_CHECKING:
     from spanwise_profiling.runs import Run
 
 MOST_LINES: Final = 18
+_CALLS: Final[frozenset[kinds.Kind]] = frozenset({"chat", "embeddings", "tool", "retrieval"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Lane:
     name: str
     spans: list[SpanRecord] = field(default_factory=list["SpanRecord"])
@@ -44,7 +48,16 @@ def compact_timeline(run: Run, width: int, *, glyphs: Glyphs = UNICODE, most_lin
     text.append(glyphs.fit(_heading(run, glyphs), name_width), style="bold")
     text.append(f"  {axis.ruler()}\n", style="dim")
     for lane, label in zip(kept, labels, strict=True):
-        text.append_text(row(glyphs.fit(label, name_width), lane.spans, axis, glyphs, lane.nanoseconds))
+        text.append_text(
+            row(
+                glyphs.fit(label, name_width),
+                lane.spans,
+                axis,
+                glyphs,
+                inner=_inner(run, lane),
+                total_ns=lane.nanoseconds,
+            )
+        )
     if len(kept) < len(lanes):
         longest = seconds(run.scaled(max(lane.nanoseconds for lane in lanes if lane not in kept)))
         text.append(
@@ -52,6 +65,11 @@ def compact_timeline(run: Run, width: int, *, glyphs: Glyphs = UNICODE, most_lin
         )
     text.rstrip()
     return text
+
+
+def legend(glyphs: Glyphs = UNICODE) -> str:
+    """Return what the bars of a compact timeline mean, in one line."""
+    return f"{glyphs.bar} calls (model, tool)  {glyphs.wait} waits  {glyphs.span} neither  {glyphs.error} error"
 
 
 def _heading(run: Run, glyphs: Glyphs) -> str:
@@ -92,3 +110,10 @@ def _related(run: Run, agents: list[SpanRecord]) -> set[str]:
             related.add(here)
             here = parents.get(here)
     return related
+
+
+def _inner(run: Run, lane: _Lane) -> list[SpanRecord]:
+    """Return the waits, then the calls, below a lane's spans: what is drawn later covers what is drawn before."""
+    below = [span for _, span in run.trace.walk(*lane.spans)]
+    waits = [span for span in below if kinds.kind_of(span) == "wait"]
+    return waits + [span for span in below if kinds.kind_of(span) in _CALLS]

@@ -58,13 +58,24 @@ def columns(run: Run, width: int, labels: Iterable[str]) -> tuple[int, Axis]:
     return name_width, axis_of(run, width - name_width - SECONDS_WIDTH - 3)
 
 
-def row(name: str, spans: Sequence[SpanRecord], axis: Axis, glyphs: Glyphs, total_ns: int | None = None) -> Text:
-    """Return one line: a fitted name, the bars of `spans`, and their seconds (`total_ns`, else the first span's)."""
-    is_error = any(span.is_error for span in spans)
-    duration_ns = spans[0].duration_ns if total_ns is None else total_ns
-    text = Text(name, style="red" if is_error else "", no_wrap=True, overflow="ignore")
+def row(
+    name: str,
+    spans: Sequence[SpanRecord],
+    axis: Axis,
+    glyphs: Glyphs,
+    *,
+    inner: Sequence[SpanRecord] = (),
+    total_ns: int | None = None,
+) -> Text:
+    """Return one line: a fitted name, the bars of `spans` with `inner` over them, and seconds.
+
+    The seconds are `total_ns` (recorded nanoseconds), else those of the first span.
+    """
+    style = "red" if any(span.is_error for span in spans) else ""
+    text = Text(name, style=style, no_wrap=True, overflow="ignore")
     text.append("  ")
-    text.append(axis.draw(spans, glyphs), style=style_of(spans[0]))
+    text.append(axis.draw([*spans, *inner], glyphs), style=style_of(spans[0]))
+    duration_ns = spans[0].duration_ns if total_ns is None else total_ns
     text.append(f" {axis.seconds(duration_ns):>{SECONDS_WIDTH}}\n")
     return text
 
