@@ -1,0 +1,12 @@
+"""The real servers on this machine: found or built, configured, started, watched and ended.
+
+Containers are taken where Docker's daemon answers; everywhere else the same servers run as plain processes from the
+same configuration files.
+"""
+
+from __future__ import annotations
+
+from spanwise_cli.stack.catalogue import find, require
+from spanwise_cli.stack.control import Running, running
+
+__all__ = ["Running", "find", "require", "running"]
