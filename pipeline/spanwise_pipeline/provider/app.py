@@ -10,9 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from spanwise_pipeline.provider import openai_chat
+from spanwise_pipeline.provider import embeddings, openai_chat, openai_responses
 from spanwise_pipeline.provider.errors import ApiError, model_not_found
 from spanwise_pipeline.provider.exchange import Endpoint, Simulation, check_key
+from spanwise_pipeline.provider.work import CREATED
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,13 +32,12 @@ def create_app(profile: Profile, *, speed: float = 1.0) -> Starlette:
         raise ValueError(f"speed is above 0, not {speed}")
     simulation = Simulation(profile, speed)
     strict = profile.strict_instructions
+    read_embeddings = partial(embeddings.read, largest=profile.embedding_dimension)
     info = _Info(simulation)
     routes = [
-        Route(
-            "/v1/chat/completions",
-            Endpoint(simulation, partial(openai_chat.read, strict=strict)),
-            methods=["POST"],
-        ),
+        Route("/v1/chat/completions", Endpoint(simulation, partial(openai_chat.read, strict=strict)), methods=["POST"]),
+        Route("/v1/responses", Endpoint(simulation, partial(openai_responses.read, strict=strict)), methods=["POST"]),
+        Route("/v1/embeddings", Endpoint(simulation, read_embeddings), methods=["POST"]),
         Route("/v1/models", info.models, methods=["GET"]),
         Route("/v1/models/{model:path}", info.model, methods=["GET"]),
         Route("/simulation", info.simulation, methods=["GET"]),
@@ -79,7 +79,7 @@ class _Info:
 
 
 def _model(name: str) -> JsonObject:
-    return {"id": name, "object": "model", "created": openai_chat.CREATED, "owned_by": "simulated"}
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "simulated"}
 
 
 async def _api_error(_request: Request, error: Exception) -> Response:

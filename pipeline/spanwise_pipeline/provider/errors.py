@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: the interpreter sets attributes of exceptions on their way
 class ApiError(Exception):
     """A request that is refused: HTTP status, and the fields of OpenAI's error object."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from spanwise_pipeline.provider import tools
-from spanwise_pipeline.provider.draws import canonical
 from spanwise_pipeline.provider.errors import bad_request, missing
 from spanwise_pipeline.provider.fields import (
     as_list,
@@ -21,6 +19,7 @@ from spanwise_pipeline.provider.fields import (
 from spanwise_pipeline.provider.prompt import ROLES, Message, OutputFormat, Prompt
 from spanwise_pipeline.provider.reply import reply
 from spanwise_pipeline.provider.tokens import compact, slices
+from spanwise_pipeline.provider.work import CREATED, Reply, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from spanwise_pipeline.provider.fields import JsonObject
     from spanwise_pipeline.provider.prompt import Answer
 
-CREATED: Final = 1_700_000_000
-"""A constant: the same request gives the same bytes."""
 _FINGERPRINT: Final = "fp_simulated"
 
 
@@ -43,13 +40,12 @@ def read_prompt(body: JsonObject) -> Prompt:
         raise bad_request("Invalid 'messages': empty array. Expected at least one message.", "messages", "empty_array")
     if body.get("n") not in (None, 1):
         raise bad_request("Only n = 1 is simulated.", "n", "unsupported_value")
-    definitions = [] if body.get("tools") is None else as_list(body["tools"], "tools")
-    offered = tools.read_tools(definitions)
+    offered = tools.read_tools(body.get("tools"))
     return Prompt(
         model=model,
         messages=tuple(_message(as_object(m, f"messages[{i}]"), f"messages[{i}]") for i, m in enumerate(messages)),
         tools=offered,
-        tool_definitions=tuple(definitions),
+        tool_definitions=tuple(body.get("tools") or ()),
         tool_choice=tools.read_choice(body.get("tool_choice"), offered),
         parallel_tool_calls=optional_flag(body, "parallel_tool_calls", default=True),
         output=_output(optional_object(body, "response_format")),
@@ -84,39 +80,10 @@ def _output(form: JsonObject) -> OutputFormat:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatWork:
+class ChatReply(Reply):
     """A chat completion's request and its answer."""
 
-    prompt: Prompt
-    answer: Answer
-    id: str
-    stream: bool
     include_usage: bool
-
-    @property
-    def model(self) -> str:
-        """Name of the model asked for."""
-        return self.prompt.model
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Tokens in."""
-        return self.prompt.tokens
-
-    @property
-    def completion_tokens(self) -> int:
-        """Tokens out."""
-        return self.answer.tokens
-
-    @property
-    def max_tokens(self) -> int | None:
-        """What the request allows the answer."""
-        return self.prompt.max_tokens
-
-    @property
-    def prefixes(self) -> Sequence[tuple[bytes, int]]:
-        """Beginnings of the prompt with their tokens."""
-        return self.prompt.prefixes()
 
     def whole(self, cached: int) -> JsonObject:
         """Return the completion as one JSON body."""
@@ -146,7 +113,7 @@ class ChatWork:
 
     def _envelope(self, kind: str, choices: list[Any]) -> JsonObject:
         return {
-            "id": self.id,
+            "id": f"chatcmpl-{self.digest}",
             "object": kind,
             "created": CREATED,
             "model": self.model,
@@ -184,14 +151,13 @@ def _call_deltas(answer: Answer, position: int) -> Iterator[JsonObject]:
     yield {"tool_calls": [{"index": position, "function": {"arguments": call.arguments}}]}
 
 
-def read(body: JsonObject, *, strict: bool) -> ChatWork:
+def read(body: JsonObject, *, strict: bool) -> ChatReply:
     """Return the work that a request body asks for; raises 400 in OpenAI's form."""
     prompt = read_prompt(body)
-    options = optional_object(body, "stream_options")
-    return ChatWork(
+    return ChatReply(
         prompt=prompt,
         answer=reply(prompt, strict=strict),
-        id=f"chatcmpl-{hashlib.sha256(canonical(body)).hexdigest()[:24]}",
+        digest=digest(body),
         stream=optional_flag(body, "stream"),
-        include_usage=optional_flag(options, "include_usage"),
+        include_usage=optional_flag(optional_object(body, "stream_options"), "include_usage"),
     )

@@ -16,26 +16,30 @@ if TYPE_CHECKING:
     from spanwise_pipeline.provider.prompt import Answer
 
 
-def read_tools(definitions: list[Any]) -> tuple[Tool, ...]:
-    """Return the functions among the tool definitions; other kinds of tools are counted but never called."""
+def read_tools(value: Any, *, nested: bool = True) -> tuple[Tool, ...]:
+    """Return the functions among the tool definitions; other kinds of tools are counted but never called.
+
+    Chat completions nest a function's name and parameters under `function`; responses do not.
+    """
     found: list[Tool] = []
-    for i, definition in enumerate(definitions):
-        tool = as_object(definition, f"tools[{i}]")
-        if required_text(tool, "type", f"tools[{i}].type") == "function":
-            function = as_object(tool.get("function"), f"tools[{i}].function")
-            name = required_text(function, "name", f"tools[{i}].function.name")
+    for i, definition in enumerate([] if value is None else as_list(value, "tools")):
+        where = f"tools[{i}]"
+        tool = as_object(definition, where)
+        if required_text(tool, "type", f"{where}.type") == "function":
+            function = as_object(tool.get("function"), f"{where}.function") if nested else tool
+            name = required_text(function, "name", f"{where}.function.name" if nested else f"{where}.name")
             found.append(Tool(name, optional_object(function, "parameters")))
     return tuple(found)
 
 
-def read_choice(value: Any, offered: Sequence[Tool]) -> str:
+def read_choice(value: Any, offered: Sequence[Tool], *, nested: bool = True) -> str:
     """Return a tool choice as `auto`, `none`, `required` or `=NAME`."""
     if value is None:
         return "auto"
     if value in ("auto", "none", "required"):
         return str(value)
     choice = as_object(value, "tool_choice")
-    name = optional_object(choice, "function").get("name")
+    name = (optional_object(choice, "function") if nested else choice).get("name")
     if choice.get("type") != "function" or name not in [tool.name for tool in offered]:
         raise bad_request(f"Tool choice {name!r} is not a function in 'tools'.", "tool_choice", "invalid_value")
     return f"={name}"

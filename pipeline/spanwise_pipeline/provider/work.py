@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from spanwise_pipeline.provider.draws import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spanwise_pipeline.provider.fields import JsonObject
+    from spanwise_pipeline.provider.prompt import Answer, Prompt
+
+CREATED: Final = 1_700_000_000
+"""Seconds since 1970; a constant, so that the same request gives the same bytes."""
 
 
 class Work(Protocol):
@@ -50,3 +58,44 @@ class Work(Protocol):
     def chunks(self, cached: int, ends: Sequence[int]) -> list[bytes]:
         """Return the stream's bytes: one piece for each of `ends`, which are the tokens sent by then."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A prompt with its answer: the part of `Work` that chat completions and responses share."""
+
+    prompt: Prompt
+    answer: Answer
+    digest: str
+    """Hash of the canonical request, from which ids are made."""
+    stream: bool
+
+    @property
+    def model(self) -> str:
+        """Name of the model asked for."""
+        return self.prompt.model
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens in."""
+        return self.prompt.tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens out."""
+        return self.answer.tokens
+
+    @property
+    def max_tokens(self) -> int | None:
+        """What the request allows the answer."""
+        return self.prompt.max_tokens
+
+    @property
+    def prefixes(self) -> Sequence[tuple[bytes, int]]:
+        """Beginnings of the prompt with their tokens."""
+        return self.prompt.prefixes()
+
+
+def digest(body: Any) -> str:
+    """Return 24 hex digits that stand for the request `body`."""
+    return hashlib.sha256(canonical(body)).hexdigest()[:24]
