@@ -1,0 +1,199 @@
+"""The budget file: what it accepts, and that each mistake is one message with file, line and remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from spanwise.config import strict_yaml
+from spanwise.errors import InputError
+from spanwise_alerts.budgets import (
+    Budgets,
+    CacheBudget,
+    DurationBudget,
+    Links,
+    Regression,
+    TokenRateBudget,
+    WorkflowBudgets,
+    load_budgets,
+    seconds_of,
+)
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def loads(text: str) -> Budgets:
+    return strict_yaml.loads(text, Budgets, source="budgets.yaml")
+
+
+def message_of(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        loads(text)
+    return str(caught.value)
+
+
+def test_the_shipped_budgets_are_those_of_the_research_desk_and_a_default() -> None:
+    shipped = load_budgets()
+
+    assert shipped.workflows == {
+        "trading": WorkflowBudgets(
+            duration=DurationBudget(
+                p95=120, min_runs=3, severity="page", regression=Regression(factor=1.25, offset="1d", floor=30)
+            ),
+            tokens_per_second=TokenRateBudget(minimum=250, min_runs=3),
+            cache_hit_rate=CacheBudget(minimum=0.3, min_lookups=20),
+        )
+    }
+    assert shipped.default == WorkflowBudgets(
+        duration=DurationBudget(p95=300, regression=Regression(factor=1.5, offset="1d", floor=10)),
+        tokens_per_second=TokenRateBudget(minimum=20),
+        cache_hit_rate=CacheBudget(minimum=0.2, min_lookups=50),
+    )
+
+
+def test_a_budget_has_its_own_window_and_no_waiting_time_where_asked() -> None:
+    budgets = loads(
+        "version: 1\nworkflows:\n  w:\n    duration: {p95: 60, window: 1m, pending_for: 0s, keep_firing_for: 0s}\n"
+    )
+
+    assert budgets.workflows["w"].duration == DurationBudget(
+        p95=60, window="1m", pending_for="0s", keep_firing_for="0s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("version: 0", "budgets.yaml:1: version is 0; write version: 1"),
+        ("version: 1\ntime_scale: 0", "budgets.yaml:1: time_scale is 0; write a number over 0 (1.0: real time)"),
+        (
+            "version: 1\ndefault:\n  duration: {p95: 7201}",
+            (
+                "budgets.yaml:3: default.duration: p95 is 7201; write seconds over 0, "
+                "up to 7200 (the histogram ends there)"
+            ),
+        ),
+        (
+            "version: 1\ndefault:\n  duration: {window: 5m}",
+            (
+                "budgets.yaml:3: default.duration: neither p95 nor regression is given; add one of them or remove "
+                "'duration'"
+            ),
+        ),
+        (
+            "version: 1\ndefault:\n  duration: {p95: 5, window: half an hour}",
+            (
+                "budgets.yaml:3: default.duration: 'half an hour' is not a duration; write a whole number and one of "
+                "s, m, h, d, w, such as 30m"
+            ),
+        ),
+        (
+            "version: 1\ndefault:\n  duration: {p95: 5, window: 0s}",
+            "budgets.yaml:3: default.duration: window is 0; write how far back to look, such as 30m",
+        ),
+        (
+            "version: 1\ndefault:\n  duration: {p95: 5, severity: pager}",
+            (
+                "budgets.yaml:3: default.duration.severity: unknown value 'pager'; did you mean 'page'? "
+                "Allowed: page, ticket"
+            ),
+        ),
+        (
+            "version: 1\ndefault:\n  duration: {regression: {factor: 1}}",
+            "budgets.yaml:3: default.duration.regression: factor is 1; a regression needs a factor over 1, such as 1.5",
+        ),
+        (
+            "version: 1\ndefault:\n  tokens_per_second: {minimum: -3}",
+            "budgets.yaml:3: default.tokens_per_second: minimum is -3; write tokens a second over 0",
+        ),
+        (
+            "version: 1\ndefault:\n  tokens_per_second: {minimum: 3, min_runs: 0}",
+            (
+                "budgets.yaml:3: default.tokens_per_second: min_runs is 0; write 1 or more "
+                "(without traffic there is nothing to judge)"
+            ),
+        ),
+        (
+            "version: 1\ndefault:\n  cache_hit_rate: {caches: {quotes: 70}}",
+            "budgets.yaml:3: default.cache_hit_rate: quotes is 70; write a share over 0, up to 1, such as 0.7 for 70 %",
+        ),
+        (
+            "version: 1\ndefault:\n  cache_hit_rate: {}",
+            (
+                "budgets.yaml:3: default.cache_hit_rate: neither minimum nor caches is given; add one of them "
+                "or remove 'cache_hit_rate'"
+            ),
+        ),
+        (
+            "version: 1\nlinks: {jaeger: jaeger.example}",
+            "budgets.yaml:2: links: jaeger is 'jaeger.example'; write an address that starts with http:// or https://",
+        ),
+        (
+            "version: 1\nlinks: {jaeger: https://jaeger.example/}",
+            (
+                "budgets.yaml:2: links: jaeger is 'https://jaeger.example/'; write it without a slash at the end, "
+                "and not empty"
+            ),
+        ),
+        (
+            "version: 1\nworkflows:\n  w:\n    duration: {p95: 5}\n  w: {}",
+            "budgets.yaml:5: workflows: duplicate key 'w' (first on line 3); remove one of the two",
+        ),
+        (
+            "version: 1\nworkflow: {}",
+            (
+                "budgets.yaml:2: unknown key 'workflow'; did you mean 'workflows'? "
+                "Allowed: default, links, time_scale, version, workflows"
+            ),
+        ),
+    ],
+)
+def test_a_mistake_is_one_message_with_line_and_remedy(text: str, expected: str) -> None:
+    assert message_of(text) == expected
+
+
+def test_a_file_of_a_newer_version_is_refused_before_its_new_keys_are(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.yaml"
+    path.write_text("version: 2\nquality: {grade: A}\n", encoding="utf-8")
+
+    with pytest.raises(InputError) as caught:
+        load_budgets(path)
+
+    assert str(caught.value) == (
+        f"{path}: budgets of version 2, and this spanwise reads up to version 1; update spanwise"
+    )
+
+
+def test_a_missing_file_and_broken_yaml_are_said_as_such(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("version: [1\n", encoding="utf-8")
+
+    with pytest.raises(InputError, match=r"missing\.yaml: no such file"):
+        load_budgets(tmp_path / "missing.yaml")
+    with pytest.raises(InputError, match=r"broken\.yaml:2: not valid YAML"):
+        load_budgets(broken)
+
+
+def test_durations_are_whole_numbers_of_one_unit() -> None:
+    assert [seconds_of(text) for text in ("0s", "90s", "30m", "2h", "1d", "1w")] == [0, 90, 1800, 7200, 86400, 604800]
+
+
+def test_every_example_in_the_documentation_loads() -> None:
+    examples = re.findall(
+        r"^```yaml\n(.*?)^```", (DOCS / "budgets.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+    assert len(examples) >= 3
+    for example in examples:
+        loads(example)
+
+
+def test_the_documentation_names_every_key_of_the_file() -> None:
+    text = (DOCS / "budgets.md").read_text(encoding="utf-8")
+    parts = (Budgets, Links, WorkflowBudgets, DurationBudget, Regression, TokenRateBudget, CacheBudget)
+    keys = {field.name for part in parts for field in dataclasses.fields(part)}
+
+    assert sorted(key for key in keys if f"`{key}`" not in text) == []

@@ -1,0 +1,154 @@
+"""Rules made from budgets: names, guards and words; what they do on data is promtool's to say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.promql import emitted, groupings, reads
+
+from spanwise.config import strict_yaml
+from spanwise_alerts.alerting import ALERTS, alerts, estimated_budgets
+from spanwise_alerts.budgets import Budgets, load_budgets
+from spanwise_alerts.promql import bucket_bound, growth, none_of, number
+from spanwise_alerts.rules import GENERATED, recordings, rule_file, rules_text
+
+DOCS = Path(__file__).parents[2] / "docs"
+EVERYTHING = """
+version: 1
+time_scale: 20
+links: {jaeger: https://jaeger.example, runbook: https://runbooks.example/alerts}
+workflows:
+  trading: {duration: {p95: 120, window: 1m, pending_for: 0s}}
+  'say "hi" (v1.0)':
+    duration: {p95: 100, regression: {factor: 2, offset: 1w}}
+    tokens_per_second: {minimum: 12.5, window: 1h}
+    cache_hit_rate: {minimum: 0.5, caches: {quotes: 0.7, news: 0.14}}
+default:
+  duration: {p95: 0.5}
+"""
+
+
+def everything() -> Budgets:
+    return strict_yaml.loads(EVERYTHING, Budgets, source="test")
+
+
+def rules_of(budgets: Budgets) -> list[dict[str, Any]]:
+    (group,) = rule_file(budgets)["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
+
+
+def test_the_committed_rules_are_what_the_shipped_budgets_make() -> None:
+    assert GENERATED.read_text(encoding="utf-8") == rules_text(load_budgets())
+
+
+def test_the_written_file_reads_back_as_the_rules() -> None:
+    assert yaml.safe_load(rules_text(everything())) == rule_file(everything())
+
+
+@pytest.mark.parametrize("budgets", [load_budgets(), everything()], ids=["shipped", "everything"])
+def test_every_series_and_label_is_one_that_spanwise_emits_or_a_recording_before(budgets: Budgets) -> None:
+    known = dict(emitted())
+    labels = frozenset[str]().union(*known.values())
+
+    for rule in rules_of(budgets):
+        for read in reads(rule["expr"]):
+            assert read.name in known, rule
+            assert read.labels <= known[read.name], rule
+        assert groupings(rule["expr"]) <= labels
+        if "record" in rule:
+            known[rule["record"]] = labels
+
+
+def test_every_alert_has_severity_budget_pending_time_texts_runbook_and_search() -> None:
+    for rule in rules_of(load_budgets()):
+        if "alert" in rule:
+            assert set(rule) == {"alert", "expr", "for", "keep_firing_for", "labels", "annotations"}
+            assert set(rule["labels"]) == {"severity", "budget"}
+            assert set(rule["annotations"]) == {
+                "summary",
+                "description",
+                "runbook_url",
+                "trace_search",
+                "dashboard",
+            }
+
+
+def test_no_two_alerts_have_the_same_name_and_labels() -> None:
+    identities = [(rule["alert"], str(rule["labels"])) for rule in rules_of(everything()) if "alert" in rule]
+
+    assert len(set(identities)) == len(identities)
+
+
+def test_every_alert_that_can_be_made_has_a_runbook() -> None:
+    headings = [line[3:] for line in (DOCS / "alerts.md").read_text(encoding="utf-8").splitlines() if line[:3] == "## "]
+
+    assert {alert.name for alert in alerts(everything())} == set(ALERTS)
+    assert sorted(set(ALERTS) - set(headings)) == []
+
+
+def test_the_label_leads_to_the_key_in_the_file() -> None:
+    assert [alert.budget for alert in alerts(everything())] == [
+        "workflows.trading.duration.p95",
+        'workflows.say "hi" (v1.0).duration.p95',
+        'workflows.say "hi" (v1.0).duration.regression',
+        'workflows.say "hi" (v1.0).tokens_per_second.minimum',
+        'workflows.say "hi" (v1.0).cache_hit_rate.minimum',
+        'workflows.say "hi" (v1.0).cache_hit_rate.caches.quotes',
+        'workflows.say "hi" (v1.0).cache_hit_rate.caches.news',
+        "default.duration.p95",
+    ]
+
+
+def test_each_window_is_recorded_once_for_the_budgets_that_use_it() -> None:
+    windows = [recording.record.rsplit(":", 1)[1] for recording in recordings(everything())]
+
+    assert windows == [
+        "growth1m", "growth1m", "p95_1m",
+        "growth30m", "growth30m", "p95_30m",
+        "growth1h", "mean1h",
+        "growth30m", "hit_ratio30m", "growth30m", "hit_ratio30m",
+    ]  # fmt: skip
+
+
+def test_a_budget_on_a_bound_is_counted_and_any_other_is_estimated() -> None:
+    trading, greeting, *_, default = [alert for alert in alerts(everything()) if alert.name == "SpanwiseWorkflowSlow"]
+
+    assert 'le=~"120|120[.]0"' in trading.expr
+    assert ":p95_30m" in greeting.expr
+    assert ":p95_30m" in default.expr
+    assert estimated_budgets(everything()) == (100, 0.5)
+
+
+def test_links_lead_to_real_seconds_and_leave_out_a_grafana_that_is_not_there() -> None:
+    trading = next(rule for rule in rules_of(everything()) if "alert" in rule)["annotations"]
+
+    assert "minDuration=6s&lookback=1h" in trading["trace_search"]
+    assert trading["trace_search"].startswith("https://jaeger.example/search?")
+    assert trading["runbook_url"] == "https://runbooks.example/alerts#spanwiseworkflowslow"
+    assert "dashboard" not in trading
+
+
+def test_no_budgets_make_no_rules() -> None:
+    assert rules_of(Budgets(version=1)) == []
+
+
+def test_names_of_workflows_cannot_break_out_of_a_query() -> None:
+    assert none_of("gen_ai_workflow_name", ['a"b', "c.d|e"]) == ('gen_ai_workflow_name!~"a\\"b|c\\\\.d\\\\|e"',)
+    assert none_of("gen_ai_workflow_name", []) == ()
+
+
+def test_growth_covers_a_running_a_new_and_a_restarted_series() -> None:
+    assert growth("x", "5m") == (
+        "((last_over_time(x[5m]) unless resets(x[5m]) > 0) - x offset 5m >= 0)\n"
+        "or (last_over_time(x[5m]) unless resets(x[5m]) > 0)\n"
+        "or increase(x[5m])"
+    )
+
+
+def test_numbers_are_written_in_full() -> None:
+    assert [number(value) for value in (120.0, 0.05, 12_345_678.0)] == ["120", "0.05", "12345678"]
+    assert [bucket_bound(value) for value in (120.0, 0.64)] == ['le=~"120|120[.]0"', 'le="0.64"']
