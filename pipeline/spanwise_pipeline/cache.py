@@ -1,0 +1,167 @@
+"""A memory cache for slow results: bounded (least recently used), each entry with a time to live, single flight.
+
+The key is a hash of the inputs that matter, named by the caller, so that a random id in a request cannot spoil it.
+Callers that come while a value is being made wait for that one (`coalesced`); cancelling one of them, the first
+included, cancels nobody else. Errors are handed to all who wait and are not kept. Each lookup is a span.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from cachetools import TLRUCache
+from opentelemetry import trace
+
+import spanwise
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from opentelemetry.trace import SpanContext
+
+    from spanwise.spans import CacheLookup
+    from spanwise_pipeline.clock import Clock
+
+T = TypeVar("T")
+
+
+def key_of(inputs: Mapping[str, Any]) -> str:
+    """Return the key of `inputs`: SHA-256 over their canonical JSON, so the order of names does not matter."""
+    canonical = json.dumps(dict(inputs), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """A reading of a `Cache`."""
+
+    name: str
+    capacity: int
+    entries: int
+    hits: int
+    misses: int
+    coalesced: int
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of lookups that did not make the value, coalesced ones included; 0 without lookups."""
+        lookups = self.hits + self.misses + self.coalesced
+        return (self.hits + self.coalesced) / lookups if lookups else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[T]):
+    value: T
+    stored_at: float
+    load_seconds: float
+    tokens: int | None
+
+
+@dataclass(slots=True)
+class _Flight(Generic[T]):
+    task: asyncio.Task[_Entry[T]]
+    leader: SpanContext
+    waiters: int = 0
+
+
+class Cache(Generic[T]):
+    """A named cache of at most `capacity` values, each for `ttl` seconds of system time."""
+
+    def __init__(self, name: str, *, capacity: int, ttl: float, clock: Clock) -> None:
+        self.name = name
+        self._ttl = ttl
+        self._clock = clock
+        self._entries: TLRUCache[str, _Entry[T]] = TLRUCache(
+            maxsize=capacity, ttu=lambda _key, _value, now: now + ttl, timer=clock.now
+        )
+        self._flights: dict[str, _Flight[T]] = {}
+        self._counts = {"hit": 0, "miss": 0, "coalesced": 0}
+
+    def __repr__(self) -> str:
+        return f"<Cache {self.name}: {self.statistics()}>"
+
+    def statistics(self) -> CacheStatistics:
+        """Return how the cache stands."""
+        counts = self._counts
+        capacity = int(self._entries.maxsize)
+        return CacheStatistics(
+            self.name, capacity, len(self._entries), counts["hit"], counts["miss"], counts["coalesced"]
+        )
+
+    async def get(
+        self,
+        inputs: Mapping[str, Any],
+        load: Callable[[], Awaitable[T]],
+        *,
+        tokens_of: Callable[[T], int] | None = None,
+    ) -> T:
+        """Return the value for `inputs`, made by `load` when it is not here.
+
+        Args:
+            inputs: what the value depends on, JSON-able; nothing else may influence it.
+            load: makes the value; runs once for all who ask while it runs.
+            tokens_of: tokens that making a value used, recorded as saved on a hit.
+        """
+        key = key_of(inputs)
+        ttl = self._clock.real(self._ttl)
+        with spanwise.cache_lookup(self.name, key_hash=key[:16], ttl=ttl) as lookup:
+            entry = self._entries.get(key)
+            flight = self._flights.get(key)
+            if entry is not None:
+                self._tell(lookup, "hit", entry)
+                return entry.value
+            if flight is None:
+                self._tell(lookup, "miss")
+                flight = self._take_off(key, load, tokens_of)
+                leading = True
+            else:
+                self._tell(lookup, "coalesced")
+                leading = False
+        return await self._land(key, flight, leading=leading)
+
+    def _tell(self, lookup: CacheLookup, result: str, entry: _Entry[T] | None = None) -> None:
+        self._counts[result] += 1
+        if entry is None:
+            lookup.result(cast("Any", result))
+            return
+        age = self._clock.real(self._clock.now() - entry.stored_at)
+        lookup.result("hit", age=age, saved_seconds=entry.load_seconds, saved_tokens=entry.tokens)
+
+    def _take_off(self, key: str, load: Callable[[], Awaitable[T]], tokens_of: Callable[[T], int] | None) -> _Flight[T]:
+        async def make() -> _Entry[T]:
+            began = time.perf_counter()
+            try:
+                value = await load()
+                tokens = tokens_of(value) if tokens_of is not None else None
+                entry = _Entry(value, self._clock.now(), time.perf_counter() - began, tokens)
+                self._entries[key] = entry
+                return entry
+            finally:
+                self._landed(key, flight)
+
+        task = asyncio.get_running_loop().create_task(make(), name=f"cache {self.name}")
+        flight = self._flights[key] = _Flight(task, trace.get_current_span().get_span_context())
+        return flight
+
+    async def _land(self, key: str, flight: _Flight[T], *, leading: bool) -> T:
+        flight.waiters += 1
+        try:
+            if leading:
+                return (await asyncio.shield(flight.task)).value
+            with spanwise.waiting("future", self.name) as wait:
+                wait.released_by = flight.leader
+                return (await asyncio.shield(flight.task)).value
+        finally:
+            flight.waiters -= 1
+            if not flight.waiters and not flight.task.done():
+                flight.task.cancel()  # everybody who wanted the value is gone
+                self._landed(key, flight)
+
+    def _landed(self, key: str, flight: _Flight[T]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]

@@ -1,0 +1,104 @@
+"""Tools that agents call: plain or async functions with a JSON schema, called one by one or as one concurrent batch.
+
+A blocking function runs in a worker thread with the caller's context, so that its spans nest and the event loop goes
+on. Each call is a span.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import spanwise
+from spanwise.errors import nearest
+from spanwise_pipeline.clock import remember_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from opentelemetry.trace import SpanContext
+
+
+class UnknownToolError(LookupError):
+    """A model asked for a tool that was not offered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool as the model sees it and as it is called."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON schema of the arguments, an object."""
+    function: Callable[..., Any]
+    """Takes the arguments by name; blocking or a coroutine function; returns text."""
+
+    def definition(self) -> dict[str, Any]:
+        """Return the tool in OpenAI's form."""
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a model asks for."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Toolbox:
+    """The tools of one agent."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """Return all tools in OpenAI's form."""
+        return [tool.definition() for tool in self._tools.values()]
+
+    async def call(self, call: ToolCall) -> str:
+        """Run one tool and return its text.
+
+        Raises:
+            UnknownToolError: no tool of that name; names the nearest one.
+        """
+        return (await self._call(call))[0]
+
+    async def batch(self, calls: Sequence[ToolCall], *, concurrent: bool = True) -> list[str]:
+        """Run `calls` and return their texts in order; the first failure cancels the rest of a concurrent batch."""
+        if not concurrent:
+            return [await self.call(call) for call in calls]
+        last: list[SpanContext] = []
+
+        async def one(call: ToolCall) -> str:
+            text, span = await self._call(call)
+            last.append(span)
+            return text
+
+        with spanwise.waiting("task", "tools") as wait:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(call), name=call.name) for call in calls]
+            wait.released_by = last[-1] if last else None
+        return [task.result() for task in tasks]
+
+    async def _call(self, call: ToolCall) -> tuple[str, SpanContext]:
+        tool = self._tools.get(call.name)
+        if tool is None:
+            raise UnknownToolError(f"no tool {call.name!r}; {nearest(call.name, self._tools)}")
+        with spanwise.tool(tool.name, call_id=call.id) as span:
+            if inspect.iscoroutinefunction(tool.function):
+                return str(await tool.function(**call.arguments)), span.context
+            return str(await in_thread(tool.function, **call.arguments)), span.context
+
+
+async def in_thread(function: Callable[..., Any], /, **arguments: Any) -> Any:
+    """Run a blocking function in a worker thread with this context."""
+    remember_loop()
+    context = contextvars.copy_context()
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: context.run(function, **arguments))
