@@ -7,6 +7,7 @@ beyond goes to one whose labels all read `other`, so that a runaway agent name c
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,8 @@ class _Family:
             )
 
     def record(self, value: float, labels: Mapping[str, str], exemplar: dict[str, str] | None) -> None:
+        if not 0 <= value < math.inf:
+            return  # a clock that went back or a foreign attribute: prometheus-client would raise into the host
         values = self._bounded(tuple(labels.get(name, "") for name in self._labels))
         if self._counter is not None:
             self._counter.labels(*values).inc(value, exemplar=exemplar)

@@ -6,11 +6,10 @@ thread. Nothing here raises into the host: what cannot be recorded is counted in
 
 from __future__ import annotations
 
-import errno
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -22,13 +21,15 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from spanwise.destinations.otlp import Sender
+    from spanwise.journal.ledger import Counts
     from spanwise.journal.writer import JournalWriter
     from spanwise.metrics import SpanMetrics
 
+    Spans: TypeAlias = tuple[ReadableSpan, ...]
+
 _INTERVAL: Final = 0.2
 _LIMIT: Final = 200_000
-_LINE: Final = 2_000
-_REASONS: Final = {errno.ENOSPC: "disk_full", errno.EDQUOT: "disk_full"}
+_BATCH: Final = 512  # a line of the journal and a request: below the 4 MiB that a gRPC receiver takes
 
 
 class Recorder(SpanProcessor):
@@ -44,7 +45,7 @@ class Recorder(SpanProcessor):
     ) -> None:
         self.ledger = ledger or Ledger()
         self.write_error: OSError | None = None
-        """Why the journal last refused spans; none while it takes them."""
+        """Why the journal last refused spans; none if it never did."""
         self.metrics = metrics
         self._journal = journal
         self._sender = sender
@@ -52,10 +53,10 @@ class Recorder(SpanProcessor):
         self._open: set[int] = set()
         self._wake = threading.Condition()
         self._busy = False
+        self._hurry = False
         self._stopping = False
+        self._saved: Counts | None = None
         self._thread: threading.Thread | None = None
-
-    # SpanProcessor
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Count a span and give it the names of its workflow and agent."""
@@ -104,8 +105,6 @@ class Recorder(SpanProcessor):
             self._save_ledger(self._journal)
             self._journal.close()
 
-    # the writing thread
-
     def _start(self) -> None:
         with self._wake:
             if self._thread is None and not self._stopping:
@@ -120,8 +119,6 @@ class Recorder(SpanProcessor):
                 if self._stopping and not self._ended:
                     return
                 self._wake.wait_for(lambda: self._stopping or self._hurry, _INTERVAL)
-
-    _hurry = False
 
     def _flush_journal(self, deadline: float) -> bool:
         with self._wake:
@@ -138,26 +135,38 @@ class Recorder(SpanProcessor):
     def _write_out(self) -> None:
         self._busy = True
         while self._ended:
-            batch = tuple(self._ended.popleft() for _ in range(min(_LINE, len(self._ended))))
-            if self._journaled(batch) and self._sender is not None:
-                self._sender.offer(batch)
+            batch = tuple(self._ended.popleft() for _ in range(min(_BATCH, len(self._ended))))
+            written = self._journaled(batch)
+            if written and self._sender is not None:
+                self._sender.offer(written)
         if self._journal is not None:
             self._save_ledger(self._journal)
         self._busy = False
 
-    def _journaled(self, batch: tuple[ReadableSpan, ...]) -> bool:
-        if self._journal is not None:
-            try:
+    def _journaled(self, batch: Spans) -> Spans:
+        """Write a batch; returns what of it was written."""
+        try:
+            if self._journal is not None:
                 self._journal.write(batch)
-            except OSError as error:
-                self.write_error = error
-                self.ledger.drop(_REASONS.get(error.errno or 0, "invalid"), len(batch))
-                return False
+        except OSError as error:
+            self.write_error = error
+            self.ledger.drop("disk_full", len(batch))
+            return ()
+        except (AttributeError, TypeError, ValueError):  # a foreign span may be none; save the others
+            if len(batch) > 1:
+                return tuple(span for one in batch for span in self._journaled((one,)))
+            self.ledger.drop("invalid", 1)
+            return ()
         self.ledger.journal(len(batch))
-        return True
+        return batch
 
     def _save_ledger(self, journal: JournalWriter) -> None:
+        counts = self.ledger.counts()
+        if counts == self._saved:
+            return
         try:
             journal.save(self.ledger)
         except OSError as error:  # counts stay in memory and are written with the next batch that the disk takes
-            self.write_error = error
+            self.write_error = self.write_error or error
+        else:
+            self._saved = counts

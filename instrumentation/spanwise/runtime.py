@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from spanwise import conventions as c
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
+from spanwise.errors import UnavailableError
 from spanwise.journal.ledger import Ledger
 from spanwise.recorder import Recorder
 
@@ -85,9 +86,12 @@ class Telemetry:
         """Why the journal last refused spans."""
         return self.recorder.write_error if self.recorder is not None else None
 
+    def __post_init__(self) -> None:
+        self._tracer = (self.provider or trace.NoOpTracerProvider()).get_tracer(c.SCOPE)
+
     def tracer(self) -> Tracer:
         """Return the tracer that the span helpers record through."""
-        return (self.provider or trace.NoOpTracerProvider()).get_tracer(c.SCOPE)
+        return self._tracer
 
     def ledger(self) -> Counts:
         """Return what became of the spans so far."""
@@ -100,8 +104,8 @@ class Telemetry:
 
     def shutdown(self) -> None:
         """Flush, then end every thread; recording through this set-up ends."""
-        if self.provider is not None:
-            _relay(self.provider).target = None
+        for provider in _recorded_providers(self.provider):
+            _relay(provider).target = None
         if self.recorder is not None:
             self.recorder.shutdown(self.settings.shutdown_timeout)
         if self.server is not None:
@@ -116,9 +120,14 @@ def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
 
     metrics = SpanMetrics()
     recorder = _recorder(settings, metrics)
-    server = None if settings.metrics_port is None else MetricsServer(metrics.registry, settings.metrics_port)
+    try:
+        server = None if settings.metrics_port is None else MetricsServer(metrics.registry, settings.metrics_port)
+    except UnavailableError:
+        recorder.shutdown(0)
+        raise
     provider = _provider(settings)
-    _relay(provider).target = recorder
+    for one in _recorded_providers(provider):
+        _relay(one).target = recorder
     return Telemetry(settings, sources, provider, recorder, metrics, server)
 
 
@@ -136,7 +145,8 @@ def _recorder(settings: Settings, metrics: SpanMetrics) -> Recorder:
 
 _lock = threading.Lock()
 _active: Telemetry | None = None
-_own: TracerProvider | None = None
+_own: WeakSet[TracerProvider] = WeakSet()
+_newest: TracerProvider | None = None
 
 
 def configure(
@@ -160,7 +170,7 @@ def configure(
         endpoint: base address of an OTLP receiver to send to.
         protocol: `http/protobuf` or `grpc`.
         metrics_port: port to serve Prometheus metrics on; 0 takes a free one.
-        time_scale: system seconds that a recorded second stands for.
+        time_scale: system seconds that a recorded second stands for; likewise the host's own resource is kept.
         wait_threshold: seconds from which a wait gets a span of its own.
         shutdown_timeout: seconds that flushing may take at the end.
 
@@ -177,9 +187,9 @@ def configure(
         if _active is not None:
             _active.shutdown()
             _active = None
-        else:
-            atexit.register(shutdown)
         _active = _start(settings, sources)
+        atexit.unregister(shutdown)  # so that it is there once
+        atexit.register(shutdown)
         return _active
 
 
@@ -188,6 +198,7 @@ def shutdown() -> None:
     global _active
     with _lock:
         telemetry, _active = _active, None
+    atexit.unregister(shutdown)
     if telemetry is not None:
         telemetry.shutdown()
 
@@ -204,24 +215,33 @@ def tracer() -> Tracer:
 
 def _provider(settings: Settings) -> TracerProvider:
     existing = trace.get_tracer_provider()
-    if isinstance(existing, TracerProvider) and existing is not _own:
+    if isinstance(existing, TracerProvider) and existing not in _own:
         return existing
     return _own_provider(settings)
 
 
 def _own_provider(settings: Settings) -> TracerProvider:
-    global _own  # noqa: PLW0603 - a process has one set-up
+    global _newest  # noqa: PLW0603 - a process has one set-up
     attributes: dict[str, Any] = {"service.name": settings.service_name}
     if settings.time_scale != Settings().time_scale:
         attributes[c.TIME_SCALE] = settings.time_scale
     resource = Resource.create(attributes)
-    if _own is not None and _own.resource == resource:
-        return _own
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    if _own is None:
-        trace.set_tracer_provider(provider)
-    _own = provider
-    return provider
+    if _newest is None or _newest.resource != resource:
+        _newest = TracerProvider(resource=resource, shutdown_on_exit=False)
+        _own.add(_newest)
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(_newest)
+    return _newest
+
+
+def _recorded_providers(provider: TracerProvider | None) -> tuple[TracerProvider, ...]:
+    """Return `provider`, and the global one where that is an older one of ours: its tracers may still be in use."""
+    if provider is None:
+        return ()
+    current = trace.get_tracer_provider()
+    if isinstance(current, TracerProvider) and current is not provider and current in _own:
+        return provider, current
+    return (provider,)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from spanwise import conventions as c
 from spanwise import runtime
 from spanwise import scope as scopes
+from spanwise.config.settings import Settings
 from spanwise.spans import waits_on
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def record_wait(
     if not waiter.is_recording() or end_ns <= start_ns:
         return
     telemetry = runtime.active()
-    threshold = telemetry.settings.wait_threshold if telemetry is not None else 0.0
-    if end_ns - start_ns < threshold * 1e9:
+    settings = telemetry.settings if telemetry is not None else Settings()
+    if end_ns - start_ns < settings.wait_threshold * 1e9:
         _sum_up(waiter, (end_ns - start_ns) / 1e9)
         return
     known = released_by is not None and released_by.is_valid

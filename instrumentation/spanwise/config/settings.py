@@ -11,7 +11,8 @@ import os
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit, urlunsplit
 
 from spanwise.errors import InputError, nearest
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TRUE_WORDS: Final = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS: Final = frozenset({"0", "false", "no", "off"})
+MASK: Final = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,10 @@ class Settings:
     journal_dir: str | None = None
     """Folder that runs are recorded in; none: nothing is written to disk."""
     endpoint: str | None = None
-    """Base address of an OTLP receiver, such as `http://127.0.0.1:4318`; none: nothing is sent."""
+    """Base address of an OTLP receiver, such as `http://127.0.0.1:4318`; none: nothing is sent.
+
+    Over HTTP, `/v1/traces` is added unless the address ends in it.
+    """
     protocol: str = "http/protobuf"
     """`http/protobuf`, or `grpc` with the extra of that name."""
     metrics_port: int | None = None
@@ -60,6 +66,13 @@ def _number(text: str) -> float:
     return value
 
 
+def _positive(text: str) -> float:
+    value = _number(text)
+    if not value:
+        raise ValueError(text)
+    return value
+
+
 def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 65_535:  # noqa: PLR2004 - the range of a TCP port
@@ -73,8 +86,18 @@ def _protocol(text: str) -> str:
     return text
 
 
+def _endpoint(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError(text)
+    return text
+
+
 def _truth(text: str) -> bool:
-    return text.strip().lower() in TRUE_WORDS
+    word = text.strip().lower()
+    if word not in TRUE_WORDS | FALSE_WORDS:
+        raise ValueError(text)
+    return word in TRUE_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +110,16 @@ class _Rule:
 _RULES: Final[Mapping[str, _Rule]] = {
     "service_name": _Rule(str, "text", ("OTEL_SERVICE_NAME",)),
     "journal_dir": _Rule(str, "a folder"),
-    "endpoint": _Rule(str, "an address such as http://127.0.0.1:4318", ("OTEL_EXPORTER_OTLP_ENDPOINT",)),
+    "endpoint": _Rule(
+        _endpoint,
+        "an address such as http://127.0.0.1:4318",
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ),
     "protocol": _Rule(
         _protocol, "http/protobuf or grpc", ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
     ),
     "metrics_port": _Rule(_port, "a port from 0 to 65535"),
-    "time_scale": _Rule(_number, "a number of at least 0"),
+    "time_scale": _Rule(_positive, "a number above 0"),
     "wait_threshold": _Rule(_number, "a number of seconds of at least 0"),
     "shutdown_timeout": _Rule(_number, "a number of seconds of at least 0"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),
@@ -148,7 +175,20 @@ def _checked(name: str, value: Any, where: str) -> Any:
     try:
         return rule.parse(str(value))
     except ValueError:
-        raise InputError(f"{where}: {value!r} cannot be used; give {rule.needs}") from None
+        raise InputError(f"{where}: {masked(str(value))!r} cannot be used; give {rule.needs}") from None
+
+
+def masked(text: str) -> str:
+    """Return `text` with the password of an address in it replaced by `MASK`, fit to be shown."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return text
+    name, colon, _ = user.partition(":")
+    return urlunsplit(parts._replace(netloc=f"{name + colon + MASK if colon else MASK}@{host}"))
 
 
 def _project_table(directory: Path) -> tuple[Mapping[str, Any], Path | None]:
@@ -161,10 +201,15 @@ def _project_table(directory: Path) -> tuple[Mapping[str, Any], Path | None]:
 
 def _read_table(path: Path) -> Mapping[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("spanwise", {})
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); mend it or run from another folder") from None
-    for name in table:
+    tools = document.get("tool", {})
+    table: object = cast("dict[str, Any]", tools).get("spanwise", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise InputError(f"{path}: tool.spanwise is no table; write [tool.spanwise] with one key a line")
+    keys = cast("dict[str, Any]", table)
+    for name in keys:
         if name not in _RULES:
             raise InputError(f"{path}: [tool.spanwise]: unknown key {name!r}; {nearest(name, _RULES)}")
-    return dict(table)
+    return keys

@@ -6,6 +6,8 @@ journaled = delivered + pending + set_aside + filtered + expired.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -57,6 +59,7 @@ class Ledger:
         self._journaled = 0
         self._dropped: Counter[str] = Counter()
         self._delivered: dict[str, int] = dict.fromkeys(destinations, 0)
+        self._set_aside: dict[str, int] = dict.fromkeys(destinations, 0)
 
     def start(self) -> None:
         """Count a span that was started."""
@@ -78,6 +81,11 @@ class Ledger:
         with self._lock:
             self._dropped[reason] += number
 
+    def set_aside(self, destination: str, number: int) -> None:
+        """Count journaled spans that cannot be sent there, however often it is tried."""
+        with self._lock:
+            self._set_aside[destination] += number
+
     def deliver(self, destination: str, number: int) -> None:
         """Count journaled spans that a destination accepted."""
         with self._lock:
@@ -93,18 +101,36 @@ class Ledger:
                 buffered=self._ended - self._journaled - lost,
                 journaled=self._journaled,
                 dropped=dict(self._dropped),
-                destinations={
-                    name: dict.fromkeys(_FATES, 0) | {"delivered": number, "pending": self._journaled - number}
-                    for name, number in self._delivered.items()
-                },
+                destinations={name: self._fates(name) for name in self._delivered},
             )
 
+    def _fates(self, destination: str) -> dict[str, int]:
+        delivered, aside = self._delivered[destination], self._set_aside[destination]
+        pending = self._journaled - delivered - aside
+        return dict.fromkeys(_FATES, 0) | {"delivered": delivered, "pending": pending, "set_aside": aside}
+
     def save(self, path: Path) -> None:
-        """Write the counts to `path` in one step; raises `OSError` where that fails."""
+        """Write the counts to `path` in one step, or on a full disk over the old ones; raises `OSError` if it cannot."""
+        line = msgspec.json.encode(self.counts()) + b"\n"
         partial = path.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.encode(self.counts()) + b"\n")
-        partial.chmod(0o600)
-        partial.replace(path)
+        try:
+            _write(partial, os.O_TRUNC, line)
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            if not path.exists():
+                raise
+            # A block that the file has already can be written where no new one can be had.
+            _write(path, 0, line[:-1].ljust(path.stat().st_size - 1) + b"\n")
+
+
+def _write(path: Path, flags: int, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(descriptor)
 
 
 def read(folder: Path) -> Counts:

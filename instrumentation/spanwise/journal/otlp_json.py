@@ -1,20 +1,21 @@
 """Spans as one OTLP/JSON ExportTraceServiceRequest, as the collector's file exporter writes it.
 
-Ids are lower-case hex and 64-bit integers are strings (the OTLP specification's JSON mapping); floats that JSON
-lacks are written as strings, as protobuf's JSON mapping does.
+It says what OpenTelemetry's protobuf encoder says of the same spans. Ids are lower-case hex and 64-bit integers are
+strings (the OTLP specification's JSON mapping); floats that JSON lacks are written as strings, as protobuf's JSON
+mapping does. Empty fields are left out. What JSON cannot hold is made to fit: text that is no Unicode gets replacement
+characters, an integer beyond 64 bits becomes text.
 """
 
 from __future__ import annotations
 
 import base64
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -22,29 +23,50 @@ if TYPE_CHECKING:
 
 _HAS_REMOTE = 0x100
 _IS_REMOTE = 0x200
+_INT64 = range(-(2**63), 2**63)
+
+_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[dict[str, Any]]]]"
 
 
 def encode(spans: Sequence[ReadableSpan]) -> bytes:
     """Return one line, newline included, that holds `spans` grouped by resource and scope."""
-    groups: dict[tuple[int, int], tuple[Resource | None, InstrumentationScope | None, list[ReadableSpan]]] = {}
+    resource_spans = [_resource_spans(resource, scopes) for resource, scopes in _grouped(spans).items()]
+    return msgspec.json.encode({"resourceSpans": resource_spans}) + b"\n"
+
+
+def _grouped(spans: Sequence[ReadableSpan]) -> _Groups:
+    groups: _Groups = {}
+    by_identity: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for span in spans:
-        key = (id(span.resource), id(span.instrumentation_scope))
-        groups.setdefault(key, (span.resource, span.instrumentation_scope, []))[2].append(span)
-    by_resource: dict[int, dict[str, Any]] = {}
-    for resource, scope, members in groups.values():
-        entry = by_resource.setdefault(id(resource), {"resource": _resource(resource), "scopeSpans": []})
-        entry["scopeSpans"].append({"scope": _scope(scope), "spans": [_span(span) for span in members]})
-    return msgspec.json.encode({"resourceSpans": list(by_resource.values())}) + b"\n"
+        identity = (id(span.resource), id(span.instrumentation_scope))
+        members = by_identity.get(identity)
+        if members is None:  # hashing a resource is slow, so it is done once for each object
+            members = groups.setdefault(span.resource, {}).setdefault(span.instrumentation_scope, [])
+            by_identity[identity] = members
+        members.append(_span(span))
+    return groups
 
 
-def _resource(resource: Resource | None) -> dict[str, Any]:
-    return {"attributes": _attributes(resource.attributes)} if resource is not None else {}
+def _present(**fields: Any) -> dict[str, Any]:
+    """Return the fields that say something; an absent one means its default."""
+    return {name: value for name, value in fields.items() if value}
 
 
-def _scope(scope: InstrumentationScope | None) -> dict[str, Any]:
+def _resource_spans(
+    resource: Resource, scopes: Mapping[InstrumentationScope | None, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    return {
+        "resource": _present(attributes=_attributes(resource.attributes)),
+        "scopeSpans": [_scope_spans(scope, members) for scope, members in scopes.items()],
+        **_present(schemaUrl=resource.schema_url),
+    }
+
+
+def _scope_spans(scope: InstrumentationScope | None, spans: list[dict[str, Any]]) -> dict[str, Any]:
     if scope is None:
-        return {}
-    return {"name": scope.name, "version": scope.version} if scope.version else {"name": scope.name}
+        return {"scope": {}, "spans": spans}
+    about = _present(name=_text(scope.name), version=scope.version, attributes=_attributes(scope.attributes))
+    return {"scope": about, "spans": spans, **_present(schemaUrl=scope.schema_url)}
 
 
 def _span(span: ReadableSpan) -> dict[str, Any]:
@@ -53,29 +75,35 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
     return {
         "traceId": f"{context.trace_id:032x}",
         "spanId": f"{context.span_id:016x}",
-        "parentSpanId": f"{parent.span_id:016x}" if parent is not None else "",
-        "flags": _flags(context, parent),
-        "name": span.name,
+        "flags": _flags(parent),
+        "name": _text(span.name),
         "kind": span.kind.value + 1,
         "startTimeUnixNano": str(span.start_time or 0),
         "endTimeUnixNano": str(span.end_time or 0),
-        "attributes": _attributes(span.attributes),
-        "events": [_event(event) for event in span.events],
-        "links": [_link(link) for link in span.links],
-        "status": _status(span.status),
+        **_present(
+            traceState=context.trace_state.to_header(),
+            parentSpanId=f"{parent.span_id:016x}" if parent is not None else "",
+            attributes=_attributes(span.attributes),
+            droppedAttributesCount=span.dropped_attributes,
+            events=[_event(event) for event in span.events],
+            droppedEventsCount=span.dropped_events,
+            links=[_link(link) for link in span.links],
+            droppedLinksCount=span.dropped_links,
+            status=_status(span.status),
+        ),
     }
 
 
-def _flags(context: SpanContext, parent: SpanContext | None) -> int:
-    remote = _IS_REMOTE if parent is not None and parent.is_remote else 0
-    return int(context.trace_flags) | _HAS_REMOTE | remote
+def _flags(context: SpanContext | None) -> int:
+    remote = _IS_REMOTE if context is not None and context.is_remote else 0
+    return _HAS_REMOTE | remote
 
 
 def _event(event: Event) -> dict[str, Any]:
     return {
         "timeUnixNano": str(event.timestamp),
-        "name": event.name,
-        "attributes": _attributes(event.attributes),
+        "name": _text(event.name),
+        **_present(attributes=_attributes(event.attributes), droppedAttributesCount=event.dropped_attributes),
     }
 
 
@@ -83,39 +111,42 @@ def _link(link: Link) -> dict[str, Any]:
     return {
         "traceId": f"{link.context.trace_id:032x}",
         "spanId": f"{link.context.span_id:016x}",
-        "attributes": _attributes(link.attributes),
+        "flags": _flags(link.context),
+        **_present(attributes=_attributes(link.attributes), droppedAttributesCount=link.dropped_attributes),
     }
 
 
 def _status(status: Status) -> dict[str, Any]:
-    code = status.status_code.value
-    if not code:
-        return {}
-    return {"code": code, "message": status.description} if status.description else {"code": code}
+    return _present(code=status.status_code.value, message=_text(status.description or ""))
+
+
+def _text(text: str) -> str:
+    """Return `text` with what is no Unicode character replaced; lone surrogates come from undecodable bytes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _attributes(attributes: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    return [{"key": key, "value": _value(value)} for key, value in (attributes or {}).items()]
+    return [{"key": _text(key), "value": _value(value)} for key, value in (attributes or {}).items()]
 
 
-def _value(value: Any) -> dict[str, Any]:
+def _value(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one case a type
     match value:
+        case None:
+            return {}
         case bool():
             return {"boolValue": value}
         case int():
-            return {"intValue": str(value)}
+            return {"intValue": str(value)} if value in _INT64 else {"stringValue": str(value)}
         case float():
             return {"doubleValue": value if math.isfinite(value) else _non_finite(value)}
         case str():
-            return {"stringValue": value}
+            return {"stringValue": _text(value)}
         case bytes():
             return {"bytesValue": base64.b64encode(value).decode("ascii")}
+        case Mapping():
+            return {"kvlistValue": _present(values=_attributes(cast("Mapping[str, Any]", value)))}
         case _:
-            return {"arrayValue": {"values": _values(value)}}
-
-
-def _values(values: Iterable[Any]) -> list[dict[str, Any]]:
-    return [_value(value) for value in values]
+            return {"arrayValue": _present(values=[_value(one) for one in cast("Sequence[Any]", value)])}
 
 
 def _non_finite(value: float) -> str:

@@ -40,10 +40,14 @@ class JournalWriter:
         return self._folder / (self._stem + SUFFIX)
 
     def write(self, spans: Sequence[ReadableSpan]) -> None:
-        """Append `spans` as one line; raises `OSError` with nothing of it written."""
+        """Append `spans` as one line.
+
+        Raises:
+            OSError: the disk did not take it; nothing of it is left in the file.
+            ValueError: a span cannot be encoded; nothing was written.
+        """
         line = otlp_json.encode(spans)
-        descriptor = self._open()
-        before = os.fstat(descriptor).st_size
+        descriptor, before = self._open()
         try:
             written = os.write(descriptor, line)
             while written < len(line):
@@ -62,10 +66,16 @@ class JournalWriter:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _open(self) -> int:
-        if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        return self._descriptor
+    def _open(self) -> tuple[int, int]:
+        """Return the descriptor and the size of the file; makes it anew where somebody removed it meanwhile."""
+        if self._descriptor is not None:
+            status = os.fstat(self._descriptor)
+            if status.st_nlink:
+                return self._descriptor, status.st_size
+            self.close()
+            _prepare(self._folder)
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return self._descriptor, os.fstat(self._descriptor).st_size
 
 
 def prepare(folder: Path) -> None:
@@ -74,17 +84,28 @@ def prepare(folder: Path) -> None:
     Raises:
         UnavailableError: the folder cannot be made or written to; names it and the remedy.
     """
-    ignore = folder / ".gitignore"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="ascii")
-        probe = folder / f".probe-{os.getpid()}"
-        probe.write_bytes(b"probe\n")
-        probe.unlink()
+        _prepare(folder)
     except OSError as error:
         reason = error.strerror or str(error)
         raise UnavailableError(
             f"{folder}: runs cannot be recorded here ({reason}); free or unlock the disk, or name another folder with "
             "--journal or SPANWISE_JOURNAL_DIR"
         ) from None
+
+
+def _prepare(folder: Path) -> None:
+    ignore, probe = folder / ".gitignore", folder / f".probe-{os.getpid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        _put(probe, b"probe\n")
+    finally:
+        probe.unlink(missing_ok=True)
+    if not ignore.exists():
+        _put(ignore, b"*\n")
+
+
+def _put(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
