@@ -70,7 +70,7 @@ def build(made: Committed, *, as_json: bool) -> None:
         return
     counts = ", ".join(f"{count} {noun}" for noun, count in made.contents.items())
     state = "written" if changed else "already up to date"
-    console().print(f"[bold]{escape(str(made.output))}[/] {state}: {counts}, from {escape(str(made.budgets))}")
+    _say(f"[bold]{_shown(made.output)}[/] {state}: {counts}, from {_shown(made.budgets)}")
     _print_notes(made)
 
 
@@ -82,7 +82,7 @@ def check(made: Committed, *, as_json: bool) -> None:
     elif difference:
         console().print(difference, markup=False, soft_wrap=True)
     else:
-        console().print(f"[bold]{escape(str(made.output))}[/] is what {escape(str(made.budgets))} makes")
+        _say(f"[bold]{_shown(made.output)}[/] is what {_shown(made.budgets)} makes")
         _print_notes(made)
     if difference:
         raise CheckFailedError(
@@ -92,4 +92,13 @@ def check(made: Committed, *, as_json: bool) -> None:
 
 def _print_notes(made: Committed) -> None:
     for note in made.notes:
-        console().print(f"[yellow]note[/] {escape(note)}")
+        _say(f"[yellow]note[/] {escape(note)}")
+
+
+def _say(line: str) -> None:
+    console().print(line, soft_wrap=True)
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return escape(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -13,7 +13,7 @@ from spanwise.config import strict_yaml
 from spanwise_alerts.alerting import ALERTS
 from spanwise_alerts.budgets import Budgets
 from spanwise_alerts.rules import GENERATED, rules_text
-from spanwise_cli.stack.install import find
+from spanwise_cli.stack.catalogue import find
 
 pytestmark = [pytest.mark.slow, pytest.mark.servers]
 

@@ -1,0 +1,34 @@
+"""The dashboard as the text of its committed file; loads Grafana's SDK only when asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from spanwise.errors import UnavailableError
+from spanwise_alerts.links import DASHBOARD_UID
+
+if TYPE_CHECKING:
+    from spanwise_alerts.budgets import Budgets
+
+GENERATED: Final = Path(__file__).parent / "generated" / f"{DASHBOARD_UID}.json"
+"""The dashboard that is committed and shipped; its name is its uid."""
+
+
+def dashboard_text(budgets: Budgets) -> str:
+    """Return the dashboard made from `budgets` as JSON, ready for Grafana's file provisioning.
+
+    Raises:
+        UnavailableError: The extra `grafana` is not installed.
+    """
+    try:
+        from grafana_foundation_sdk.cog.encoder import JSONEncoder  # noqa: PLC0415 - an extra
+
+        from spanwise_dashboards.overview import dashboard  # noqa: PLC0415 - needs the extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "grafana_foundation_sdk":
+            raise
+        raise UnavailableError(
+            "dashboards: need the package grafana-foundation-sdk; pip install 'spanwise[grafana]'"
+        ) from None
+    return JSONEncoder(sort_keys=True, indent=2).encode(dashboard(budgets)) + "\n"
