@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 
 def cache_folder() -> Path:
@@ -47,7 +47,7 @@ def make_folder(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def exclusive(folder: Path, waiting: Callable[[], None] = lambda: None) -> Generator[None, None, None]:
     """Hold `folder`'s lock; calls `waiting` once when another process has it."""
     with (make_folder(folder) / ".lock").open("a") as handle:
         try:

@@ -45,7 +45,7 @@ def up(settings: Settings, *, containers: bool | None = None) -> tuple[State, bo
     `containers` says which kind; `None` takes containers where Docker's daemon answers.
 
     Raises:
-        UnavailableError: A server is missing, a port is taken or a server did not become ready; nothing is left running.
+        UnavailableError: A server is missing, a port is taken or a server did not become ready; then nothing runs.
     """
     with exclusive(make_folder(settings.folder)):
         known = state.read(settings.folder)
@@ -110,6 +110,8 @@ def _start_containers(settings: Settings) -> State:
         "webhook": (f"{here}:{ports.webhook}/alert", f"{here}:{ports.webhook}/"),
         "grafana": (f"{here}:{ports.grafana}", f"{here}:{ports.grafana}/api/health"),
     }
+    for name, (_, health) in addresses.items():  # two of the images have no shell for a health check of their own
+        lifecycle.wait_healthy(name, health)
     members = tuple(
         Member(name, address, health, address if name in _WITH_PAGE else None, None)
         for name, (address, health) in addresses.items()

@@ -1,7 +1,7 @@
 """Servers taken out of Debian packages, without installing them.
 
-`apt-get download` and `dpkg-deb -x` need no root, start no service and change nothing outside the cache; a wrapper script
-sets the library path. Only the packages that the machine lacks are fetched.
+`apt-get download` and `dpkg-deb -x` need no root, start no service and change nothing outside the cache; a wrapper
+script sets the library path. Only the packages that the machine lacks are fetched.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def _write_wrapper(shop: Workshop, root: Path, program: str, name: str) -> None:
     path = ":".join(map(str, folders))
     wrapper = shop.bin / name
     wrapper.write_text(
-        f"#!/bin/sh\nLD_LIBRARY_PATH={shlex.quote(path)}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\nexport LD_LIBRARY_PATH\n"
+        f"#!/bin/sh\nLD_LIBRARY_PATH={shlex.quote(path)}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n"
+        "export LD_LIBRARY_PATH\n"
         f'exec {shlex.quote(str(target))} "$@"\n',
         encoding="utf-8",
     )

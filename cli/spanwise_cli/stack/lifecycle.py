@@ -7,7 +7,6 @@ and not after a timeout.
 from __future__ import annotations
 
 import time
-import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Final
 
@@ -59,6 +58,15 @@ def check_ports(servers: Sequence[Server], ports: Ports) -> None:
                     f"{server.name} needs port {port} and something listens there already; end that, or set {name} to "
                     "another port"
                 )
+
+
+def wait_healthy(name: str, url: str) -> None:
+    """Return once `url` answers 200; raises `UnavailableError` after a minute."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while not healthy(url):
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"{name} does not answer at {url} after {_READY_SECONDS:.0f} s; see: docker logs")
+        time.sleep(_POLL_SECONDS)
 
 
 def healthy(url: str) -> bool:

@@ -66,8 +66,12 @@ def main() -> int:
     parser.add_argument("--log", type=Path, required=True)
     options = parser.parse_args()
     with serve(options.host, options.port, options.log) as server:
-        # `shutdown` waits for `serve_forever`, which the signal interrupted: it needs a thread of its own.
-        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+
+        def stop(_signal: int, _frame: object) -> None:
+            # `shutdown` waits for `serve_forever`, which the signal interrupted: it needs a thread of its own.
+            threading.Thread(target=server.shutdown).start()
+
+        signal.signal(signal.SIGTERM, stop)
         server.serve_forever(poll_interval=0.2)
     return 0
 

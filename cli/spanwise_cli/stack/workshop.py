@@ -18,7 +18,7 @@ from spanwise.errors import UnavailableError
 from spanwise_cli.stack.cache import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
 _BUILDING = ".building-"
@@ -67,7 +67,7 @@ class Workshop:
 
 
 @contextlib.contextmanager
-def workshop(servers: Path, name: str) -> Iterator[Workshop]:
+def workshop(servers: Path, name: str) -> Generator[Workshop, None, None]:
     """Give a `Workshop` for `servers/name`; on leaving without an error it becomes that folder."""
     final, scratch = servers / name, servers / f"{_BUILDING}{name}"
     _remove(scratch)  # what an interrupted build left: the caller holds the lock, so nobody is in there
@@ -86,14 +86,6 @@ def workshop(servers: Path, name: str) -> Iterator[Workshop]:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, onerror=_make_writable)
+        shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _make_writable(remove: object, path: str, _: object) -> None:
-    # Go writes its module copies read-only; a read-only folder keeps its entries.
-    parent = os.path.dirname(path)  # noqa: PTH120 - shutil hands text
-    os.chmod(parent, 0o700)  # noqa: PTH101 - this user's own scratch folder
-    if callable(remove):
-        remove(path)
