@@ -110,7 +110,7 @@ class Ledger:
         return dict.fromkeys(_FATES, 0) | {"delivered": delivered, "pending": pending, "set_aside": aside}
 
     def save(self, path: Path) -> None:
-        """Write the counts to `path` in one step, or on a full disk over the old ones; raises `OSError` if it cannot."""
+        """Write the counts to `path` in one step, on a full disk over the old ones; raises `OSError` if it cannot."""
         line = msgspec.json.encode(self.counts()) + b"\n"
         partial = path.with_suffix(".partial")
         try:
