@@ -37,7 +37,7 @@ class AgentUsage:
     input_tokens: int
     output_tokens: int
     waiting_seconds: float
-    """Time in which at least one recorded wait of the agent was under way."""
+    """Time in which at least one wait of the agent was under way, and the sum of those too short for a span."""
 
     @property
     def tokens(self) -> int:
@@ -93,8 +93,15 @@ def _usage(run: Run, name: str, collected: _Collected) -> AgentUsage:
         tool_calls=kind.count("tool"),
         input_tokens=_tokens(collected, conventions.USAGE_INPUT_TOKENS),
         output_tokens=_tokens(collected, conventions.USAGE_OUTPUT_TOKENS),
-        waiting_seconds=run.scaled(union_ns(span for span in collected.own if kinds.kind_of(span) == "wait")),
+        waiting_seconds=_waiting(run, collected),
     )
+
+
+def _waiting(run: Run, collected: _Collected) -> float:
+    spans = union_ns(span for span in collected.own if kinds.kind_of(span) == "wait")
+    waiters = collected.invocations + collected.own
+    short = sum(kinds.number_of(span, conventions.WAIT_SHORT_SECONDS) or 0.0 for span in waiters)
+    return run.scaled(spans) + short * run.scale
 
 
 def _tokens(collected: _Collected, attribute: str) -> int:

@@ -52,7 +52,7 @@ def kind_of(span: SpanRecord) -> Kind:
         return _OPERATIONS[operation]
     if conventions.WAIT_KIND in attributes:
         return "wait"
-    if conventions.CACHE_RESULT in attributes:
+    if conventions.CACHE_NAME in attributes or conventions.CACHE_RESULT in attributes:
         return "cache"
     return "step" if conventions.STEP_NAME in attributes else "span"
 

@@ -188,7 +188,7 @@ def _scale(root: SpanRecord) -> tuple[float, tuple[str, ...]]:
 
 def _totals(root: SpanRecord, spans: list[SpanRecord]) -> Totals:
     kind = Counter(kinds.kind_of(span) for span in spans)
-    results = [span.attributes.get(conventions.CACHE_RESULT) for span in spans if kinds.kind_of(span) == "cache"]
+    results = [kinds.text_of(span, conventions.CACHE_RESULT) for span in spans]
     retried = sum(map(kinds.is_retried, spans))
     return Totals(
         spans=len(spans),
@@ -198,7 +198,7 @@ def _totals(root: SpanRecord, spans: list[SpanRecord]) -> Totals:
         tool_calls=kind["tool"],
         agents=len({kinds.subject_of(span) for span in spans if kinds.kind_of(span) == "agent"}),
         retries=retried,
-        cache_lookups=len(results),
+        cache_lookups=len(results) - results.count(None),
         cache_hits=results.count("hit"),
         errors=sum(span.is_error and not kinds.is_retried(span) for span in spans),
     )

@@ -61,6 +61,8 @@ class Axis:
 
     def ruler(self) -> str:
         """Return the line above the bars: 0 s, the middle and the end, in scaled seconds."""
+        if not self.length_ns:
+            return "0 s".ljust(self.cells)
         middle, end = self.seconds(self.length_ns // 2), self.seconds(self.length_ns)
         line = "0 s".ljust(self.cells - len(end)) + end
         left = (self.cells - len(middle)) // 2

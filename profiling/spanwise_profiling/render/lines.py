@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.runs import Run
 
-MOST_LINES: Final = 50
+MOST_SPANS: Final = 40
 DEEPEST: Final = 8
-DEEPEST_GUIDE: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,11 @@ class Place:
 
     depth: int = 0
     ends: tuple[bool, ...] = ()
-    """For each level from 1 to the line's own, `DEEPEST_GUIDE` at most: whether it is the last one there."""
+    """For each level from 1 to the line's own, `DEEPEST` at most: whether it is the last one there."""
 
     def below(self, *, is_last: bool) -> Place:
         """Return the place of a child."""
-        ends = (*self.ends, is_last) if self.depth < DEEPEST_GUIDE else self.ends
+        ends = (*self.ends, is_last) if self.depth < DEEPEST else self.ends
         return Place(self.depth + 1, ends)
 
 
@@ -55,7 +54,10 @@ class OmittedLine:
 
 
 def lines_of(run: Run, *, show_all: bool = False) -> list[SpanLine | OmittedLine]:
-    """Return the lines of a run's tree: all, or at most `MOST_LINES` spans and `DEEPEST` levels."""
+    """Return the lines of a run's tree: all, or about `MOST_SPANS` spans, `DEEPEST` levels deep.
+
+    A span that would be the only one left out below its parent is shown: saying so takes as much space.
+    """
     chosen = None if show_all else _chosen(run)
     lines: list[SpanLine | OmittedLine] = []
     stack = _level(run, run.tops, None, chosen)
@@ -71,8 +73,11 @@ def _level(
     run: Run, members: Sequence[SpanRecord], above: Place | None, chosen: frozenset[str] | None
 ) -> list[SpanLine | OmittedLine]:
     """Return the lines of the children of one parent (of the run itself: None), the last one first."""
-    shown = [span for span in members if chosen is None or span.span_id in chosen]
     hidden = [span for span in members if chosen is not None and span.span_id not in chosen]
+    if len(hidden) == 1 and not run.trace.children.get(hidden[0].span_id):
+        hidden = []
+    left_out = {span.span_id for span in hidden}
+    shown = [span for span in members if span.span_id not in left_out]
     last = len(shown) - 1
     lines: list[SpanLine | OmittedLine] = [
         SpanLine(above.below(is_last=index == last and not hidden) if above else Place(), span)
@@ -87,12 +92,12 @@ def _level(
 def _chosen(run: Run) -> frozenset[str] | None:
     """Return the ids of the spans to show, or None for all of them."""
     parents, depths, spans = _index(run)
-    if len(spans) <= MOST_LINES and max(depths.values()) <= DEEPEST:
+    if len(spans) <= MOST_SPANS and max(depths.values()) <= DEEPEST:
         return None
     chosen = {run.root.span_id}
     for span in sorted(spans, key=lambda span: (not span.is_error, -span.duration_ns, span.start_ns, span.span_id)):
         needed = _needed(span.span_id, parents, chosen)
-        if depths[span.span_id] <= DEEPEST and len(chosen) + len(needed) <= MOST_LINES:
+        if depths[span.span_id] <= DEEPEST and len(chosen) + len(needed) <= MOST_SPANS:
             chosen.update(needed)
     return frozenset(chosen)
 
@@ -107,7 +112,7 @@ def _needed(span_id: str, parents: Mapping[str, str], chosen: set[str]) -> list[
     """Return the span and what is above it, as far as it is not chosen yet."""
     needed: list[str] = []
     here: str | None = span_id
-    while here is not None and here not in chosen and len(needed) <= MOST_LINES:
+    while here is not None and here not in chosen and len(needed) <= MOST_SPANS:
         needed.append(here)
         here = parents.get(here)
     return needed

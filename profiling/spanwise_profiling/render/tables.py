@@ -85,7 +85,7 @@ def _figures(run: Run, glyphs: Glyphs) -> list[str]:
         count(totals.llm_calls, "LLM call"),
         count(totals.tool_calls, "tool call"),
     ]
-    figures += [f"cache {_hits(totals.cache_hits, totals.cache_lookups)} hits"] if totals.cache_lookups else []
+    figures += [f"{_hits(totals.cache_hits, totals.cache_lookups)} cache hits"] if totals.cache_lookups else []
     figures += [f"{totals.retries} retried"] if totals.retries else []
     figures += [count(totals.errors, "error")] if totals.errors else []
     figures += [f"grade {glyphs.clean(run.grade)}"] if run.grade else []

@@ -15,7 +15,7 @@ from spanwise_profiling import kinds
 from spanwise_profiling.render.axis import Axis, axis_of, style_of
 from spanwise_profiling.render.glyphs import UNICODE, Glyphs
 from spanwise_profiling.render.lines import OmittedLine, Place, SpanLine, lines_of
-from spanwise_profiling.render.numbers import count, seconds
+from spanwise_profiling.render.numbers import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,16 +37,19 @@ def timeline(run: Run, width: int, *, glyphs: Glyphs = UNICODE, show_all: bool =
     """
     lines = lines_of(run, show_all=show_all)
     labels = [_label(line, glyphs) for line in lines]
-    name_width, axis = columns(run, max(width, NARROWEST), labels)
+    whole = max(width, NARROWEST)
+    name_width, axis = columns(run, whole, labels)
     text = Text(no_wrap=True, overflow="ignore")
     text.append(f"{'':{name_width}}  {axis.ruler()}\n", style="dim")
     for line, label in zip(lines, labels, strict=True):
         if isinstance(line, OmittedLine):
-            text.append(label + "\n", style="dim")
+            text.append(glyphs.fit(label, whole).rstrip() + "\n", style="dim")
         else:
             text.append_text(row(glyphs.fit(label, name_width), [line.span], axis, glyphs))
-    for note in _notes(run, lines, glyphs):
-        text.append(note + "\n", style="dim")
+    shown = sum(isinstance(line, SpanLine) for line in lines)
+    if shown < run.totals.spans:
+        note = f"{shown} of {run.totals.spans:,} spans shown: errors and the longest; --all shows the rest"
+        text.append(glyphs.fit(f"{glyphs.ellipsis} {note}", whole).rstrip(), style="dim")
     text.rstrip()
     return text
 
@@ -88,8 +91,8 @@ def errors(run: Run, *, glyphs: Glyphs = UNICODE) -> Text | None:
     if not first:
         return None
     retried = sum(map(kinds.is_retried, first))
-    of_these = f", {retried} of them tried again" if retried else ""
-    text = Text(f"{count(len(first), 'error')}{of_these}\n", style="bold red", no_wrap=True, overflow="ignore")
+    of_these = f" ({retried} of {len(first)} tried again)" if retried else ""
+    text = Text(f"Errors, where they began{of_these}\n", style="bold red", no_wrap=True, overflow="ignore")
     for span in first[:MOST_ERRORS]:
         at = seconds(max(0.0, run.scaled(span.start_ns - run.start_ns)))
         message = f": {span.status_message}" if span.status_message else ""
@@ -111,8 +114,9 @@ def label_with_error(span: SpanRecord) -> str:
 def _label(line: SpanLine | OmittedLine, glyphs: Glyphs) -> str:
     guide = _guide(line.place, glyphs)
     if isinstance(line, OmittedLine):
-        kinds_left_out = ", ".join(f"{number:,} {kind}" for kind, number in line.counts.items())
-        return f"{guide}{glyphs.ellipsis} {sum(line.counts.values()):,} more: {kinds_left_out}"
+        left_out = ", ".join(f"{number:,} {kind}" for kind, number in line.counts.items())
+        only = next(iter(line.counts)) if len(line.counts) == 1 else left_out
+        return f"{guide}{glyphs.ellipsis} {sum(line.counts.values()):,} more: {only}"
     sign = f"{glyphs.error} " if line.span.is_error else ""
     return f"{guide}{sign}{glyphs.clean(label_with_error(line.span))}"
 
@@ -124,11 +128,3 @@ def _guide(place: Place, glyphs: Glyphs) -> str:
     if place.depth > len(place.ends):
         return f"{trunks}+{place.depth - len(place.ends)} "
     return trunks + (glyphs.last_branch if place.ends[-1] else glyphs.branch)
-
-
-def _notes(run: Run, lines: Sequence[SpanLine | OmittedLine], glyphs: Glyphs) -> list[str]:
-    shown = sum(isinstance(line, SpanLine) for line in lines)
-    if shown == run.totals.spans:
-        return []
-    of = f"{shown} of {count(run.totals.spans, 'span')}"
-    return [f"{glyphs.ellipsis} {of} shown: errors and the longest; all of them: spanwise show --all"]
