@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise.errors import InputError
 from spanwise.journal import reader
 from spanwise_profiling.runs import Run, runs_of
+from spanwise_profiling.text import printable
 from spanwise_profiling.trace import build_traces
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _select_last(reference: str, back: int, title: str | None, runs: Sequence[Ru
     if matching:
         of = f" of {title}" if title else ""
         raise InputError(f"{reference}: only {len(matching)} run(s){of} are recorded; `spanwise runs` lists them")
-    titles = sorted({run.title for run in runs})
+    titles = sorted({printable(run.title) for run in runs})
     close = difflib.get_close_matches(title or "", titles, n=1, cutoff=0.4)
     guess = f"did you mean last:{close[0]}? " if close else ""
     raise InputError(f"{reference}: no such run is recorded; {guess}Recorded: {', '.join(titles)}")
@@ -161,6 +162,6 @@ def _select_prefix(reference: str, matching: Sequence[Run], runs: Sequence[Run])
 
 def _listed(runs: Sequence[Run]) -> str:
     short = short_ids(runs)
-    shown = [f"{short[run.run_id]} ({run.title})" for run in runs[-3:]]
+    shown = [printable(f"{short[run.run_id]} ({run.title})") for run in runs[-3:]]
     more = [f"and {len(runs) - 3} more"] if len(runs) > len(shown) else []
     return ", ".join([*shown, *more])

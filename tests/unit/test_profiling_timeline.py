@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from datetime import UTC
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,6 @@ from spanwise_profiling.render.tables import agent_table, heading, run_table
 from spanwise_profiling.render.timeline import errors, timeline
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import RenderableType
 
     from spanwise_profiling.runs import Run
@@ -117,6 +116,12 @@ def test_a_timeline_shows_what_happened_when_and_for_how_long() -> None:
     assert printed(timeline(desk(), 80)) == TIMELINE
 
 
+def test_the_page_about_show_prints_what_the_program_prints() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "show.md").read_text(encoding="utf-8")
+    for shown in (HEADING, TIMELINE, AGENTS, ERRORS, COMPACT):
+        assert shown in page
+
+
 def test_a_compact_timeline_has_a_line_an_agent_or_step() -> None:
     assert printed(compact_timeline(desk(), 80)) == COMPACT
 
@@ -163,7 +168,7 @@ def test_text_from_a_trace_cannot_draw_colour_or_break_lines() -> None:
     )
     listed = errors(run)
     assert listed is not None
-    shown = [
+    shown: list[RenderableType] = [
         timeline(run, 200),
         compact_timeline(run, 200),
         agent_table(run),
@@ -253,6 +258,7 @@ def test_compact_lines_are_limited_and_the_rest_is_told() -> None:
     assert lines[-1] == "… 293 more, 5.00 s at most; see: spanwise show"
 
 
+@pytest.mark.slow
 def test_a_run_of_five_thousand_spans_is_read_and_shown_within_a_second(tmp_path: Path) -> None:
     chain = [span(n, 0, 9, parent=n - 1) for n in range(2, 2001)]
     fan = [chat(n, 0, n / 1000, parent=1) for n in range(2001, 5001)]

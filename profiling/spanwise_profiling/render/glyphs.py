@@ -1,20 +1,17 @@
-"""The characters that reports are drawn with, and what keeps recorded text from drawing anything itself.
+"""The characters that reports are drawn with.
 
-Names in a trace come from models and users. Control characters, escape sequences, line ends and invisible formatting
-are shown escaped, and reports are built as styled text, never as markup. Where the stream cannot encode the block
-characters, all of a report is ASCII.
+Reports are built as styled text, never as markup, and out of cleaned text only. Where the stream cannot encode the
+block characters, all of a report is ASCII.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
-_LONGEST: Final = 1000
-_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+from spanwise_profiling.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class Glyphs:
 
     def clean(self, text: str) -> str:
         """Return `text` on one line and without any character that could act on a terminal."""
-        safe = "".join(_escaped(character) for character in text[:_LONGEST])
+        safe = printable(text)
         return safe.encode("ascii", "backslashreplace").decode("ascii") if self.ascii_only else safe
 
     def fit(self, text: str, width: int) -> str:
@@ -59,9 +56,3 @@ def glyphs_for(encoding: str | None) -> Glyphs:
     except (UnicodeEncodeError, LookupError):
         return ASCII
     return UNICODE
-
-
-def _escaped(character: str) -> str:
-    if unicodedata.category(character) in _UNSAFE:
-        return character.encode("unicode_escape", "backslashreplace").decode("ascii")
-    return character

@@ -1,0 +1,24 @@
+"""Recorded text made safe to print: names in a trace come from models and users.
+
+Control characters, escape sequences, line ends and invisible formatting (which can reorder what is read) are shown
+escaped, so that recorded text stays on its line and acts on no terminal.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+_LONGEST: Final = 1000
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def printable(text: str) -> str:
+    """Return the first 1,000 characters of `text` with every unsafe one escaped as in a Python string."""
+    return "".join(_escaped(character) for character in text[:_LONGEST])
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) in _UNSAFE:
+        return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+    return character
