@@ -52,8 +52,10 @@ def prose(name: str, value: str, words: int) -> str:
 def _length(left: int, draw: int) -> int:
     if left <= _LONGEST:
         return left
-    longest = min(_LONGEST, left - _SHORTEST)
-    return _SHORTEST + draw % max(longest - _SHORTEST + 1, 1)
+    # Never leave a rest that no two sentences make up: less than the shortest, or one more than the longest.
+    lengths = range(_SHORTEST, _LONGEST + 1)
+    good = [length for length in lengths if left - length >= _SHORTEST and left - length != _LONGEST + 1]
+    return good[draw % len(good)] if good else _SHORTEST
 
 
 def _sentence(length: int, numbers: Iterator[int]) -> str:

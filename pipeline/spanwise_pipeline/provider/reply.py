@@ -66,7 +66,7 @@ def _answered(prompt: Prompt) -> set[str]:
 
 
 def _call(prompt: Prompt, position: int, tool: Tool, known: dict[str, str]) -> ToolCall:
-    arguments = compact(SchemaFiller(tool.parameters, known).fill() or {})
+    arguments = compact(SchemaFiller({"type": "object", **tool.parameters}, known).fill())
     history = compact([[m.role, m.text, m.tool_calls] for m in prompt.messages])
     digest = hashlib.sha256(f"{history}\n{position}\n{tool.name}\n{arguments}".encode()).hexdigest()
     return ToolCall(f"call_{digest[:24]}", tool.name, arguments)

@@ -33,7 +33,8 @@ _GRACE_S: Final = 1
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket; raises OSError when the address is taken or unknown."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because asyncio turns off Nagle's 40 ms for no other protocol number, not even for TCP's default of 0.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MIN_GAP_S: Final = 0.010
 """Real seconds between two chunks of a stream: one chunk a millisecond would cost more time than it simulates."""
+_SLIVER: Final = 1e-6
+"""Makes up for rounding: what is due exactly now is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,9 @@ def chunk_plan(times: Latency, tokens: int) -> list[tuple[float, int]]:
     while True:
         at, sent = plan[-1]
         at = max(at + MIN_GAP_S, times.first_s + (sent + 1) * per_token)
-        if at > times.total_s - MIN_GAP_S:
+        if at > times.total_s - MIN_GAP_S + _SLIVER:
             return [*plan, (times.total_s, tokens)]
-        # The sliver makes up for rounding: a token due exactly now is out.
-        plan.append((at, int((at - times.first_s) / per_token + 1e-6)))
+        plan.append((at, int((at - times.first_s) / per_token + _SLIVER)))
 
 
 async def sleep_until(deadline: float) -> None:
