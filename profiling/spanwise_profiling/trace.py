@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spanwise_profiling import kinds
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -110,7 +112,8 @@ def _warnings(
     counts = Counter(
         {
             "came more than once; the first was kept": len(records) - len(spans),
-            "without a recorded parent; shown as roots": len(orphans),
+            # A workflow's parent often is a request that another process serves: nothing is lost then.
+            "without a recorded parent; shown as roots": sum(kinds.kind_of(span) != "workflow" for span in orphans),
             "in a circle of parents; cut at the earliest": len(cut),
             "ended before starting; counted as 0 s": sum(0 < s.end_ns < s.start_ns for s in spans.values()),
             "without an end; counted as 0 s": sum(not s.end_ns for s in spans.values()),

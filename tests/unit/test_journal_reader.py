@@ -4,6 +4,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.traces import agent, line_of, record, span, workflow
 
 from spanwise.errors import InputError
@@ -180,6 +182,16 @@ def test_nothing_that_a_file_holds_raises(tmp_path: Path, damage: bytes) -> None
     report = ReadReport()
     assert list(read_file(path, report)) == [span(2)]
     assert [skipped.line for skipped in report.skipped] == [1]
+
+
+@given(st.binary(max_size=6), st.integers(0, 600), st.integers(0, 6))
+def test_no_change_of_a_file_raises(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes, at: int, dropped: int
+) -> None:
+    line = line_of(agent(1, 0, 1, error="x")).encode()
+    path = write(tmp_path_factory.mktemp("journal") / "x", line[:at] + junk + line[at + dropped :])
+    report = ReadReport()
+    assert len(list(read_file(path, report))) == report.spans
 
 
 def test_a_missing_file_and_a_file_for_a_folder_are_input_errors(tmp_path: Path) -> None:

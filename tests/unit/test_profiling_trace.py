@@ -1,12 +1,33 @@
 from __future__ import annotations
 
-from support.traces import identifier, span
+from typing import TYPE_CHECKING
 
-from spanwise_profiling.trace import build_trace, build_traces
+from hypothesis import given
+from hypothesis import strategies as st
+from support.traces import identifier, span, workflow
+
+from spanwise_profiling.render.compact import compact_timeline
+from spanwise_profiling.render.timeline import timeline
+from spanwise_profiling.runs import runs_of
+from spanwise_profiling.trace import Trace, build_trace, build_traces
+
+if TYPE_CHECKING:
+    from spanwise.journal.reader import SpanRecord
+
+NUMBERS = st.integers(1, 12)
+RECORDS = st.lists(
+    st.builds(
+        lambda number, parent, start, end, is_workflow: (workflow if is_workflow else span)(
+            number, start, end, parent=parent
+        ),
+        NUMBERS, st.none() | NUMBERS, st.integers(0, 9), st.integers(0, 9), st.booleans(),
+    ),
+    min_size=1,
+)  # fmt: skip
 
 
-def tree(trace: object) -> list[tuple[int, str]]:
-    return [(depth, record.span_id[:4]) for depth, record in trace.walk()]  # type: ignore[attr-defined]
+def tree(trace: Trace) -> list[tuple[int, str]]:
+    return [(depth, record.span_id[:4]) for depth, record in trace.walk()]
 
 
 def test_children_hang_below_their_parents_in_order_of_start() -> None:
@@ -55,3 +76,17 @@ def test_traces_are_told_apart_by_id_and_ordered_by_start() -> None:
         (identifier(1, 32), 1),
         (identifier(2, 32), 2),
     ]
+
+
+def test_a_workflow_whose_parent_is_elsewhere_is_no_reason_to_warn() -> None:
+    assert build_trace([workflow(1, 0, 1, parent=9)]).warnings == ()
+
+
+@given(RECORDS)
+def test_every_span_is_in_exactly_one_tree_and_can_be_shown(records: list[SpanRecord]) -> None:
+    trace = build_trace(records)
+    walked = [record.span_id for _, record in trace.walk()]
+    assert sorted(walked) == sorted({record.span_id for record in records})
+    for run in runs_of([trace]):
+        assert len(timeline(run, 80, show_all=True).plain.splitlines()) == 1 + run.totals.spans
+        compact_timeline(run, 80)
