@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping  # noqa: TC003 - strict_yaml reads the types at run time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import yaml
 
@@ -191,11 +191,9 @@ def _refuse_newer(path: Path) -> None:
     # Before the strict reading: a newer file's new keys would be called misspelt.
     try:
         document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        version: Any = document["version"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, LookupError):
         return  # strict_yaml says what is wrong, and where
-    if not isinstance(document, dict):
-        return
-    version: Any = cast("dict[Any, Any]", document).get("version")
     if isinstance(version, int) and version > VERSION:
         raise InputError(
             f"{path}: budgets of version {version}, and this spanwise reads up to version {VERSION}; update spanwise"

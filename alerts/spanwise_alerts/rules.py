@@ -60,7 +60,7 @@ def _alert_rule(alert: Alert, budgets: Budgets) -> dict[str, Any]:
         "expr": alert.expr,
         "for": alert.watch.pending_for,
         "keep_firing_for": alert.watch.keep_firing_for,
-        "labels": {"severity": alert.watch.severity, "budget": alert.budget},
+        "labels": {"severity": alert.watch.severity, "budget": _literal(alert.budget)},
         "annotations": {
             "summary": alert.summary,
             "description": alert.description,
@@ -69,6 +69,11 @@ def _alert_rule(alert: Alert, budgets: Budgets) -> dict[str, Any]:
             **({} if budgets.links.grafana is None else {"dashboard": links.dashboard(budgets.links.grafana)}),
         },
     }
+
+
+def _literal(text: str) -> str:
+    """Keep Prometheus from taking braces in the name of a workflow or cache for a template."""
+    return text.replace("{{", '{{ "{{" }}')
 
 
 def _trace_search(alert: Alert, budgets: Budgets) -> str:

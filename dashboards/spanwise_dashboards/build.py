@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanwise.errors import UnavailableError
 from spanwise_alerts.links import DASHBOARD_UID
 
 if TYPE_CHECKING:
+    import json
+    from collections.abc import Callable
+
     from spanwise_alerts.budgets import Budgets
 
 GENERATED: Final = Path(__file__).parent / "generated" / f"{DASHBOARD_UID}.json"
@@ -21,14 +25,28 @@ def dashboard_text(budgets: Budgets) -> str:
     Raises:
         UnavailableError: The extra `grafana` is not installed.
     """
-    try:
-        from grafana_foundation_sdk.cog.encoder import JSONEncoder  # noqa: PLC0415 - an extra
+    sdk = _sdk()
+    return sdk.encoder(sort_keys=True, indent=2).encode(sdk.dashboard(budgets)) + "\n"
 
-        from spanwise_dashboards.overview import dashboard  # noqa: PLC0415 - needs the extra
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "grafana_foundation_sdk":
-            raise
-        raise UnavailableError(
-            "dashboards: need the package grafana-foundation-sdk; pip install 'spanwise[grafana]'"
-        ) from None
-    return JSONEncoder(sort_keys=True, indent=2).encode(dashboard(budgets)) + "\n"
+
+class _Sdk(NamedTuple):
+    encoder: type[json.JSONEncoder]
+    dashboard: Callable[[Budgets], object]
+
+
+def _sdk() -> _Sdk:
+    with warnings.catch_warnings():
+        # On import the SDK advises the second version of the format; file provisioning and Grafana before 12 read the
+        # first.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            from grafana_foundation_sdk.cog.encoder import JSONEncoder  # noqa: PLC0415 - an extra
+
+            from spanwise_dashboards.overview import dashboard  # noqa: PLC0415 - needs the extra
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] != "grafana_foundation_sdk":
+                raise
+            raise UnavailableError(
+                "dashboards: need the package grafana-foundation-sdk; pip install 'spanwise[grafana]'"
+            ) from None
+    return _Sdk(JSONEncoder, dashboard)

@@ -152,3 +152,9 @@ def test_growth_covers_a_running_a_new_and_a_restarted_series() -> None:
 def test_numbers_are_written_in_full() -> None:
     assert [number(value) for value in (120.0, 0.05, 12_345_678.0)] == ["120", "0.05", "12345678"]
     assert [bucket_bound(value) for value in (120.0, 0.64)] == ['le=~"120|120[.]0"', 'le="0.64"']
+
+
+def test_braces_in_a_name_are_no_template() -> None:
+    budgets = strict_yaml.loads("version: 1\nworkflows: {'{{ w }}': {duration: {p95: 1}}}", Budgets, source="test")
+
+    assert rules_of(budgets)[-1]["labels"]["budget"] == 'workflows.{{ "{{" }} w }}.duration.p95'
