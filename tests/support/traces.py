@@ -19,6 +19,55 @@ if TYPE_CHECKING:
 BEGIN_NS = 1_790_000_000_000_000_000
 """2026-09-21 13:33:20 UTC: when the builders' traces start."""
 
+ONE_TRACE, ONE_SPAN, ONE_PARENT = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174", "eee19b7ec3c1b173"
+ONE_OF_EACH: dict[str, Any] = {
+    "resourceSpans": [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "desk"}}]},
+            "scopeSpans": [
+                {
+                    "scope": {"name": "spanwise", "version": "0.1.0"},
+                    "spans": [
+                        {
+                            "traceId": ONE_TRACE.upper(),
+                            "spanId": ONE_SPAN,
+                            "parentSpanId": ONE_PARENT,
+                            "flags": 256,
+                            "name": "chat sim-1",
+                            "kind": 3,
+                            "startTimeUnixNano": "1544712660000000001",
+                            "endTimeUnixNano": "1544712661000000002",
+                            "attributes": [
+                                {"key": "text", "value": {"stringValue": ""}},
+                                {"key": "yes", "value": {"boolValue": False}},
+                                {"key": "big", "value": {"intValue": "9223372036854775807"}},
+                                {"key": "float", "value": {"doubleValue": 2}},
+                                {"key": "infinite", "value": {"doubleValue": "-Infinity"}},
+                                {"key": "bytes", "value": {"bytesValue": "AAE="}},
+                                {
+                                    "key": "list",
+                                    "value": {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "1"}]}},
+                                },
+                                {"key": "empty list", "value": {"arrayValue": {}}},
+                                {
+                                    "key": "map",
+                                    "value": {"kvlistValue": {"values": [{"key": "k", "value": {"boolValue": True}}]}},
+                                },
+                                {"key": "nothing", "value": {}},
+                            ],
+                            "events": [{"timeUnixNano": "1544712660500000000", "name": "first", "attributes": []}],
+                            "links": [{"traceId": ONE_TRACE, "spanId": ONE_PARENT, "attributes": [], "flags": 256}],
+                            "status": {"message": "too many", "code": 2},
+                        }
+                    ],
+                    "schemaUrl": "https://opentelemetry.io/schemas/1.37.0",
+                }
+            ],
+        }
+    ]
+}
+"""A request with every field of a span and every type of attribute, as the collector's file exporter writes it."""
+
 
 def identifier(number: int, digits: int = 16) -> str:
     """Return a span id (16 digits) or trace id (32) that starts with `number`."""

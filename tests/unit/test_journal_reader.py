@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.traces import agent, line_of, record, span, workflow
+from support.traces import ONE_OF_EACH, ONE_PARENT, ONE_SPAN, ONE_TRACE, agent, line_of, record, span, workflow
 
 from spanwise.errors import InputError
 from spanwise.journal.reader import EventRecord, LinkRecord, ReadReport, Skipped, SpanRecord, read, read_file
@@ -14,53 +14,7 @@ from spanwise.journal.reader import EventRecord, LinkRecord, ReadReport, Skipped
 if TYPE_CHECKING:
     from pathlib import Path
 
-TRACE, SPAN, OTHER = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174", "eee19b7ec3c1b173"
-COLLECTOR_LINE: dict[str, Any] = {
-    "resourceSpans": [
-        {
-            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "desk"}}]},
-            "scopeSpans": [
-                {
-                    "scope": {"name": "spanwise", "version": "0.1.0"},
-                    "spans": [
-                        {
-                            "traceId": TRACE.upper(),
-                            "spanId": SPAN,
-                            "parentSpanId": OTHER,
-                            "flags": 256,
-                            "name": "chat sim-1",
-                            "kind": 3,
-                            "startTimeUnixNano": "1544712660000000001",
-                            "endTimeUnixNano": "1544712661000000002",
-                            "attributes": [
-                                {"key": "text", "value": {"stringValue": ""}},
-                                {"key": "yes", "value": {"boolValue": False}},
-                                {"key": "big", "value": {"intValue": "9223372036854775807"}},
-                                {"key": "float", "value": {"doubleValue": 2}},
-                                {"key": "infinite", "value": {"doubleValue": "-Infinity"}},
-                                {"key": "bytes", "value": {"bytesValue": "AAE="}},
-                                {
-                                    "key": "list",
-                                    "value": {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "1"}]}},
-                                },
-                                {"key": "empty list", "value": {"arrayValue": {}}},
-                                {
-                                    "key": "map",
-                                    "value": {"kvlistValue": {"values": [{"key": "k", "value": {"boolValue": True}}]}},
-                                },
-                                {"key": "nothing", "value": {}},
-                            ],
-                            "events": [{"timeUnixNano": "1544712660500000000", "name": "first", "attributes": []}],
-                            "links": [{"traceId": TRACE, "spanId": OTHER, "attributes": [], "flags": 256}],
-                            "status": {"message": "too many", "code": 2},
-                        }
-                    ],
-                    "schemaUrl": "https://opentelemetry.io/schemas/1.37.0",
-                }
-            ],
-        }
-    ]
-}
+TRACE, SPAN, OTHER = ONE_TRACE, ONE_SPAN, ONE_PARENT
 
 
 def write(path: Path, *lines: str | bytes) -> Path:
@@ -69,7 +23,7 @@ def write(path: Path, *lines: str | bytes) -> Path:
 
 
 def test_a_line_of_the_collectors_file_exporter_is_read_whole(tmp_path: Path) -> None:
-    path = write(tmp_path / "traces.json", json.dumps(COLLECTOR_LINE) + "\n")
+    path = write(tmp_path / "traces.json", json.dumps(ONE_OF_EACH) + "\n")
     expected = SpanRecord(
         trace_id=TRACE,
         span_id=SPAN,
