@@ -23,7 +23,7 @@ UNUSUAL = """
 version: 1
 workflows:
   'say "hi" (v1.0) {{ .X }}':
-    duration: {p95: 0.5, window: 1m, pending_for: 0s, regression: {factor: 2}}
+    duration: {p95: 0.5, window: 1m, pending_for: 0s, keep_firing_for: 0s, regression: {factor: 2}}
     cache_hit_rate: {minimum: 0.5, caches: {'a "b"': 0.7}}
 default:
   tokens_per_second: {minimum: 3}
