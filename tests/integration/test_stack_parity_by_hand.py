@@ -9,12 +9,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.otlp_json import export_request
 from support.servers import eventually, fetch_json, jaeger_trace, post_otlp, query_prometheus, start_stack
 
 from spanwise.conventions import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from support.servers import StackAddresses
 
@@ -86,27 +87,8 @@ EXPECTED: dict[str, list[tuple[dict[str, str], tuple[float, ...]]]] = {
 }  # fmt: skip
 
 
-def any_value(value: object) -> dict[str, Any]:
-    kinds = {bool: "boolValue", int: "intValue", float: "doubleValue", str: "stringValue"}
-    return {kinds[type(value)]: str(value) if type(value) is int else value}
-
-
-def attributes(values: Mapping[str, object]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": any_value(value)} for key, value in values.items()]
-
-
 def request(instance: str, trace: str, **resource: object) -> dict[str, Any]:
-    begin = time.time_ns() - 10**10
-    spans = [
-        {
-            "traceId": trace, "spanId": f"{number:016x}", "parentSpanId": "" if number == 1 else f"{1:016x}",
-            "name": name, "kind": 1, "startTimeUnixNano": str(begin),
-            "endTimeUnixNano": str(begin + milliseconds * 10**6), "attributes": attributes(values),
-        }
-        for number, (name, milliseconds, values) in enumerate(SPANS, start=1)
-    ]  # fmt: skip
-    about = attributes({"service.name": "hand", "service.instance.id": instance, **resource})
-    return {"resourceSpans": [{"resource": {"attributes": about}, "scopeSpans": [{"scope": {}, "spans": spans}]}]}
+    return export_request(trace, SPANS, {"service.name": "hand", "service.instance.id": instance, **resource})
 
 
 def expected_series(jobs: int) -> dict[frozenset[tuple[str, str]], float]:

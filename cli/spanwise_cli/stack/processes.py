@@ -47,9 +47,11 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
 
 def alive(process: Identity) -> bool:
     """Return whether `process` runs, and is the one that was started."""
+    if process.started and _started(process.pid) == process.started:
+        return True
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(process.pid, os.WNOHANG)  # where this process is the parent, so that no zombie looks alive
-    return bool(process.started) and _started(process.pid) == process.started
+        os.waitpid(process.pid, os.WNOHANG)  # where this process is the parent, it has to let go of what is left
+    return False
 
 
 def end(processes: Sequence[Identity], grace: float = 10.0) -> None:
@@ -83,8 +85,9 @@ def _started_by_proc(pid: int) -> str | None:
         return None
     # The second field is the program's name in brackets and may hold anything, brackets and spaces too.
     fields = text.rpartition(")")[2].split()
-    state, started = fields[0], fields[19]
-    return None if state in "ZX" else f"{_boot()}:{started}"
+    state, threads, started = fields[0], int(fields[17]), fields[19]
+    # While one thread is left, a process whose main thread has ended still holds its ports and files.
+    return None if state in "ZX" and threads <= 1 else f"{_boot()}:{started}"
 
 
 def _boot() -> str:
