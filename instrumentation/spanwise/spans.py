@@ -215,6 +215,16 @@ class Agent(_Enclosing):
         return self._open(outer.within(agent=str(self._attributes[c.AGENT_NAME])))
 
 
+class Plan(Recorded):
+    """A span `plan {agent}`."""
+
+    def start(self) -> Self:
+        """Start the span without making it current; it is named after the enclosing agent where it names none."""
+        if c.AGENT_NAME not in self._attributes:
+            self._name = c.span_name("plan", scopes.current().agent)
+        return super().start()
+
+
 class ModelCall(Recorded):
     """A span of a model call; a stream's chunks are told to it one by one."""
 
@@ -307,10 +317,10 @@ def agent(name: str, *, links: Sequence[Link] = (), step: str | None = None, rol
     return Agent(c.span_name("invoke_agent", name), attributes=attributes, links=links)
 
 
-def plan(agent_name: str | None = None) -> Recorded:
-    """Span of the planning phase of an agent; the model call that makes the plan is its child."""
+def plan(agent_name: str | None = None) -> Plan:
+    """Span of the planning phase of an agent (default: the enclosing one); the model call that plans is its child."""
     attributes = {c.OPERATION_NAME: "plan", c.AGENT_NAME: agent_name}
-    return Recorded(c.span_name("plan", agent_name), attributes=attributes)
+    return Plan(c.span_name("plan", agent_name), attributes=attributes)
 
 
 def tool(

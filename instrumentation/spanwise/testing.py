@@ -76,9 +76,11 @@ def captured_telemetry(
     provider.add_span_processor(memory)
     settings = Settings(service_name="test", time_scale=time_scale, wait_threshold=wait_threshold)
     telemetry = Telemetry(settings, {}, provider, memory, metrics)
-    with substituted(telemetry):
-        yield telemetry, lambda: [plain(span) for span in sorted(memory.spans, key=_start)]
-    provider.shutdown()
+    try:
+        with substituted(telemetry):
+            yield telemetry, lambda: [plain(span) for span in sorted(memory.spans, key=_start)]
+    finally:
+        provider.shutdown()
 
 
 def _start(span: ReadableSpan) -> tuple[int, int]:

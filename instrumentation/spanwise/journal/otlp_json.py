@@ -2,8 +2,8 @@
 
 It says what OpenTelemetry's protobuf encoder says of the same spans. Ids are lower-case hex and 64-bit integers are
 strings (the OTLP specification's JSON mapping); floats that JSON lacks are written as strings, as protobuf's JSON
-mapping does. Empty fields are left out. What JSON cannot hold is made to fit: text that is no Unicode gets replacement
-characters, an integer beyond 64 bits becomes text.
+mapping does. Empty fields are left out. What JSON cannot hold is made to fit: text that is no Unicode gets question
+marks, an integer beyond 64 bits becomes text.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
             droppedEventsCount=span.dropped_events,
             links=[_link(link) for link in span.links],
             droppedLinksCount=span.dropped_links,
-            status=_status(span.status),
         ),
+        "status": _status(span.status),
     }
 
 
@@ -121,7 +121,7 @@ def _status(status: Status) -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    """Return `text` with what is no Unicode character replaced; lone surrogates come from undecodable bytes."""
+    """Return `text` with question marks for lone surrogates, which undecodable bytes become in Python."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 

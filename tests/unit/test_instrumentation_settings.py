@@ -1,0 +1,202 @@
+"""Where each setting comes from, which of several wins, and what a value that cannot be used is answered with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from spanwise.config.settings import Settings, Sourced, masked, resolve, settings_of
+from spanwise.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def resolved(
+    folder: Path, code: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None
+) -> dict[str, Sourced]:
+    return resolve(code or {}, environment=environment or {}, directory=folder)
+
+
+def project(folder: Path, text: str) -> Path:
+    path = folder / "pyproject.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_anything_every_setting_is_its_default(tmp_path: Path) -> None:
+    found = resolved(tmp_path)
+    assert settings_of(found) == Settings()
+    assert {one.source for one in found.values()} == {"default"}
+
+
+def test_code_wins_over_our_variable_over_opentelemetrys_over_the_project_over_the_default(tmp_path: Path) -> None:
+    path = project(tmp_path, '[tool.spanwise]\nservice_name = "project"\n')
+    ours, theirs = {"SPANWISE_SERVICE_NAME": "ours"}, {"OTEL_SERVICE_NAME": "theirs"}
+    assert [
+        resolved(tmp_path, {"service_name": "code"}, ours | theirs)["service_name"],
+        resolved(tmp_path, {"service_name": None}, ours | theirs)["service_name"],
+        resolved(tmp_path, {}, theirs)["service_name"],
+        resolved(tmp_path)["service_name"],
+    ] == [
+        Sourced("code", "code"),
+        Sourced("ours", "SPANWISE_SERVICE_NAME"),
+        Sourced("theirs", "OTEL_SERVICE_NAME"),
+        Sourced("project", str(path)),
+    ]
+
+
+def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
+    environment = {
+        "SPANWISE_SERVICE_NAME": "desk",
+        "SPANWISE_JOURNAL_DIR": "runs",
+        "SPANWISE_ENDPOINT": "http://collector:4318",
+        "SPANWISE_PROTOCOL": "grpc",
+        "SPANWISE_METRICS_PORT": "9464",
+        "SPANWISE_TIME_SCALE": "20",
+        "SPANWISE_WAIT_THRESHOLD": "0.5",
+        "SPANWISE_SHUTDOWN_TIMEOUT": "2.5",
+        "SPANWISE_DISABLED": "true",
+    }
+    found = resolved(tmp_path, environment=environment)
+    assert settings_of(found) == Settings(
+        service_name="desk",
+        journal_dir="runs",
+        endpoint="http://collector:4318",
+        protocol="grpc",
+        metrics_port=9464,
+        time_scale=20.0,
+        wait_threshold=0.5,
+        shutdown_timeout=2.5,
+        disabled=True,
+    )
+    assert [one.source for one in found.values()] == list(environment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name", "expected"),
+    [
+        ("OTEL_SERVICE_NAME", "desk", "service_name", "desk"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318", "endpoint", "http://c:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/v1/traces", "endpoint", "http://c:4318/v1/traces"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "protocol", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", "protocol", "grpc"),
+        ("OTEL_SDK_DISABLED", "true", "disabled", True),
+        ("OTEL_SDK_DISABLED", "FALSE", "disabled", False),
+    ],
+)
+def test_opentelemetrys_variables_are_heard(
+    variable: str, value: str, name: str, expected: object, tmp_path: Path
+) -> None:
+    assert resolved(tmp_path, environment={variable: value})[name] == Sourced(expected, variable)
+
+
+def test_the_variable_for_traces_wins_over_the_one_for_all_signals(tmp_path: Path) -> None:
+    both = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://all:4318",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:4318",
+    }
+    assert resolved(tmp_path, environment=both)["endpoint"].value == "http://traces:4318"
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    assert resolved(tmp_path, environment={"SPANWISE_METRICS_PORT": " "})["metrics_port"] == Sourced(None, "default")
+
+
+def test_the_nearest_pyproject_upwards_is_read(tmp_path: Path) -> None:
+    path = project(tmp_path, "[tool.spanwise]\nmetrics_port = 9000\n")
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    assert resolved(deep)["metrics_port"] == Sourced(9000, str(path))
+
+
+def test_a_pyproject_without_our_table_changes_nothing(tmp_path: Path) -> None:
+    project(tmp_path, '[project]\nname = "x"\n')
+    assert settings_of(resolved(tmp_path)) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "needs"),
+    [
+        ("endpoint", "localhost:4318", "an address such as http://127.0.0.1:4318"),
+        ("endpoint", "http://", "an address such as http://127.0.0.1:4318"),
+        ("endpoint", "http://host:99999", "an address such as http://127.0.0.1:4318"),
+        ("protocol", "http/json", "http/protobuf or grpc"),
+        ("metrics_port", "70000", "a port from 0 to 65535"),
+        ("metrics_port", True, "a port from 0 to 65535"),
+        ("time_scale", 0, "a number above 0"),
+        ("time_scale", "nan", "a number above 0"),
+        ("wait_threshold", -1, "a number of seconds of at least 0"),
+        ("shutdown_timeout", "inf", "a number of seconds of at least 0"),
+        ("disabled", "perhaps", "true or false"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_its_place_and_what_is_needed(
+    name: str, value: object, needs: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as in_code:
+        resolved(tmp_path, {name: value})
+    assert str(in_code.value) == f"configure({name}=…): {str(value)!r} cannot be used; give {needs}"
+    with pytest.raises(InputError) as in_environment:
+        resolved(tmp_path, environment={f"SPANWISE_{name.upper()}": str(value)})
+    assert str(in_environment.value) == f"SPANWISE_{name.upper()}: {str(value)!r} cannot be used; give {needs}"
+
+
+def test_a_bad_value_in_the_project_is_named_with_its_file_and_key(tmp_path: Path) -> None:
+    path = project(tmp_path, '[tool.spanwise]\nmetrics_port = "many"\n')
+    with pytest.raises(InputError) as error:
+        resolved(tmp_path)
+    assert str(error.value) == (
+        f"{path}: [tool.spanwise] metrics_port: 'many' cannot be used; give a port from 0 to 65535"
+    )
+
+
+def test_an_unknown_key_in_the_project_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    path = project(tmp_path, '[tool.spanwise]\njournal = "x"\n')
+    with pytest.raises(InputError) as error:
+        resolved(tmp_path)
+    assert str(error.value).startswith(
+        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: disabled, endpoint, "
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[tool.spanwise\n", "cannot be read ("),
+        ("[tool]\nspanwise = 3\n", "tool.spanwise is no table; write [tool.spanwise] with one key a line"),
+    ],
+)
+def test_a_pyproject_that_cannot_be_read_is_named(text: str, problem: str, tmp_path: Path) -> None:
+    path = project(tmp_path, text)
+    with pytest.raises(InputError) as error:
+        resolved(tmp_path)
+    assert str(error.value).startswith(f"{path}: {problem}")
+
+
+def test_a_tool_entry_that_is_no_table_is_somebody_elses_business(tmp_path: Path) -> None:
+    project(tmp_path, "tool = 3\n")
+    assert settings_of(resolved(tmp_path)) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://collector:4318", "http://collector:4318"),
+        ("https://me:secret@collector:4318/x?y=1", "https://me:***@collector:4318/x?y=1"),
+        ("https://token@collector", "https://***@collector"),
+        ("http://[", "http://["),
+        ("desk", "desk"),
+    ],
+)
+def test_a_password_in_an_address_is_masked(text: str, shown: str) -> None:
+    assert masked(text) == shown
+
+
+def test_an_error_over_an_address_does_not_show_its_password(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        resolved(tmp_path, {"endpoint": "ftp://me:secret@collector"})
+    assert "'ftp://me:***@collector'" in str(error.value)
+    assert "secret" not in str(error.value)
