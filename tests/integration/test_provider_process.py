@@ -83,6 +83,27 @@ def test_broken_connections_break_on_the_wire(tmp_path: Path, failures: Failures
         post(base_url, BODY | {"stream": stream})
 
 
+def test_a_stall_closes_its_own_connection_and_no_other(tmp_path: Path) -> None:
+    models = {"m": Model(failures=Failures(stall=1.0, stall_s=2.0)), "good": Model()}
+    with provider(tmp_path, Profile("p", models=models), speed=50) as base_url:
+        at = urlsplit(base_url)
+        connections = [http.client.HTTPConnection(str(at.hostname), at.port or 0, timeout=LIMIT_S) for _ in range(2)]
+        stalled, other = connections
+        for connection in connections:
+            connection.request("GET", "/v1/models")
+            connection.getresponse().read()
+
+        stalled.request("POST", "/v1/chat/completions", json.dumps(BODY))
+        with pytest.raises(http.client.RemoteDisconnected):
+            stalled.getresponse()
+        # The connection that was opened last still stands: this does not open it again.
+        other.auto_open = 0
+        other.request("POST", "/v1/chat/completions", json.dumps(BODY | {"model": "good"}))
+        assert other.getresponse().status == 200
+        for connection in connections:
+            connection.close()
+
+
 def refusal(arguments: list[str]) -> tuple[int, str, str]:
     done = subprocess.run(
         arguments, capture_output=True, text=True, timeout=LIMIT_S, stdin=subprocess.DEVNULL, check=False

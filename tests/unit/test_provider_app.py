@@ -170,6 +170,7 @@ def error(answer: Answer) -> tuple[int | None, str | None, str | None]:
         (b"{", (400, None, None)),
         (b"[]", (400, None, None)),
         (b'{"model": "\\ud800"}', (400, None, None)),
+        (b'{"model": ' + b"[" * 100_000, (400, None, None)),
         ({}, (400, "model", "missing_required_parameter")),
         ({"model": "m"}, (400, "messages", "missing_required_parameter")),
         ({"model": "m", "messages": []}, (400, "messages", "empty_array")),
@@ -245,9 +246,10 @@ def test_the_simulation_says_how_it_is_set() -> None:
     }
 
 
-def test_a_speed_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="speed is above 0"):
-        create_app(profile(), speed=0)
+@pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan")])
+def test_a_speed_that_is_none_is_refused(speed: float) -> None:
+    with pytest.raises(ValueError, match="speed is a number above 0"):
+        create_app(profile(), speed=speed)
 
 
 def test_over_the_limit_is_429_at_once_and_draws_nothing() -> None:

@@ -133,6 +133,7 @@ def test_prose_has_the_words_asked_for_beside_each_known_fact() -> None:
 @pytest.mark.parametrize(
     "line",
     [
+        "Title: .",
         "State rsi price.",
         "State",
         "Compute x.",

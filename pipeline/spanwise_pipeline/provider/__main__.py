@@ -28,6 +28,8 @@ def main() -> int:
         settings = profile.from_dict(json.loads(Path(options.profile_json).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         return _refuse(f"{options.profile_json}: {error}", status=2)
+    if not 0 < options.speed < float("inf"):
+        return _refuse(f"--speed {options.speed:g}: must be a number above 0", status=2)
     try:
         bound = server.bind(options.host, options.port)
     except OSError as error:

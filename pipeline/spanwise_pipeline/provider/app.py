@@ -28,8 +28,8 @@ def create_app(profile: Profile, *, speed: float = 1.0) -> Starlette:
 
     It tells time by the event loop's clock only, so it also runs in process on a loop with a virtual clock.
     """
-    if not speed > 0:
-        raise ValueError(f"speed is above 0, not {speed}")
+    if not 0 < speed < float("inf"):
+        raise ValueError(f"speed is a number above 0, not {speed}")
     simulation = Simulation(profile, speed)
     strict = profile.strict_instructions
     read_embeddings = partial(embeddings.read, largest=profile.embedding_dimension)
@@ -42,7 +42,8 @@ def create_app(profile: Profile, *, speed: float = 1.0) -> Starlette:
         Route("/v1/models/{model:path}", info.model, methods=["GET"]),
         Route("/simulation", info.simulation, methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={ApiError: _api_error, HTTPException: _http_error})
+    handlers = {ApiError: _api_error, HTTPException: _http_error, Exception: _fault}
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 class _Info:
@@ -92,3 +93,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     what = f"{request.method} {request.url.path}"
     message = f"Not allowed: {what}." if error.status_code == 405 else f"Invalid URL ({what})"  # noqa: PLR2004
     return JSONResponse(ApiError(error.status_code, message).body(), error.status_code, headers=error.headers)
+
+
+async def _fault(_request: Request, error: Exception) -> Response:
+    message = f"The simulated provider has a fault of its own, please report it: {type(error).__name__}: {error}"
+    return JSONResponse(ApiError(500, message, "server_error").body(), 500)

@@ -84,6 +84,8 @@ class Endpoint:
             work = self._read(body)
         except MalformedInstructionError as error:
             raise bad_request(str(error), "messages", "malformed_instruction") from None
+        except RecursionError:
+            raise bad_request("The JSON body of your request is nested too deeply.") from None
         model = self._simulation.profile.model(work.model)
         if model is None:
             raise model_not_found(work.model)
@@ -135,15 +137,16 @@ async def _send_stream(fate: Fate, scope: Scope, receive: Receive, send: Send) -
         if position == 0:
             await _start(send, 200, {**fate.headers, "content-type": "text/event-stream; charset=utf-8"})
         last = position == kept - 1
-        data = _half(chunk) if broken and last else chunk
+        data = _broken(chunk, ended=fate.failure == "malformed") if broken and last else chunk
         await send({"type": "http.response.body", "body": data, "more_body": fate.failure == "drop" or not last})
     if fate.failure == "drop":
         await _hang_up(scope, receive)
 
 
-def _half(chunk: bytes) -> bytes:
-    """Return `chunk` broken off inside its first event's JSON."""
-    return chunk[: chunk.index(b"\n\n") // 2] + b"\n\n"
+def _broken(chunk: bytes, *, ended: bool) -> bytes:
+    """Return `chunk` broken off inside its first event's JSON, that event `ended` like a good one or not."""
+    event = chunk.partition(b"\n\n")[0] or b'data: {"id":""}'
+    return event[: len(event) // 2] + (b"\n\n" if ended else b"")
 
 
 async def _hang_up(scope: Scope, receive: Receive) -> None:

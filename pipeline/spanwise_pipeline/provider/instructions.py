@@ -97,7 +97,7 @@ def parse(texts: Iterable[str], *, strict: bool = True) -> Instructions:
 
 def _add(found: Instructions, verb: str, rest: str) -> None:
     if verb == "Title:":
-        found.title = rest
+        found.title = _title(rest)
     elif verb == "State":
         found.steps.append(State(() if rest == "every fact" else _names(rest)))
     elif verb == "Compute":
@@ -109,6 +109,12 @@ def _add(found: Instructions, verb: str, rest: str) -> None:
         found.words = _word_count(rest)
     else:
         found.tools.extend(_tool_names(rest))
+
+
+def _title(rest: str) -> str:
+    if not rest:
+        raise ValueError("the title's text must follow")
+    return rest
 
 
 def _named(rest: str) -> tuple[str, str]:

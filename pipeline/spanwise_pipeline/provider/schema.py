@@ -65,8 +65,9 @@ class SchemaFiller:
             return schema["enum"][0]
         kind = _kind(schema)
         if kind == "object" and depth < _MAX_DEPTH:
-            properties: JsonObject = schema.get("properties") or {}
-            return {name: self._property(name, part, depth + 1) for name, part in properties.items()}
+            properties = schema.get("properties")
+            parts = properties if is_object(properties) else {}
+            return {name: self._property(name, part, depth + 1) for name, part in parts.items()}
         if kind == "array" and depth < _MAX_DEPTH:
             return [self._plain(schema.get("items"), depth + 1) for _ in range(int(schema.get("minItems", 0)))]
         return _scalar(kind, schema)

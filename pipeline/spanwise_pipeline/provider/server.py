@@ -121,7 +121,8 @@ class _Protocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.app_state["close"] = self._close
+        # A copy: uvicorn hands the same dictionary to every connection.
+        self.app_state = {**self.app_state, "close": self._close}
 
     def _close(self) -> None:
         self.transport.close()
