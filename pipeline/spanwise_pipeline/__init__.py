@@ -1,1 +1,61 @@
-"""Run agents: dataflow scheduler, model client, tools, cache and limits."""
+"""Run agents: dataflow scheduler, model client, tools, cache and limits.
+
+Names load on first use, so that the simulated provider, which lives below this package, starts without them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from spanwise_pipeline.cache import Cache, CacheStatistics
+    from spanwise_pipeline.clock import Clock
+    from spanwise_pipeline.flow import Flow, Step, StepCancelledError, StepSkippedError
+    from spanwise_pipeline.limits import ConcurrencyLimit, LimitStatistics
+    from spanwise_pipeline.llm import IncompleteReplyError, ModelClient, Reply, Retries
+    from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
+    from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
+
+_HOME: Final = {
+    "cache": ("Cache", "CacheStatistics"),
+    "clock": ("Clock",),
+    "flow": ("Flow", "Step", "StepCancelledError", "StepSkippedError"),
+    "limits": ("ConcurrencyLimit", "LimitStatistics"),
+    "llm": ("IncompleteReplyError", "ModelClient", "Reply", "Retries"),
+    "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
+    "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
+}
+_MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Cache",
+    "CacheStatistics",
+    "CacheUse",
+    "Clock",
+    "ConcurrencyLimit",
+    "Flow",
+    "IncompleteReplyError",
+    "LimitStatistics",
+    "ModelClient",
+    "Outcome",
+    "Published",
+    "Reply",
+    "Retries",
+    "Step",
+    "StepCancelledError",
+    "StepSkippedError",
+    "System",
+    "SystemContext",
+    "Tool",
+    "ToolCall",
+    "Toolbox",
+    "UnknownToolError",
+    "in_thread",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

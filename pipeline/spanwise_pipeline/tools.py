@@ -97,8 +97,8 @@ class Toolbox:
             return str(await in_thread(tool.function, **call.arguments)), span.context
 
 
-async def in_thread(function: Callable[..., Any], /, **arguments: Any) -> Any:
+async def in_thread(function: Callable[..., Any], /, *positional: Any, **named: Any) -> Any:
     """Run a blocking function in a worker thread with this context."""
     remember_loop()
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(None, lambda: context.run(function, **arguments))
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: context.run(function, *positional, **named))

@@ -1,0 +1,107 @@
+"""What a system of agents is to the runner: a name, flags with presets, and a coroutine that answers.
+
+A system gets its clock, its model endpoint and a place to publish results from its context, and knows nothing of
+recording, speed or presets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from spanwise_pipeline.llm import ModelClient, Retries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import httpx2
+
+    from spanwise_pipeline.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class SystemContext:
+    """What one run of a system gets from outside."""
+
+    base_url: str
+    """Address of the model endpoint, up to and including `/v1`."""
+    api_key: str
+    clock: Clock
+    seed: int | None
+    label_requests: bool
+    publish: Callable[[str, str], None]
+    """Called with an agent's name and its finished text, as soon as there is one."""
+    transport: httpx2.AsyncBaseTransport | None = None
+    """Replaces the network when a bound is computed."""
+
+    def model_client(self, *, pooled: bool = True, retries: Retries | None = None) -> ModelClient:
+        """Return a client for the run's endpoint; the system closes it."""
+        return ModelClient(
+            base_url=self.base_url,
+            api_key=self.api_key,
+            clock=self.clock,
+            retries=retries,
+            seed=self.seed,
+            pooled=pooled,
+            label_requests=self.label_requests,
+            transport=self.transport,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """Lookups of one run's caches together."""
+
+    lookups: int = 0
+    hits: int = 0
+    """Lookups that did not make the value, coalesced ones included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run answered and how good that is."""
+
+    answer: Mapping[str, Any]
+    """The decision and the facts that it rests on."""
+    report: Mapping[str, str]
+    """Sections by title."""
+    grade: str
+    score: float
+    faults: tuple[str, ...] = ()
+    cache: CacheUse = field(default_factory=CacheUse)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a system's authors published for a preset; nothing here was measured by us."""
+
+    duration_s: float | None = None
+    tokens: int | None = None
+    tokens_per_s: float | None = None
+    grade: str | None = None
+
+
+class Runnable(Protocol):
+    """The coroutine function of a system."""
+
+    async def __call__(self, context: SystemContext, flags: Any) -> Outcome:
+        """Run once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A reference system."""
+
+    name: str
+    title: str
+    run: Runnable
+    flags: type[Any]
+    """Frozen dataclass of booleans, each with its docstring; all off is the old behaviour."""
+    presets: Mapping[str, Any]
+    """Preset name to flags."""
+    profile: Path
+    """Profile of the simulated provider."""
+    published: Mapping[str, Published]
+    targets: Published
