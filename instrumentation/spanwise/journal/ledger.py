@@ -117,7 +117,8 @@ class Ledger:
             _write(partial, os.O_TRUNC, line)
             partial.replace(path)
         except OSError:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
             if not path.exists():
                 raise
             # A block that the file has already can be written where no new one can be had.

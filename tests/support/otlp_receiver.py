@@ -1,0 +1,66 @@
+"""An OTLP/HTTP receiver for tests: answers with the statuses that it was told, then 200, and keeps what it accepted."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+
+class Receiver:
+    """What came in, and how to answer."""
+
+    def __init__(self, statuses: Iterable[int] = ()) -> None:
+        self.statuses = deque(statuses)
+        self.held = threading.Event()
+        """Requests are answered once it is set."""
+        self.held.set()
+        self.requests: list[tuple[str, int, dict[str, str]]] = []
+        """Path, status and headers of each request."""
+        self.spans: list[str] = []
+        """Names of the accepted spans."""
+        self.address = ""
+
+    def answer(self, path: str, body: bytes, headers: dict[str, str]) -> int:
+        """Take a request; returns the status."""
+        status = self.statuses.popleft() if self.statuses else 200
+        self.requests.append((path, status, headers))
+        if status == 200:
+            message = ExportTraceServiceRequest.FromString(body)
+            self.spans += [s.name for r in message.resource_spans for g in r.scope_spans for s in g.spans]
+        return status
+
+
+@contextmanager
+def receiving(statuses: Iterable[int] = ()) -> Generator[Receiver]:
+    """Run a receiver on a free port of 127.0.0.1."""
+    receiver = Receiver(statuses)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            receiver.held.wait(30)
+            self.send_response(receiver.answer(self.path, body, dict(self.headers)))
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        receiver.address = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            yield receiver
+        finally:
+            receiver.held.set()
+            server.shutdown()
+            thread.join()
