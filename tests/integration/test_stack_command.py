@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from support.otlp_json import export_request
 from support.servers import NO_RULES, eventually, fetch_json, jaeger_trace, need, post_otlp, start_stack
 
@@ -17,7 +19,7 @@ from spanwise_cli.main import main
 from spanwise_cli.stack import cache, catalogue, compose, control, lifecycle, processes, state
 from spanwise_cli.stack.plan import Settings, plan
 from spanwise_cli.stack.ports import Ports
-from spanwise_cli.stack.render import COLLECTOR_FILE
+from spanwise_cli.stack.render import COLLECTOR_FILE, CONFIG, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +145,7 @@ groups:
       - alert: RunTooSlow
         expr: vector(1)
         labels: {gen_ai_workflow_name: desk}
-        annotations: {summary: "desk is slow", description: "100 s against 60 s", traces: "http://jaeger/search"}
+        annotations: {summary: "desk is slow", description: "100 s against 60 s", trace_search: "http://jaeger/search"}
 """
 
 
@@ -209,6 +211,18 @@ def test_the_oldest_promtool_accepts_the_prometheus_configuration(tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
+def test_the_start_line_of_the_container_renders_the_file_that_processes_get(tmp_path: Path, name: str) -> None:
+    service = yaml.safe_load(compose.COMPOSE_FILE.read_text())["services"][name]
+    line = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", service["command"][0].replace("$${", "@{")).replace("@{", "${")
+    script = line.replace("/etc/spanwise/config", str(CONFIG)).replace("/tmp/", f"{tmp_path}/").partition("exec ")[0]
+    values = dict(re.findall(r"s\|\$\{(\w+)\}\|(.*?)\|'", script))
+
+    subprocess.run([*service["entrypoint"], script], check=True, timeout=10)
+
+    assert (tmp_path / f"{name}.yaml").read_text() == render(f"{name}.yaml", values)
 
 
 def test_a_programs_own_page_is_scraped_as_spanwise_process(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ It proves what otel-collector.yaml derives before anything else relies on it: ev
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,6 +154,26 @@ def test_jaeger_returns_the_spans_as_they_were_sent_but_for_secrets(stack: Stack
         "service.name": {"stringValue": "store"}, "service.instance.id": {"stringValue": "third"},
         "spanwise.time.scale": {"doubleValue": 20},
     }  # fmt: skip
+
+
+def test_batches_that_arrive_at_the_same_time_are_all_counted(stack: StackAddresses) -> None:
+    """Deltas that overtake each other would be dropped as out of order; here, one in fifty."""
+    spans = [("invoke_workflow desk", 5, {"gen_ai.operation.name": "invoke_workflow"} | WORKFLOW)]
+    batch = export_request("f" * 32, spans, {"service.name": "crowd"})
+    senders, each = 8, 100
+
+    def send(_: int) -> None:
+        for _ in range(each):
+            post_otlp(stack.otlp_http, batch)
+
+    with ThreadPoolExecutor(senders) as pool:
+        list(pool.map(send, range(senders)))
+
+    def look() -> list[float]:
+        count = 'gen_ai_invoke_workflow_duration_seconds_count{job="crowd"}'
+        return list(query_prometheus(stack.prometheus, count).values())
+
+    assert eventually(look, lambda seen: seen == [senders * each], within=10) == [senders * each]
 
 
 @pytest.mark.parametrize("scale", [None, "fast", 0.0, -2])

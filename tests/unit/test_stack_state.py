@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from support.servers import need
 
 from spanwise.errors import InputError
 from spanwise_cli.stack import control, state
@@ -53,3 +54,28 @@ def test_delivered_alerts_are_read_in_the_order_of_delivery(tmp_path: Path) -> N
 
     assert state.alerts(log) == [{"status": "firing"}, {"status": "resolved"}]
     assert state.alerts(tmp_path / "none") == []
+
+
+def test_a_line_that_is_still_being_written_is_left_for_later_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "alerts.jsonl"
+    log.write_text('{"alerts": [{"status": "firing"}]}\n{"alerts": [')
+    assert state.alerts(log) == [{"status": "firing"}]
+
+    log.write_text('{"alerts": []}\nnonsense\n')
+    with pytest.raises(InputError, match=r"alerts\.jsonl:2: not a delivered alert"):
+        state.alerts(log)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", "Skipped"), ("true", "Failed")])
+def test_a_test_without_its_server_is_skipped_here_and_fails_under_ci(
+    ci: str, outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("SPANWISE_CACHE_DIR", str(tmp_path))
+
+    with pytest.raises((pytest.skip.Exception, pytest.fail.Exception)) as stopped:
+        need("otelcol")
+
+    assert type(stopped.value).__name__ == outcome
+    assert "otelcol is not on this machine; run: python -m spanwise_cli.stack.install" in str(stopped.value)

@@ -100,7 +100,7 @@ def alerts(*, json: JsonOption = False) -> None:
 
 def _alert(alert: dict[str, Any]) -> dict[str, Any]:
     notes, labels = alert.get("annotations", {}), alert.get("labels", {})
-    links = [notes[key] for key in ("traces", "link", "runbook_url", "dashboard") if notes.get(key)]
+    links = [notes[key] for key in ("trace_search", "dashboard", "runbook_url") if notes.get(key)]
     return {
         "name": labels.get("alertname", ""),
         "status": alert.get("status", ""),

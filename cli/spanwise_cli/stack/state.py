@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from spanwise.errors import InputError
 from spanwise_cli.stack import processes
@@ -85,8 +85,19 @@ def alerts(path: Path) -> Sequence[dict[str, Any]]:
     """Return the alerts of every payload in `path`, oldest first; none when the file is missing."""
     if not path.exists():
         return []
-    payloads = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # a last line without its end is still being written
+    payloads = [_payload(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
     return [alert for payload in payloads for alert in payload.get("alerts", [])]
+
+
+def _payload(line: str, place: str) -> dict[str, Any]:
+    try:
+        payload = json.loads(line)
+    except ValueError:
+        payload = None
+    if not isinstance(payload, dict):
+        raise InputError(f"{place}: not a delivered alert; remove the line, or the file to forget all")
+    return cast("dict[str, Any]", payload)
 
 
 def _entry(member: Member) -> dict[str, Any]:
