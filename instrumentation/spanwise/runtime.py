@@ -7,6 +7,7 @@ set. Calling `configure` again with the same settings changes nothing; with othe
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,7 +163,8 @@ def configure(
 ) -> Telemetry:
     """Set up recording for this process and return its handle; safe to call more than once.
 
-    What is not given here comes from `SPANWISE_*`, `OTEL_*`, `[tool.spanwise]` of pyproject.toml, or the default.
+    What is not given here comes from `SPANWISE_*`, `OTEL_*`, `[tool.spanwise]` of pyproject.toml, or the default. A
+    forked child records nothing until it calls this, too.
 
     Args:
         service_name: `service.name`; kept as it is where the host has set a tracer provider of its own.
@@ -242,6 +244,18 @@ def _recorded_providers(provider: TracerProvider | None) -> tuple[TracerProvider
     if isinstance(current, TracerProvider) and current is not provider and current in _own:
         return provider, current
     return (provider,)
+
+
+def _forget() -> None:
+    """Start a forked child without a set-up: it has the parent's queues and locks but none of its threads."""
+    global _active, _lock  # noqa: PLW0603 - a process has one set-up
+    _active, _lock = None, threading.Lock()
+    for relay in _relays.values():
+        relay.target = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager

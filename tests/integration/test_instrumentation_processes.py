@@ -1,0 +1,157 @@
+"""What only a fresh process shows: what importing loads, several processes on one folder, the end of a program."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spanwise.journal import ledger
+from spanwise.journal.ledger import Counts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+
+def program(text: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_"))}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", text],
+        cwd=folder, env=inherited | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def output(process: subprocess.Popen[str]) -> str:
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, "")
+    return out
+
+
+def names(folder: Path) -> Counter[str]:
+    return Counter(
+        span["name"]
+        for path in folder.glob("*.otlp.jsonl")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        for group in json.loads(line)["resourceSpans"]
+        for scope in group["scopeSpans"]
+        for span in scope["spans"]
+    )
+
+
+LOADED = """
+import sys, spanwise
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+HEAVY = {
+    "numpy", "openai", "starlette", "uvicorn", "rich", "typer", "prometheus_client", "yaml", "requests", "urllib3",
+    "google", "grpc", "httpx", "tenacity", "cachetools", "spanwise_cli", "spanwise_pipeline", "spanwise_profiling",
+}  # fmt: skip
+
+
+def test_importing_loads_nothing_but_opentelemetry_and_msgspec(tmp_path: Path) -> None:
+    loaded = set(output(program(LOADED, tmp_path)).split())
+    assert {"spanwise", "opentelemetry", "msgspec"} <= loaded
+    assert loaded & HEAVY == set()
+
+
+RECORDS = """
+import spanwise
+spanwise.configure(service_name="p", journal_dir="journal")
+for number in range(3000):
+    with spanwise.step(str(number)):
+        pass
+"""
+
+
+def test_two_processes_record_into_one_folder_at_once(tmp_path: Path) -> None:
+    for process in [program(RECORDS, tmp_path), program(RECORDS, tmp_path)]:
+        output(process)
+    folder = tmp_path / "journal"
+    assert names(folder) == Counter({f"step {number}": 2 for number in range(3000)})
+    assert ledger.read(folder) == Counts(started=6000, journaled=6000)
+    assert len(list(folder.glob("*.otlp.jsonl"))) == 2
+
+
+FAILS = """
+import spanwise
+spanwise.configure(journal_dir="journal")
+with spanwise.workflow("desk"), spanwise.agent("risk"):
+    raise KeyError("ticker")
+"""
+
+
+def test_a_program_that_fails_prints_its_own_traceback_and_its_spans_are_kept(tmp_path: Path) -> None:
+    process = program(FAILS, tmp_path)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert error.splitlines()[0] == "Traceback (most recent call last):"
+    assert error.splitlines()[-1] == "KeyError: 'ticker'"
+    assert "spanwise" not in error.replace("import spanwise", "")
+    assert names(tmp_path / "journal") == Counter({"invoke_workflow desk": 1, "invoke_agent risk": 1})
+
+
+DISABLED = """
+import spanwise
+spanwise.configure(journal_dir="journal", metrics_port=0, endpoint="http://127.0.0.1:1")
+with spanwise.workflow("desk"):
+    pass
+"""
+
+
+def test_opentelemetrys_switch_turns_everything_off(tmp_path: Path) -> None:
+    output(program(DISABLED, tmp_path, OTEL_SDK_DISABLED="true"))
+    assert list(tmp_path.iterdir()) == []
+
+
+FORKS = """
+import os, warnings, spanwise
+warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on, forking with threads is warned of
+spanwise.configure(journal_dir="journal")
+with spanwise.step("parent"):
+    pass
+child = os.fork()
+if not child:
+    with spanwise.step("not recorded"):
+        pass
+    spanwise.configure(journal_dir="journal")
+    with spanwise.step("child"):
+        pass
+    spanwise.shutdown()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+with spanwise.step("parent again"):
+    pass
+"""
+
+
+def test_a_forked_child_records_once_it_asks_for_it(tmp_path: Path) -> None:
+    output(program(FORKS, tmp_path))
+    assert names(tmp_path / "journal") == Counter({"step parent": 1, "step child": 1, "step parent again": 1})
+    assert ledger.read(tmp_path / "journal") == Counts(started=3, journaled=3)
+
+
+SERVES = """
+import urllib.request, spanwise
+telemetry = spanwise.configure(metrics_port=0, time_scale=20)
+with spanwise.agent("risk"):
+    pass
+request = urllib.request.Request(
+    f"http://127.0.0.1:{telemetry.metrics_port}/metrics", headers={"Accept": "application/openmetrics-text"}
+)
+with urllib.request.urlopen(request, timeout=10) as answer:
+    print(answer.read().decode())
+"""
+
+
+def test_metrics_are_served_with_exemplars_on_request(tmp_path: Path) -> None:
+    text = output(program(SERVES, tmp_path))
+    assert 'gen_ai_invoke_agent_duration_seconds_count{error_type="",gen_ai_agent_name="risk"' in text
+    assert 'trace_id="' in text
+    assert text.rstrip().endswith("# EOF")
