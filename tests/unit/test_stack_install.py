@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,3 +243,19 @@ def test_a_finished_folder_keeps_its_programs_and_none_of_the_scratch(tmp_path: 
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == [
         "logs", "thing-1", "thing-1/bin", "thing-1/bin/tool",
     ]  # fmt: skip
+
+
+def test_a_second_install_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
+    told, entered = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with cache.exclusive(tmp_path, waiting=told.set):
+            entered.set()
+
+    with cache.exclusive(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert told.wait(timeout=10)
+        assert not entered.is_set()
+    thread.join(timeout=10)
+    assert entered.is_set()

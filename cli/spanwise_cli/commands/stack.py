@@ -39,7 +39,9 @@ def up(
 
     Example: spanwise stack up
     """
-    console(stderr=True).print("starting the servers ...")
+    progress = console(stderr=True)
+    if progress.is_terminal:
+        progress.print("starting the servers ...")
     known, fresh = control.up(control.default_settings(), containers=containers)
     if json:
         emit_json(_document(known))
