@@ -65,3 +65,10 @@ def test_local_references_are_followed_and_endless_ones_end() -> None:
 
     assert value["next"]["next"]["name"] == "n"
     assert fill({"$ref": "#/$defs/missing"}) == "text"
+
+
+def test_a_schema_that_grows_without_bound_is_filled_to_an_end() -> None:
+    names = "abcdefgh"
+    schema = {"type": "object", "properties": {name: {"$ref": "#"} for name in names}}
+
+    assert sorted(fill(schema)) == list(names)

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from spanwise_pipeline.provider.fields import JsonObject
 
-_MAX_DEPTH: Final = 12
+_MAX_DEPTH: Final = 8
+_MAX_VALUES: Final = 2000
+"""In one fill: schemas that refer to themselves twice grow without bound."""
+_MAX_ITEMS: Final = 8
+"""Of an array without a fact."""
 _UNSET: Final = object()
 
 
@@ -27,6 +31,7 @@ class SchemaFiller:
     def __init__(self, root: JsonObject, facts: Mapping[str, str]) -> None:
         self._root = root
         self._facts = facts
+        self._values_left = _MAX_VALUES
 
     def fill(self) -> Any:
         """Return a value for the whole schema."""
@@ -37,8 +42,8 @@ class SchemaFiller:
         while isinstance(found.get("$ref"), str) and depth < _MAX_DEPTH:
             found, depth = self._lookup(found["$ref"]), depth + 1
         for key in ("anyOf", "oneOf", "allOf"):
-            options = found.get(key)
-            if is_list(options) and options and depth < _MAX_DEPTH:
+            options = _list(found, key)
+            if options and depth < _MAX_DEPTH:
                 return self._resolve(options[0], depth + 1)
         return found
 
@@ -58,18 +63,20 @@ class SchemaFiller:
 
     def _plain(self, schema: Any, depth: int) -> Any:
         schema = self._resolve(schema, depth)
+        self._values_left -= 1
         for key in ("const", "default"):
             if key in schema:
                 return schema[key]
-        if schema.get("enum"):
-            return schema["enum"][0]
+        if options := _list(schema, "enum"):
+            return options[0]
         kind = _kind(schema)
-        if kind == "object" and depth < _MAX_DEPTH:
+        deeper = depth < _MAX_DEPTH and self._values_left > 0
+        if kind == "object" and deeper:
             properties = schema.get("properties")
             parts = properties if is_object(properties) else {}
             return {name: self._property(name, part, depth + 1) for name, part in parts.items()}
-        if kind == "array" and depth < _MAX_DEPTH:
-            return [self._plain(schema.get("items"), depth + 1) for _ in range(int(schema.get("minItems", 0)))]
+        if kind == "array" and deeper:
+            return [self._plain(schema.get("items"), depth + 1) for _ in range(_count(schema, "minItems"))]
         return _scalar(kind, schema)
 
     def _coerce(self, text: str, schema: JsonObject, depth: int) -> Any:
@@ -77,7 +84,8 @@ class SchemaFiller:
         if kind in ("array", "object"):
             return self._compound(text, kind, schema, depth)
         value = _read(text, kind)
-        return _UNSET if schema.get("enum") and value not in schema["enum"] else value
+        options = _list(schema, "enum")
+        return _UNSET if options and value not in options else value
 
     def _compound(self, text: str, kind: str, schema: JsonObject, depth: int) -> Any:
         parsed = _parsed(text)
@@ -90,6 +98,16 @@ class SchemaFiller:
         return _UNSET if _UNSET in values else values
 
 
+def _list(schema: JsonObject, key: str) -> list[Any]:
+    value = schema.get(key)
+    return value if is_list(value) else []
+
+
+def _count(schema: JsonObject, key: str) -> int:
+    value = schema.get(key)
+    return min(value, _MAX_ITEMS) if isinstance(value, int) else 0
+
+
 def _kind(schema: JsonObject) -> str:
     kind = schema.get("type")
     if is_list(kind):
@@ -100,7 +118,9 @@ def _kind(schema: JsonObject) -> str:
 
 
 def _scalar(kind: str, schema: JsonObject) -> Any:
-    smallest = schema.get("minimum", 1)
+    smallest = schema.get("minimum")
+    if not isinstance(smallest, (int, float)):
+        smallest = 1
     return {"integer": smallest, "number": smallest, "boolean": False, "null": None}.get(kind, "text")
 
 
