@@ -168,13 +168,13 @@ def test_jaeger_is_built_from_its_module_with_its_own_checksums(
 ) -> None:
     with_go(monkeypatch, (1, 26))
     (tmp_path / "go.sum").write_text("sums")
-    shop = a_shop(tmp_path, answers={"mod download": json.dumps({"Dir": str(tmp_path)})})
+    shop = a_shop(tmp_path, answers={"download -json": json.dumps({"Dir": str(tmp_path)})})
 
     golang.build_jaeger(shop)
 
     assert (shop.folder / "module" / "go.sum").read_text() == "sums"
-    assert [line.split()[1] for line in shop.commands] == ["mod", "mod", "get", "build"]
-    assert "github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0" in shop.commands[2]
+    assert [line.split()[1] for line in shop.commands] == ["mod", "mod", "mod", "get", "build"]
+    assert "github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0" in shop.commands[3]
 
 
 def test_the_collector_is_built_though_its_builder_ends_with_an_error(

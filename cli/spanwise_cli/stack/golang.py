@@ -55,6 +55,7 @@ def build_jaeger(shop: Workshop) -> None:
     scratch.mkdir()
     module = "github.com/jaegertracing/jaeger"
     go.run("mod", "init", "spanwise.local/jaeger", cwd=scratch)
+    go.run("mod", "download", f"{module}@{JAEGER_MODULE}", cwd=scratch)  # says what is wrong in words, not in JSON
     found = json.loads(go.run("mod", "download", "-json", f"{module}@{JAEGER_MODULE}", cwd=scratch))
     (scratch / "go.sum").write_bytes((Path(found["Dir"]) / "go.sum").read_bytes())
     go.run("get", "-tool", f"{module}/cmd/jaeger@{JAEGER_MODULE}", cwd=scratch)
