@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.asgi import request
 
@@ -41,6 +41,7 @@ BODIES = st.fixed_dictionaries(
 SCHEMAS = JSON.map(lambda value: {"type": "function", "function": {"name": "f", "parameters": {"properties": value}}})
 
 
+@settings(deadline=None, derandomize=True)
 @given(TEXTS)
 def test_any_text_is_answered_or_refused(text: str) -> None:
     for output in (OutputFormat(), OutputFormat("json_object")):
@@ -48,11 +49,13 @@ def test_any_text_is_answered_or_refused(text: str) -> None:
             reply(Prompt("m", (Message("user", text),), output=output))
 
 
+@settings(deadline=None, derandomize=True)
 @given(TEXTS)
 def test_without_strictness_any_text_is_answered(text: str) -> None:
     assert isinstance(reply(Prompt("m", (Message("user", text),)), strict=False).text, str)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(), st.lists(st.integers(0, 30)))
 def test_slices_at_any_ends_are_the_beginning_of_the_text(text: str, ends: list[int]) -> None:
     pieces = slices(text, [*sorted(ends), tokens(text) + 30])
@@ -60,6 +63,7 @@ def test_slices_at_any_ends_are_the_beginning_of_the_text(text: str, ends: list[
     assert "".join(pieces) == text
 
 
+@settings(deadline=None, derandomize=True)
 @given(BODIES | st.tuples(BODIES, SCHEMAS).map(lambda pair: pair[0] | {"tools": [pair[1]]}))
 def test_any_body_is_answered_or_refused_with_400(body: dict[str, Any]) -> None:
     app = create_app(Profile("p"))

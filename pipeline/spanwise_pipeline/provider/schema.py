@@ -121,7 +121,15 @@ def _scalar(kind: str, schema: JsonObject) -> Any:
     smallest = schema.get("minimum")
     if not isinstance(smallest, (int, float)):
         smallest = 1
-    return {"integer": smallest, "number": smallest, "boolean": False, "null": None}.get(kind, "text")
+    plain: JsonObject = {
+        "integer": smallest,
+        "number": smallest,
+        "boolean": False,
+        "null": None,
+        "array": [],
+        "object": {},
+    }
+    return plain.get(kind, "text")
 
 
 def _read(text: str, kind: str) -> Any:
