@@ -248,7 +248,7 @@ def _recorded_providers(provider: TracerProvider | None) -> tuple[TracerProvider
 
 def _forget() -> None:
     """Start a forked child without a set-up: it has the parent's queues and locks but none of its threads."""
-    global _active, _lock  # noqa: PLW0603 - a process has one set-up
+    global _active, _lock
     _active, _lock = None, threading.Lock()
     for relay in _relays.values():
         relay.target = None

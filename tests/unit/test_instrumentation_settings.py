@@ -185,13 +185,13 @@ def test_a_tool_entry_that_is_no_table_is_somebody_elses_business(tmp_path: Path
     ("text", "shown"),
     [
         ("http://collector:4318", "http://collector:4318"),
-        ("https://me:secret@collector:4318/x?y=1", "https://me:***@collector:4318/x?y=1"),
+        ("https://me:secret@collector:4318/x?y=1", "https://me:***@collector:4318/x?***"),
         ("https://token@collector", "https://***@collector"),
         ("http://[", "http://["),
-        ("desk", "desk"),
+        ("runs?/me@home", "runs?/me@home"),
     ],
 )
-def test_a_password_in_an_address_is_masked(text: str, shown: str) -> None:
+def test_a_password_and_a_query_in_an_address_are_masked(text: str, shown: str) -> None:
     assert masked(text) == shown
 
 

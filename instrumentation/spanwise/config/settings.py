@@ -179,16 +179,17 @@ def _checked(name: str, value: Any, where: str) -> Any:
 
 
 def masked(text: str) -> str:
-    """Return `text` with the password of an address in it replaced by `MASK`, fit to be shown."""
+    """Return `text` fit to be shown: in an address, password and query are replaced by `MASK`."""
     try:
         parts = urlsplit(text)
     except ValueError:
         return text
-    user, at, host = parts.netloc.rpartition("@")
-    if not at:
+    if not parts.netloc:
         return text
+    user, at, host = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
-    return urlunsplit(parts._replace(netloc=f"{name + colon + MASK if colon else MASK}@{host}"))
+    shown = f"{name + colon if colon else ''}{MASK}@{host}" if at else host
+    return urlunsplit(parts._replace(netloc=shown, query=MASK if parts.query else ""))
 
 
 def _project_table(directory: Path) -> tuple[Mapping[str, Any], Path | None]:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace.export import SpanExportResult
@@ -55,9 +56,14 @@ def exporter_for(settings: Settings) -> SpanExporter:
         return _grpc_exporter(settings)
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - 60 ms
 
-    base = settings.endpoint.rstrip("/")
-    address = base if base.endswith("/v1/traces") else f"{base}/v1/traces"
-    return OTLPSpanExporter(endpoint=address, timeout=settings.shutdown_timeout)
+    return OTLPSpanExporter(endpoint=traces_address(settings.endpoint), timeout=settings.shutdown_timeout)
+
+
+def traces_address(endpoint: str) -> str:
+    """Return where spans are posted to at an endpoint: `/v1/traces` is added unless it ends in that."""
+    parts = urlsplit(endpoint)
+    path = parts.path.rstrip("/")
+    return urlunsplit(parts._replace(path=path if path.endswith("/v1/traces") else f"{path}/v1/traces"))
 
 
 def _grpc_exporter(settings: Settings) -> SpanExporter:
