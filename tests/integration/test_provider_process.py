@@ -177,6 +177,13 @@ def test_the_command_names_a_taken_port_and_the_remedy() -> None:
     assert f"127.0.0.1:{port}: cannot listen there (Address already in use); choose another with --port" in err
 
 
+def test_an_address_of_another_machine_is_refused() -> None:
+    code, _, err = refusal([*SPANWISE, "--host", "192.0.2.1", "--port", "0"])
+
+    assert code == 4
+    assert "192.0.2.1:0: cannot listen there (Cannot assign requested address); give an address of this machine" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json as json_format
 import os
 import signal
@@ -85,6 +86,9 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         bound: socket.socket = _server().bind(host, port)
     except OSError as error:
-        remedy = "choose another with --port, or --port 0 for a free one"
+        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        remedy = (
+            "choose another with --port, or --port 0 for a free one" if taken else "give an address of this machine"
+        )
         raise UnavailableError(f"{host}:{port}: cannot listen there ({error.strerror or error}); {remedy}") from None
     return bound
