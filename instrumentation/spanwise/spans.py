@@ -203,6 +203,11 @@ class Workflow(_Enclosing):
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
         return self._open(outer.within(workflow=str(self._attributes[c.WORKFLOW_NAME])))
 
+    @property
+    def run_id(self) -> str:
+        """Identity of the run; empty before entering."""
+        return str(self._attributes.get(c.RUN_ID, ""))
+
     def grade(self, grade: str, score: float) -> None:
         """Record how good the answer of the run is."""
         self.set(c.QUALITY_GRADE, grade).set(c.QUALITY_SCORE, float(score))

@@ -41,6 +41,7 @@ class Totals:
     """Failed attempts that were tried again."""
     cache_lookups: int
     cache_hits: int
+    """Lookups that did not make the value, those that waited for another's making included."""
     errors: int
     """Spans that ended in error, without those that were tried again."""
 
@@ -199,7 +200,7 @@ def _totals(root: SpanRecord, spans: list[SpanRecord]) -> Totals:
         agents=len({kinds.subject_of(span) for span in spans if kinds.kind_of(span) == "agent"}),
         retries=retried,
         cache_lookups=len(results) - results.count(None),
-        cache_hits=results.count("hit"),
+        cache_hits=results.count("hit") + results.count("coalesced"),
         errors=sum(span.is_error and not kinds.is_retried(span) for span in spans),
     )
 

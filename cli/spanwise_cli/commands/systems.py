@@ -1,0 +1,215 @@
+"""`spanwise systems`: the reference systems, what was published of them, and running them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.table import Table
+from typer.core import TyperGroup
+
+from spanwise.errors import InputError, SpanwiseError, UnavailableError
+from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_cli.progress import Progress
+from spanwise_cli.report import comparison_table, footnotes
+
+if TYPE_CHECKING:
+    from spanwise_pipeline.system import Published, System
+
+_SHOW: Final = "show"
+
+
+class _SystemsGroup(TyperGroup):
+    """`systems NAME` shows a system, `systems run NAME` runs one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None:
+            return super().resolve_command(ctx, [_SHOW, *args])
+        return super().resolve_command(ctx, args)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group to `app`."""
+    group = typer.Typer(cls=_SystemsGroup, invoke_without_command=True, subcommand_metavar="[SYSTEM | run SYSTEM]")
+    group.callback()(systems)
+    group.command(name=_SHOW, hidden=True)(show_system)
+    group.command(name="run")(run)
+    app.add_typer(group, name="systems")
+
+
+def systems(context: typer.Context, *, json: JsonOption = False) -> None:
+    """List the reference systems; with a name, show its presets, flags and published figures.
+
+    Example: spanwise systems trading
+    """
+    if context.invoked_subcommand is not None:
+        return
+    found = [_named(name) for name in _names()]
+    if json:
+        emit_json({"schema": "spanwise.systems/1", "systems": [_document(system) for system in found]})
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("system", "what it is", "presets"):
+        table.add_column(heading)
+    for system in found:
+        table.add_row(system.name, system.title, ", ".join(system.presets))
+    out = console()
+    out.print(table)
+    out.print(f"\nRun one: spanwise systems run {found[0].name} --speed 20")
+
+
+def show_system(*, system: Annotated[str, typer.Argument(metavar="SYSTEM")], json: JsonOption = False) -> None:
+    """Show one system: presets, flags, published figures."""
+    chosen = _named(system)
+    if json:
+        emit_json({"schema": "spanwise.systems/1", "systems": [_document(chosen)]})
+        return
+    out = console()
+    out.print(f"{chosen.name}: {chosen.title}\n")
+    flags = Table(box=None, pad_edge=False)
+    flags.add_column("flag", no_wrap=True)
+    for preset in chosen.presets:
+        flags.add_column(preset)
+    flags.add_column("what it does")
+    docs = _flag_docs(chosen.flags)
+    for field in fields(chosen.flags):
+        marks = ["on" if getattr(values, field.name) else "-" for values in chosen.presets.values()]
+        flags.add_row(field.name, *marks, docs[field.name])
+    out.print(flags)
+    out.print()
+    out.print(_published_table(chosen))
+
+
+def run(
+    *,
+    system: Annotated[str, typer.Argument(metavar="SYSTEM", help="One of `spanwise systems`.")],
+    preset: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Preset; repeatable.", show_default="all")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FLAG=VALUE", help="Switch one flag; repeatable.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each preset; run i has seed + i.")] = 1,
+    speed: Annotated[float, typer.Option(metavar="N", help="Run N times faster; reports are scaled back.")] = 1.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the first run.")] = 1,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Any OpenAI-compatible endpoint (key: OPENAI_API_KEY).",
+            show_default="a simulated provider of its own for each run",
+        ),
+    ] = None,
+    json: JsonOption = False,
+    journal: JournalOption = DEFAULT_JOURNAL,
+) -> None:
+    """Run a reference system and record it.
+
+    Example: spanwise systems run trading --preset baseline --preset optimized --speed 20
+    """
+    from spanwise_cli import experiment as runs_of  # noqa: PLC0415 - loads the pipeline, an extra
+
+    if not 0 < speed < float("inf"):
+        raise InputError(f"--speed {speed:g}: must be a number above 0; 1 is real time, 20 is twenty times faster")
+    chosen = _named(system)
+    experiment = runs_of.Experiment(
+        system=chosen,
+        presets=runs_of.check_presets(chosen, preset or ()),
+        overrides=runs_of.parse_overrides(chosen, changes or ()),
+        runs=runs,
+        speed=speed,
+        seed=seed,
+        base_url=base_url,
+    )
+    with (
+        runs_of.recording(chosen.name, journal=journal, speed=speed) as telemetry,
+        Progress(console(stderr=True), total=runs * len(experiment.presets)) as progress,
+    ):
+        finished = list(runs_of.execute(experiment, journal=journal, telemetry=telemetry, watch=progress.watch))
+    if json:
+        emit_json(
+            {
+                "schema": "spanwise.systems.run/1",
+                "system": chosen.name,
+                "speed": speed,
+                "seed": seed,
+                "base_url": base_url or "simulated",
+                "runs": [run.document() for run in finished],
+            }
+        )
+    else:
+        out = console()
+        out.print(comparison_table(finished))
+        out.print(footnotes(finished, speed), soft_wrap=True)
+    failed = runs_of.first_error(finished)
+    if failed is not None:
+        raise failed
+
+
+def _names() -> tuple[str, ...]:
+    try:
+        from spanwise_pipeline.systems import NAMES  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise _missing(error) from None
+    return NAMES
+
+
+def _named(name: str) -> System:
+    try:
+        from spanwise_pipeline.systems import system_named  # noqa: PLC0415 - an extra
+
+        return system_named(name)
+    except ImportError as error:
+        raise _missing(error) from None
+
+
+def _missing(error: ImportError) -> SpanwiseError:
+    return UnavailableError(f"systems: {error.name} is not installed; run: pip install 'spanwise[pipeline]'")
+
+
+def _document(system: System) -> dict[str, Any]:
+    return {
+        "name": system.name,
+        "title": system.title,
+        "presets": {
+            name: {field.name: getattr(flags, field.name) for field in fields(flags)}
+            for name, flags in system.presets.items()
+        },
+        "flags": _flag_docs(system.flags),
+        "published": {name: _figures(figures) for name, figures in system.published.items()},
+        "targets": _figures(system.targets),
+    }
+
+
+def _figures(published: Published) -> dict[str, Any]:
+    return {field.name: getattr(published, field.name) for field in fields(published)}
+
+
+def _flag_docs(flags: type[Any]) -> dict[str, str]:
+    """Return each flag with the text below it in its class, which is where it is documented."""
+    body = ast.parse(inspect.getsource(flags)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docs: dict[str, str] = {}
+    for statement, following in zip(body.body, [*body.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            text = following.value if isinstance(following, ast.Expr) else None
+            docs[statement.target.id] = str(text.value) if isinstance(text, ast.Constant) else ""
+    return docs
+
+
+def _published_table(system: System) -> Table:
+    table = Table(box=None, pad_edge=False, title="Published by its authors", title_justify="left")
+    for heading in ("", "duration", "tokens", "tokens/s", "grade"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, figures in (*system.published.items(), ("target", system.targets)):
+        table.add_row(
+            name,
+            f"{figures.duration_s:.2f} s" if figures.duration_s is not None else "-",
+            f"{figures.tokens:,}" if figures.tokens is not None else "-",
+            f"{figures.tokens_per_s:.1f}" if figures.tokens_per_s is not None else "-",
+            figures.grade or "-",
+        )
+    return table

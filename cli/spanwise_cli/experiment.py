@@ -1,0 +1,230 @@
+"""Runs of reference systems as the command line does them: planned, recorded, read back from the record, bounded.
+
+Durations, tokens and counts are read from what was recorded, so that the figures that are shown are the ones that can
+be looked at. `systems run` and the demo share this.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import spanwise
+from spanwise.config import strict_yaml
+from spanwise.config.settings import resolve
+from spanwise.errors import InputError, SpanwiseError, UnavailableError, nearest
+from spanwise_profiling.load import load_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+    from pathlib import Path
+
+    from spanwise_pipeline.provider.profile import Profile
+    from spanwise_pipeline.runner import RunPlan, RunReport
+    from spanwise_pipeline.system import Published, System
+    from spanwise_profiling.runs import Run
+
+_TRUE: Final = frozenset({"true", "on", "yes", "1"})
+_FALSE: Final = frozenset({"false", "off", "no", "0"})
+_FLUSH_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What the user asked for."""
+
+    system: System
+    presets: tuple[str, ...]
+    overrides: dict[str, bool]
+    runs: int = 1
+    speed: float = 1.0
+    seed: int = 1
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One run: what was planned, what was reported, what was recorded."""
+
+    plan: RunPlan
+    preset: str
+    report: RunReport
+    run: Run | None
+    """None where nothing was recorded."""
+    bound_s: float | None
+    """Longest path through the step graph at simulated durations; none for endpoints that are not simulated."""
+
+    @property
+    def published(self) -> Published | None:
+        """What its authors published for exactly this preset."""
+        return self.plan.system.published.get(self.plan.variant)
+
+    def document(self) -> dict[str, Any]:
+        """Return the run as `systems run --json` shows it."""
+        run, outcome, error = self.run, self.report.outcome, self.report.error
+        totals = run.totals if run is not None else None
+        return {
+            "run_id": self.report.run_id,
+            "trace_id": self.report.trace_id,
+            "preset": self.preset,
+            "flags": {field.name: getattr(self.plan.flags, field.name) for field in fields(self.plan.flags)},
+            "seed": self.plan.seed,
+            "duration_s": run.seconds if run is not None else None,
+            "published_s": self.published.duration_s if self.published is not None else None,
+            "bound_s": self.bound_s,
+            "tokens": {
+                "input": totals.input_tokens if totals else 0,
+                "output": totals.output_tokens if totals else 0,
+                "total": totals.tokens if totals else 0,
+            },
+            "tokens_per_s": run.tokens_per_second if run is not None else None,
+            "agents": totals.agents if totals else 0,
+            "tool_calls": totals.tool_calls if totals else 0,
+            "llm_calls": totals.llm_calls if totals else 0,
+            "retries": totals.retries if totals else 0,
+            "cache": {
+                "lookups": totals.cache_lookups if totals else 0,
+                "hits": totals.cache_hits if totals else 0,
+            },
+            "first_result_s": self.report.first_result_s,
+            "client_cpu_share": self.report.client_cpu_share,
+            "quality": {"grade": outcome.grade, "score": outcome.score} if outcome is not None else None,
+            "answer_sha256": self.report.answer_sha256,
+            "error": str(error) if error is not None else None,
+        }
+
+
+def parse_overrides(system: System, settings: Iterable[str]) -> dict[str, bool]:
+    """Return flags from `FLAG=VALUE` texts; raises `InputError` with the nearest flag."""
+    known = {field.name for field in fields(system.flags)}
+    overrides: dict[str, bool] = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if name not in known:
+            raise InputError(f"--set {text}: unknown flag {name!r} of {system.name}; {nearest(name, known)}")
+        if not equals or value.lower() not in _TRUE | _FALSE:
+            raise InputError(f"--set {text}: give {name}=true or {name}=false")
+        overrides[name] = value.lower() in _TRUE
+    return overrides
+
+
+def check_presets(system: System, presets: Sequence[str]) -> tuple[str, ...]:
+    """Return `presets`, or all of the system's when none is given; raises `InputError` with the nearest name."""
+    for preset in presets:
+        if preset not in system.presets:
+            raise InputError(f"unknown preset {preset!r} of {system.name}; {nearest(preset, system.presets)}")
+    return tuple(presets) or tuple(system.presets)
+
+
+def plans_of(experiment: Experiment) -> list[tuple[str, RunPlan]]:
+    """Return each run to do with its preset: presets in turn within a seed, so that slow drifts hit all alike."""
+    from spanwise_pipeline.provider.profile import Profile  # noqa: PLC0415 - an extra, and slow to import
+    from spanwise_pipeline.runner import RunPlan  # noqa: PLC0415 - likewise
+
+    profile: Profile | None = None
+    if experiment.base_url is None:
+        profile = strict_yaml.load(experiment.system.profile, Profile)
+    plans: list[tuple[str, RunPlan]] = []
+    for i in range(experiment.runs):
+        for preset in experiment.presets:
+            flags = replace(experiment.system.presets[preset], **experiment.overrides)
+            changed = [f"{name}={str(value).lower()}" for name, value in sorted(experiment.overrides.items())]
+            plan = RunPlan(
+                system=experiment.system,
+                variant=",".join([preset, *changed]),
+                flags=flags,
+                seed=experiment.seed + i,
+                speed=experiment.speed,
+                profile=profile,
+                base_url=experiment.base_url,
+                api_key=os.environ.get("OPENAI_API_KEY", "simulated") if experiment.base_url else "simulated",
+            )
+            plans.append((preset, plan))
+    return plans
+
+
+def check_endpoint(experiment: Experiment) -> bool:
+    """Return whether the endpoint is a simulated provider; raises where its speed is not the experiment's."""
+    if experiment.base_url is None:
+        return True
+    import asyncio  # noqa: PLC0415 - only for an endpoint of the user's
+
+    from spanwise_pipeline.runner import simulated_speed  # noqa: PLC0415 - an extra
+
+    stated = asyncio.run(simulated_speed(experiment.base_url))
+    if stated is None and experiment.speed != 1:
+        raise InputError(
+            f"--speed {experiment.speed:g}: {experiment.base_url} is no simulated provider and runs in real time; "
+            "leave --speed out"
+        )
+    if stated is not None and stated != experiment.speed:
+        raise InputError(
+            f"--speed {experiment.speed:g}: the provider at {experiment.base_url} runs at speed {stated:g}; "
+            f"use --speed {stated:g}, or start it with --speed {experiment.speed:g}"
+        )
+    return stated is not None
+
+
+@contextmanager
+def recording(
+    system: str, *, journal: Path, speed: float, endpoint: str | None = None
+) -> Generator[spanwise.Telemetry]:
+    """Record into `journal` inside the block, and say afterwards when something was lost.
+
+    Raises:
+        UnavailableError: the journal cannot be written, or its disk filled up.
+    """
+    named = resolve({})["service_name"].source != "default"
+    telemetry = spanwise.configure(
+        service_name=None if named else system,
+        journal_dir=journal,
+        endpoint=endpoint,
+        time_scale=speed,
+    )
+    try:
+        yield telemetry
+    finally:
+        telemetry.flush(_FLUSH_SECONDS)
+        lost = sum(telemetry.ledger().dropped.values())
+        problem = telemetry.write_error
+        spanwise.shutdown()
+    if lost:
+        reason = problem.strerror if problem is not None and problem.strerror else "see spanwise ledger"
+        raise UnavailableError(
+            f"{journal}: {lost} spans were not recorded ({reason}); what was written before is kept; free the disk or "
+            "name another folder with --journal"
+        )
+
+
+def execute(
+    experiment: Experiment,
+    *,
+    journal: Path,
+    telemetry: spanwise.Telemetry,
+    watch: Callable[[str, RunPlan], Callable[[str, float], None]],
+) -> Generator[Finished]:
+    """Run everything, yielding each run as it ends; `watch` is asked for each run's progress function."""
+    from spanwise_pipeline.runner import run_blocking  # noqa: PLC0415 - an extra
+
+    simulated = check_endpoint(experiment)
+    for preset, planned in plans_of(experiment):
+        plan = replace(planned, simulated=simulated, publish=watch(preset, planned))
+        report = run_blocking(plan)
+        telemetry.flush(_FLUSH_SECONDS)
+        run = next((run for run in reversed(load_runs(journal)) if run.run_id == report.run_id), None)
+        yield Finished(plan, preset, report, run, _bound(plan) if report.error is None else None)
+
+
+def _bound(plan: RunPlan) -> float | None:
+    if plan.profile is None:
+        return None
+    from spanwise_pipeline.bound import bound_of  # noqa: PLC0415 - an extra
+
+    return bound_of(plan.system, plan.flags, plan.profile, plan.seed)[0]
+
+
+def first_error(finished: Iterable[Finished]) -> SpanwiseError | None:
+    """Return the first run's error, if any run failed."""
+    return next((run.report.error for run in finished if run.report.error is not None), None)
