@@ -17,6 +17,7 @@ from spanwise_cli.commands import doctor, ledger
 from spanwise_cli.commands.ledger import verdict
 from spanwise_cli.endpoint import Answer
 from spanwise_cli.health import Line, examine
+from spanwise_cli.options import DEFAULT_JOURNAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,8 +116,8 @@ def test_one_sentence_says_whether_anything_was_lost_or_is_behind(counts: Counts
     assert list(verdict(counts)) == said
 
 
-def lines(journal: Path | None = None, default: Path | None = None) -> dict[str, Line]:
-    found = examine(journal, default or health.Path(".spanwise"))
+def lines(journal: Path | None = None) -> dict[str, Line]:
+    found = examine(journal, DEFAULT_JOURNAL)
     return {line.check: line for line in found.lines}
 
 
@@ -142,11 +143,10 @@ def test_each_setting_is_shown_with_its_source_and_without_its_secrets(
     monkeypatch.setattr(endpoint, "probe", lambda settings: Answer(0.0123, 0.4))
     monkeypatch.setenv("SPANWISE_ENDPOINT", "https://me:hunter2@collector:4318/?key=hunter2")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=hunter2,x-team=hunter2")
-    for arguments in (["doctor"], ["doctor", "--json"]):
-        code, out = run(arguments, capsys)
-        assert code == 0
-        assert "hunter2" not in out
-    settings = {one["name"]: (one["value"], one["source"]) for one in json.loads(out)["settings"]}
+    people, document = run(["doctor"], capsys), run(["doctor", "--json"], capsys)
+    assert (people[0], document[0]) == (0, 0)
+    assert "hunter2" not in people[1] + document[1]
+    settings = {one["name"]: (one["value"], one["source"]) for one in json.loads(document[1])["settings"]}
     assert settings["endpoint"] == ("https://me:***@collector:4318/?***", "SPANWISE_ENDPOINT")
     assert settings["headers"] == ("x-api-key=***,x-team=***", "OTEL_EXPORTER_OTLP_HEADERS")
     assert lines()["endpoint"] == Line(
@@ -210,7 +210,7 @@ def test_the_journal_folder_is_tried_and_its_openness_told(tmp_path: Path) -> No
 
 def test_little_room_on_the_disk_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")  # noqa: PYI024 - the shape of shutil.disk_usage's answer
-    monkeypatch.setattr(health.shutil, "disk_usage", lambda path: usage(2**40, 0, 2**29))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(2**40, 0, 2**29))
     assert lines()["disk"] == Line("disk", "warning", "0.5 GiB free; make room")
 
 
