@@ -2,7 +2,8 @@
 
 The key is a hash of the inputs that matter, named by the caller, so that a random id in a request cannot spoil it.
 Callers that come while a value is being made wait for that one (`coalesced`); cancelling one of them, the first
-included, cancels nobody else. Errors are handed to all who wait and are not kept. Each lookup is a span.
+included, cancels nobody else. Errors are handed to all who wait and are not kept. Each lookup is a span that ends when
+the lookup does; making the value belongs to the caller that makes it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -73,6 +73,8 @@ class Cache(Generic[T]):
     """A named cache of at most `capacity` values, each for `ttl` seconds of system time."""
 
     def __init__(self, name: str, *, capacity: int, ttl: float, clock: Clock) -> None:
+        if capacity < 1 or ttl <= 0:
+            raise ValueError(f"cache {name!r} needs a capacity of at least 1 and a ttl above 0: {capacity}, {ttl}")
         self.name = name
         self._ttl = ttl
         self._clock = clock
@@ -115,14 +117,9 @@ class Cache(Generic[T]):
             if entry is not None:
                 self._tell(lookup, "hit", entry)
                 return entry.value
-            if flight is None:
-                self._tell(lookup, "miss")
-                flight = self._take_off(key, load, tokens_of)
-                leading = True
-            else:
-                self._tell(lookup, "coalesced")
-                leading = False
-        return await self._land(key, flight, leading=leading)
+            self._tell(lookup, "miss" if flight is None else "coalesced")
+        leading = flight is None
+        return await self._land(key, flight or self._take_off(key, load, tokens_of), leading=leading)
 
     def _tell(self, lookup: CacheLookup, result: str, entry: _Entry[T] | None = None) -> None:
         self._counts[result] += 1
@@ -134,17 +131,19 @@ class Cache(Generic[T]):
 
     def _take_off(self, key: str, load: Callable[[], Awaitable[T]], tokens_of: Callable[[T], int] | None) -> _Flight[T]:
         async def make() -> _Entry[T]:
-            began = time.perf_counter()
+            began = self._clock.now()
             try:
                 value = await load()
                 tokens = tokens_of(value) if tokens_of is not None else None
-                entry = _Entry(value, self._clock.now(), time.perf_counter() - began, tokens)
+                now = self._clock.now()
+                entry = _Entry(value, now, self._clock.real(now - began), tokens)
                 self._entries[key] = entry
                 return entry
             finally:
                 self._landed(key, flight)
 
         task = asyncio.get_running_loop().create_task(make(), name=f"cache {self.name}")
+        task.add_done_callback(_retrieve)
         flight = self._flights[key] = _Flight(task, trace.get_current_span().get_span_context())
         return flight
 
@@ -165,3 +164,9 @@ class Cache(Generic[T]):
     def _landed(self, key: str, flight: _Flight[T]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Look at the outcome: when everybody has left, nobody else does, and asyncio would complain."""
+    if not task.cancelled():
+        task.exception()

@@ -8,15 +8,17 @@
 
 Each step counts the inputs that it still lacks; the one that brings the count to zero starts it. Steps may be added
 while others run, from inside a step too. A failed step fails only what depends on it; leaving the block raises what
-nobody has looked at. Each step is a span with a link to the step that it waited for; the scheduler writes them, the
-steps know nothing of it.
+nobody has looked at. Each step is a span with a link to the input that came last (`waits_on`) and to the step that
+added it (`spawned_by`); the scheduler writes them, the steps know nothing of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from opentelemetry import trace
 
@@ -33,10 +35,11 @@ if TYPE_CHECKING:
     from spanwise_pipeline.limits import ConcurrencyLimit
 
 T = TypeVar("T")
+_finishes: Final = itertools.count(1)
 
 
 class StepSkippedError(Exception):
-    """A step did not run because a step that it depends on failed; `__cause__` is that step's error."""
+    """A step did not run because a step that it depends on failed; `__cause__` is the error that began it."""
 
 
 class StepCancelledError(Exception):
@@ -51,6 +54,8 @@ class Step(Generic[T]):
         self.inputs = tuple(inputs)
         self.span_context: SpanContext = trace.INVALID_SPAN_CONTEXT
         self.examined = False
+        self.finish_order = 0
+        """Greater than that of every step that was done before this one; 0 until it is done."""
         self._done = asyncio.Event()
         self._value: T | None = None
         self._error: BaseException | None = None
@@ -101,6 +106,7 @@ class Step(Generic[T]):
     def finish(self, value: T | None, error: BaseException | None = None) -> None:
         """Set the outcome and tell those who wait for it; the flow's business."""
         self._value, self._error = value, error
+        self.finish_order = next(_finishes)
         self._done.set()
         dependants, self._dependants = self._dependants, []
         for callback in dependants:
@@ -119,6 +125,9 @@ class Flow:
         self._all_done.set()
         self._last: Step[Any] | None = None
         self._context: contextvars.Context | None = None
+        self._owner = trace.INVALID_SPAN_CONTEXT
+        self._ready: deque[Callable[[], None]] = deque()
+        self._releasing = False
 
     @property
     def steps(self) -> tuple[Step[Any], ...]:
@@ -154,46 +163,63 @@ class Flow:
         self._all_done.clear()
         missing = len(inputs)
 
-        def start(last: Step[Any] | None) -> None:
-            links = self._links(last, adder)
+        def start() -> None:
+            if self._settle_unrunnable(step):
+                return
+            links = self._links(step, adder)
             recorded = (
                 spanwise.agent(agent, links=links, step=name, role=role)
                 if agent is not None
                 else spanwise.step(name, links=links, role=role)
             )
-            self._spawn(step, function, recorded)
+            self._spawn(step, self._run(step, function, recorded))
 
-        def input_done(given: Step[Any]) -> None:
+        def input_done(_: Step[Any]) -> None:
             nonlocal missing
             missing -= 1
             if missing == 0:
-                start(given)
+                self._release(start)
 
         if not inputs:
-            start(None)
+            self._release(start)
         for given in inputs:
             given.when_done(input_done)
         return step
 
-    def _links(self, last: Step[Any] | None, adder: SpanContext) -> list[Link]:
-        if last is not None and last.span_context.is_valid:
-            return [spanwise.waits_on(last.span_context)]
-        assert self._context is not None
-        owner = self._context.run(trace.get_current_span).get_span_context()
-        if adder.is_valid and adder.span_id != owner.span_id:
-            return [spanwise.waits_on(adder, "spawned_by")]
-        return []
-
-    def _spawn(self, step: Step[T], function: Callable[..., Coroutine[Any, Any, T]], recorded: Recorded) -> None:
-        failed = next((given for given in step.inputs if given.failure is not None), None)
-        if failed is not None:
-            skipped = StepSkippedError(f"step {step.name!r} was skipped: {failed.name!r}, which it needs, failed")
-            skipped.__cause__ = failed.failure
-            step.examined = True  # the cause is what is reported
-            self._finish(step, None, skipped)
+    def _release(self, start: Callable[[], None]) -> None:
+        """Start a step whose inputs are done; one by one, since a skipped chain of any length must not recurse."""
+        self._ready.append(start)
+        if self._releasing:
             return
+        self._releasing = True
+        try:
+            while self._ready:
+                self._ready.popleft()()
+        finally:
+            self._releasing = False
+
+    def _links(self, step: Step[Any], adder: SpanContext) -> list[Link]:
+        last = max(step.inputs, key=lambda given: given.finish_order, default=None)
+        links: list[Link] = []
+        if last is not None and last.span_context.is_valid:
+            links.append(spanwise.waits_on(last.span_context))
+        if adder.is_valid and adder.span_id != self._owner.span_id:
+            links.append(spanwise.waits_on(adder, "spawned_by"))
+        return links
+
+    def _settle_unrunnable(self, step: Step[Any]) -> bool:
+        failed = next((given for given in step.inputs if given.failure is not None), None)
+        if failed is not None and failed.failure is not None:
+            self._finish(step, None, _skipped(step, failed.name, failed.failure))
+            step.examined = True  # the cause is what is reported
+        elif self._context is None:
+            self._finish(step, None, StepCancelledError(f"step {step.name!r} was cancelled before it began"))
+        else:
+            return False
+        return True
+
+    def _spawn(self, step: Step[Any], coroutine: Coroutine[Any, Any, None]) -> None:
         assert self._context is not None
-        coroutine = self._run(step, function, recorded)
         task = asyncio.get_running_loop().create_task(coroutine, name=step.name, context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -217,7 +243,8 @@ class Flow:
             self._finish(step, value)
 
     def _finish(self, step: Step[T], value: T | None, error: BaseException | None = None) -> None:
-        self._last = step
+        if step.span_context.is_valid:
+            self._last = step
         step.finish(value, error)
         self._unfinished -= 1
         if self._unfinished == 0:
@@ -227,6 +254,7 @@ class Flow:
         """Open the flow; steps get the context (and so the parent span) of this place."""
         remember_loop()
         self._context = contextvars.copy_context()
+        self._owner = trace.get_current_span().get_span_context()
         return self
 
     async def __aexit__(
@@ -244,14 +272,34 @@ class Flow:
                     wait.released_by = self._last.span_context if self._last is not None else None
         finally:
             await self._close()
-        failures = [step.failure for step in self._steps if not step.examined]
-        errors = [failure for failure in failures if isinstance(failure, Exception)]
+        unseen = [(step.name, step.failure) for step in self._steps if not step.examined]
+        errors = [failure for _, failure in unseen if isinstance(failure, Exception)]
         if error is None and errors:
             raise ExceptionGroup("steps failed", errors)
+        for name, failure in unseen:
+            if error is not None and failure is not error and not isinstance(failure, StepCancelledError | None):
+                error.add_note(f"step {name!r} failed too: {failure!r}")
 
     async def _close(self) -> None:
         self._context = None
+        interrupted: asyncio.CancelledError | None = None
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        while pending := [task for task in self._tasks if not task.done()]:
+            try:
+                await asyncio.wait(pending)
+            except asyncio.CancelledError as again:  # no step may outlive the block, however often it is cancelled
+                interrupted = again
+        for step in self._steps:
+            if not step.done():
+                self._finish(step, None, StepCancelledError(f"step {step.name!r} was cancelled before it began"))
+        if interrupted is not None:
+            raise interrupted
+
+
+def _skipped(step: Step[Any], needed: str, failure: BaseException) -> StepSkippedError:
+    kinds: dict[type[BaseException], str] = {StepSkippedError: "was skipped", StepCancelledError: "was cancelled"}
+    happened = kinds.get(type(failure), "failed")
+    skipped = StepSkippedError(f"step {step.name!r} was skipped: {needed!r}, which it needs, {happened}")
+    skipped.__cause__ = failure.__cause__ if isinstance(failure, StepSkippedError) else failure
+    return skipped

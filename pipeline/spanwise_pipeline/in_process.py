@@ -1,18 +1,24 @@
 """HTTP to an ASGI application without a network, streaming as it streams: for runs on a virtual clock.
 
 httpx2's own ASGI transport hands a response over when it is whole; here each body part is handed on when it is sent,
-so that times to first chunk are right, and leaving a stream tells the application so.
+so that times to first chunk are right, and leaving a stream tells the application so. An application that ends or
+closes the connection before its answer is whole is a transport error, as on a socket. Timeouts are the caller's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+CLOSE: Final = "spanwise.close"
+"""Scope extension, as the simulated provider's server has it: a function that closes the connection."""
+_UNANSWERED: Final = "the connection was closed before an answer"
+_BROKEN_OFF: Final = "the connection was closed before the whole answer"
 
 
 class _Exchange:
@@ -23,15 +29,28 @@ class _Exchange:
         self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._started: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._left = asyncio.Event()
+        self._whole = False
+        self._closed = False
+        self._fault: Exception | None = None
+        scope["extensions"] = {CLOSE: self._hang_up}
         self._task = asyncio.create_task(self._run(app, scope))
 
     async def _run(self, app: Any, scope: dict[str, Any]) -> None:
         try:
             await app(scope, self._receive, self._send)
+        except Exception as fault:  # noqa: BLE001 - whatever fails in an application, a client sees its connection close
+            self._fault = fault
         finally:
-            if not self._started.done():
-                self._started.set_exception(httpx2.ReadError("the connection closed before an answer"))
-            self._parts.put_nowait(None)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._left.set()
+        self._parts.put_nowait(None)
+        if not self._started.done():
+            self._started.cancel()
 
     async def _receive(self) -> dict[str, Any]:
         if self._body is not None:
@@ -41,23 +60,34 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: dict[str, Any]) -> None:
+        if self._closed:
+            return
         if message["type"] == "http.response.start":
             self._started.set_result(message)
-        elif message["type"] == "http.response.body" and message.get("body"):
+            return
+        if message.get("body"):
             self._parts.put_nowait(message["body"])
+        if not message.get("more_body", False):
+            self._whole = True
+            self._parts.put_nowait(None)
 
     async def head(self) -> dict[str, Any]:
-        return await asyncio.shield(self._started)
+        await asyncio.wait([self._started])
+        if self._started.cancelled():
+            raise httpx2.RemoteProtocolError(_UNANSWERED) from self._fault
+        return self._started.result()
 
     async def body(self) -> AsyncGenerator[bytes]:
         while (part := await self._parts.get()) is not None:
             yield part
+        if not self._whole:
+            raise httpx2.RemoteProtocolError(_BROKEN_OFF) from self._fault
 
     async def close(self) -> None:
         self._left.set()
         if not self._task.done():
             self._task.cancel()
-        await asyncio.wait([self._task])
+            await asyncio.wait([self._task])
 
 
 class _Body(httpx2.AsyncByteStream):
@@ -73,14 +103,18 @@ class _Body(httpx2.AsyncByteStream):
 
 
 class InProcessTransport(httpx2.AsyncBaseTransport):
-    """Sends requests to `app` on the running loop."""
+    """Sends requests to `app` on the running loop; every request is a connection of its own."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._connections = 0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer one request."""
+        """Answer one request.
+
+        Raises:
+            httpx2.RemoteProtocolError: the application ended or hung up before its answer was whole.
+        """
         body = await request.aread()
         self._connections += 1
         exchange = _Exchange(self._app, self._scope(request), body)

@@ -63,7 +63,7 @@ class ConcurrencyLimit:
         try:
             yield
         finally:
-            self._release()
+            self._release(trace.get_current_span().get_span_context())
 
     async def _acquire(self) -> None:
         if self._in_use < self._capacity and not self._waiters:
@@ -84,10 +84,9 @@ class ConcurrencyLimit:
         if place in self._waiters:
             self._waiters.remove(place)
         elif not place.cancelled():
-            self._release()  # the place had been handed over in the same turn of the loop
+            self._release(place.result())  # the place had been handed over in the same turn of the loop
 
-    def _release(self) -> None:
-        releaser = trace.get_current_span().get_span_context()
+    def _release(self, releaser: SpanContext) -> None:
         while self._waiters:
             place = self._waiters.popleft()
             if not place.done():

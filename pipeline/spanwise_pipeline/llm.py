@@ -7,7 +7,9 @@ a slow call shows what it was slow with. Pauses and deadlines are in system seco
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -114,7 +116,7 @@ class ModelClient:
         api_key: sent as the bearer token.
         clock: system time.
         retries: what is tried again.
-        timeout: system seconds that one attempt may take.
+        timeout: system seconds that one attempt may take, from its request to the stream's end.
         seed: the request's `seed`, where the endpoint supports it.
         pooled: keep connections alive between calls.
         label_requests: send the agent's and step's names in `metadata`; the simulated provider draws by them.
@@ -142,6 +144,7 @@ class ModelClient:
         self._server = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         limits = httpx2.Limits(max_connections=100, max_keepalive_connections=50 if pooled else 0)
         self._http = httpx2.AsyncClient(limits=limits, timeout=clock.real(timeout), transport=transport)
+        self._timeout = clock.real(timeout)
         self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=self._http)
 
     async def close(self) -> None:
@@ -161,7 +164,7 @@ class ModelClient:
         """Send `messages` and return the whole answer; it is streamed, so that the first token's time is known.
 
         Raises:
-            openai.APIError: the last attempt's error.
+            openai.APIError: the last attempt's error; `APITimeoutError` when it took too long.
             IncompleteReplyError: the last attempt's stream broke off.
         """
         request: dict[str, Any] = {"model": model, "messages": list(messages)}
@@ -209,15 +212,27 @@ class ModelClient:
             max_tokens=request.get("max_tokens"),
             seed=self._seed,
             server=self._server,
-            attempt=number if number > 1 else None,
+            attempt=number,
         )
         with call:
             try:
-                return await self._stream(request, call)
+                return await self._in_time(request, call)
             except Exception as error:
                 if is_retryable(error) and number < self._retries.attempts:
                     call.set(c.RETRY_SCHEDULED, True)  # noqa: FBT003 - an attribute's value
                 raise
+
+    async def _in_time(self, request: dict[str, Any], call: ModelCall) -> Reply:
+        # The client library's own timeout starts anew with each chunk, so a stream that trickles would never end by it.
+        deadline = asyncio.timeout(self._timeout)
+        try:
+            async with deadline:
+                return await self._stream(request, call)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            url = self._client.base_url.join("chat/completions")
+            raise openai.APITimeoutError(request=httpx2.Request("POST", url)) from error
 
     async def _stream(self, request: dict[str, Any], call: ModelCall) -> Reply:
         draft = _Draft()
@@ -262,7 +277,9 @@ def retry_after(error: BaseException) -> float | None:
     headers = error.response.headers
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(headers[name]) * unit)
+            seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
             continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
     return None

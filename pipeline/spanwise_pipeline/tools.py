@@ -71,10 +71,16 @@ class Toolbox:
         return (await self._call(call))[0]
 
     async def batch(self, calls: Sequence[ToolCall], *, concurrent: bool = True) -> list[str]:
-        """Run `calls` and return their texts in order; the first failure cancels the rest of a concurrent batch."""
+        """Run `calls` and return their texts in order.
+
+        The first failure ends the batch, and the rest of a concurrent one is cancelled; that failure itself is raised,
+        however the batch ran.
+        """
         if not concurrent:
             return [await self.call(call) for call in calls]
         last: list[SpanContext] = []
+        failure: Exception | None = None
+        tasks: list[asyncio.Task[str]] = []
 
         async def one(call: ToolCall) -> str:
             text, span = await self._call(call)
@@ -82,9 +88,14 @@ class Toolbox:
             return text
 
         with spanwise.waiting("task", "tools") as wait:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(call), name=call.name) for call in calls]
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(one(call), name=call.name) for call in calls]
+            except ExceptionGroup as failures:
+                failure = failures.exceptions[0]
             wait.released_by = last[-1] if last else None
+        if failure is not None:
+            raise failure
         return [task.result() for task in tasks]
 
     async def _call(self, call: ToolCall) -> tuple[str, SpanContext]:
