@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 
 from opentelemetry.trace import SpanContext
 
@@ -11,6 +10,9 @@ import spanwise
 from spanwise.journal.ledger import Counts
 from spanwise.spans import Agent, CacheLookup, ModelCall, Recorded, Workflow
 from spanwise.waits import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
 
 
 @spanwise.workflow("desk")
