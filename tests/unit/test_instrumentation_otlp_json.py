@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -128,3 +131,18 @@ def test_an_integer_beyond_sixty_four_bits_becomes_text() -> None:
     line = encode([bare(resource=Resource({"k": 2**64}))])
     [group] = json.loads(line)["resourceSpans"]
     assert group["resource"]["attributes"] == [{"key": "k", "value": {"stringValue": str(2**64)}}]
+
+
+SCALARS: st.SearchStrategy[Any] = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(), st.binary()
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3)
+)
+
+
+@given(st.dictionaries(st.text(min_size=1), VALUES, max_size=5))
+@settings(deadline=None, max_examples=100)
+def test_any_attributes_are_what_the_protobuf_encoder_says(attributes: dict[str, Any]) -> None:
+    spans = [bare(attributes=BoundedAttributes(attributes=attributes))]
+    assert json.loads(encode(spans)) == encoders_words(spans)
