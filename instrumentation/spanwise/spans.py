@@ -72,6 +72,7 @@ class Recorded:
         self._links = links
         self._span: Span = trace.INVALID_SPAN
         self._token: Any = None
+        self._began_ns = 0
         self._ended = False
 
     @property
@@ -97,11 +98,13 @@ class Recorded:
     def start(self) -> Self:
         """Start the span without making it current; end it with `end`."""
         outer = scopes.current()
+        self._began_ns = time.time_ns()
         self._span = runtime.tracer().start_span(
             self._name,
             kind=self._kind,
             attributes=cast("Any", outer.attributes() | self._attributes),
             links=self._links,
+            start_time=self._began_ns,
             record_exception=False,
             set_status_on_exception=False,
         )
@@ -115,7 +118,8 @@ class Recorded:
         if error is not None and not isinstance(error, _NOT_ERRORS):
             self.fail(error_type(error))
         self._before_end()
-        self._span.end()
+        # Trace stores mark a span without duration as broken, and a clock can stand still or go back.
+        self._span.end(max(time.time_ns(), self._began_ns + 1))
 
     def _before_end(self) -> None:
         """Let a subclass write what it gathered."""

@@ -319,6 +319,15 @@ def test_a_span_ends_once() -> None:
     assert [one["status"] for one in spans()] == ["UNSET"]
 
 
+def test_a_span_lasts_at_least_a_nanosecond_though_the_clock_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([2_000, 1_000])
+    with capture() as spans, monkeypatch.context() as patched:
+        patched.setattr("spanwise.spans.time.time_ns", lambda: next(clock))
+        with spanwise.step("s"):
+            pass
+    assert [(span["start_ns"], span["end_ns"]) for span in spans()] == [(2_000, 2_001)]
+
+
 def test_the_current_span_is_what_it_was_after_leaving() -> None:
     with capture() as spans, spanwise.step("outer"):
         with spanwise.step("first"):
