@@ -40,6 +40,7 @@ lock: $(VENV)/.dev ## Make requirements/*.txt anew from pyproject.toml
 	$(PIP) install uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group build $(LOCK) -o requirements/runtime.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev $(LOCK) -o requirements/dev.txt
+	echo "openai==2.54.0" | $(BIN)/uv pip compile $(LOCK) -o requirements/openai2.txt -
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 clean: ## Remove the environment and every cache in this folder
@@ -56,6 +57,7 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --no-build-isolation --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.txt requirements/openai2.txt $(VENV)/.runtime
 	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --upgrade --require-hashes --target $(VENV)/openai2 -r requirements/openai2.txt
 	@touch $@

@@ -28,6 +28,8 @@ def bound_of(
     """Return the bound in system seconds and the outcome of the run that gave it."""
     from spanwise_pipeline.provider.app import create_app  # noqa: PLC0415 - starlette loads only where it is needed
 
+    app = create_app(_without_limits(profile))
+
     async def run() -> Outcome:
         context = SystemContext(
             base_url="http://in-process/v1",
@@ -36,7 +38,7 @@ def bound_of(
             seed=seed,
             label_requests=True,
             publish=publish or (lambda _agent, _text: None),
-            transport=InProcessTransport(create_app(_without_limits(profile))),
+            transport=lambda pooled: InProcessTransport(app, pooled=pooled),
         )
         return await system.run(context, flags)
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
 CLOSE: Final = "spanwise.close"
 """Scope extension, as the simulated provider's server has it: a function that closes the connection."""
+CONNECTION: Final = "spanwise.connection"
+"""Scope extension, as the simulated provider's server has it: a dictionary that lives as long as the connection."""
 _UNANSWERED: Final = "the connection was closed before an answer"
 _BROKEN_OFF: Final = "the connection was closed before the whole answer"
 
@@ -32,7 +34,7 @@ class _Exchange:
         self._whole = False
         self._closed = False
         self._fault: Exception | None = None
-        scope["extensions"] = {CLOSE: self._hang_up}
+        scope["extensions"][CLOSE] = self._hang_up
         self._task = asyncio.create_task(self._run(app, scope))
 
     async def _run(self, app: Any, scope: dict[str, Any]) -> None:
@@ -83,6 +85,11 @@ class _Exchange:
         if not self._whole:
             raise httpx2.RemoteProtocolError(_BROKEN_OFF) from self._fault
 
+    @property
+    def whole(self) -> bool:
+        """Whether the application sent its whole answer, which leaves the connection fit for another request."""
+        return self._whole
+
     async def close(self) -> None:
         self._left.set()
         if not self._task.done():
@@ -91,22 +98,28 @@ class _Exchange:
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, exchange: _Exchange) -> None:
+    def __init__(self, exchange: _Exchange, release: Callable[[], None]) -> None:
         self._exchange = exchange
+        self._release = release
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         async for part in self._exchange.body():
             yield part
 
     async def aclose(self) -> None:
+        whole = self._exchange.whole
         await self._exchange.close()
+        if whole:
+            self._release()
 
 
 class InProcessTransport(httpx2.AsyncBaseTransport):
-    """Sends requests to `app` on the running loop; every request is a connection of its own."""
+    """Sends requests to `app` on the running loop; idle connections are used again where they are `pooled`."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, *, pooled: bool = True) -> None:
         self._app = app
+        self._pooled = pooled
+        self._idle: list[dict[str, Any]] = []
         self._connections = 0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -116,16 +129,25 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
             httpx2.RemoteProtocolError: the application ended or hung up before its answer was whole.
         """
         body = await request.aread()
-        self._connections += 1
-        exchange = _Exchange(self._app, self._scope(request), body)
+        connection = self._idle.pop() if self._idle else self._connect()
+        exchange = _Exchange(self._app, self._scope(request, connection), body)
         try:
             head = await exchange.head()
         except BaseException:
             await exchange.close()
             raise
-        return httpx2.Response(head["status"], headers=head["headers"], stream=_Body(exchange))
+        stream = _Body(exchange, lambda: self._release(connection))
+        return httpx2.Response(head["status"], headers=head["headers"], stream=stream)
 
-    def _scope(self, request: httpx2.Request) -> dict[str, Any]:
+    def _connect(self) -> dict[str, Any]:
+        self._connections += 1
+        return {"number": self._connections}
+
+    def _release(self, connection: dict[str, Any]) -> None:
+        if self._pooled:
+            self._idle.append(connection)
+
+    def _scope(self, request: httpx2.Request, connection: dict[str, Any]) -> dict[str, Any]:
         return {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -136,7 +158,8 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
             "raw_path": request.url.raw_path,
             "query_string": request.url.query,
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
-            "client": ("in-process", self._connections),
+            "client": ("in-process", connection["number"]),
+            "extensions": {CONNECTION: connection},
             "server": (request.url.host, request.url.port),
             "root_path": "",
         }

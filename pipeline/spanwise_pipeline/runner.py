@@ -19,6 +19,7 @@ import openai
 import spanwise
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
 from spanwise_pipeline.clock import Clock
+from spanwise_pipeline.llm import warm_up
 from spanwise_pipeline.provider_process import ProviderProcess
 from spanwise_pipeline.system import SystemContext
 
@@ -84,6 +85,7 @@ async def run_once(plan: RunPlan) -> RunReport:
 
 
 async def _recorded(plan: RunPlan, base_url: str, provider: ProviderProcess | None) -> RunReport:
+    warm_up()
     clock = Clock(plan.speed)
     began, cpu_began = time.perf_counter(), time.process_time()
     first: list[float] = []

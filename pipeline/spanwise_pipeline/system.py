@@ -32,8 +32,8 @@ class SystemContext:
     label_requests: bool
     publish: Callable[[str, str], None]
     """Called with an agent's name and its finished text, as soon as there is one."""
-    transport: httpx2.AsyncBaseTransport | None = None
-    """Replaces the network when a bound is computed."""
+    transport: Callable[[bool], httpx2.AsyncBaseTransport] | None = None
+    """Makes what replaces the network when a bound is computed; told whether connections are pooled."""
 
     def model_client(self, *, pooled: bool = True, retries: Retries | None = None) -> ModelClient:
         """Return a client for the run's endpoint; the system closes it."""
@@ -45,7 +45,7 @@ class SystemContext:
             seed=self.seed,
             pooled=pooled,
             label_requests=self.label_requests,
-            transport=self.transport,
+            transport=self.transport(pooled) if self.transport is not None else None,
         )
 
 

@@ -103,6 +103,8 @@ class Profile:
     """Refuse models that `models` does not name (404, model_not_found)."""
     strict_instructions: bool = True
     """Refuse a line that almost is an instruction (400) in place of reading it as text."""
+    connection_setup_s: float = 0.0
+    """Median system seconds that opening a connection takes (TCP and TLS handshakes of a remote provider)."""
     api_key: str | None = None
     """The only key that is let in; any when left out."""
     default_max_tokens: int = 1024
@@ -117,6 +119,7 @@ class Profile:
             raise ValueError("strict_models: true needs at least one entry under models")
         if not 1 <= self.embedding_dimension <= _MAX_DIMENSION:
             raise ValueError(f"embedding_dimension: from 1 to {_MAX_DIMENSION}, not {self.embedding_dimension}")
+        _not_negative("profile", connection_setup_s=self.connection_setup_s)
         if self.default_max_tokens < 1:
             raise ValueError(f"default_max_tokens: at least 1, not {self.default_max_tokens}")
         # A plain dict, whatever the mapping was: dataclasses.asdict cannot copy a read-only view.

@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from spanwise_pipeline.provider.app import create_app
-from spanwise_pipeline.provider.exchange import CLOSE
+from spanwise_pipeline.provider.exchange import CLOSE, CONNECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -122,18 +122,19 @@ class _Protocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # A copy: uvicorn hands the same dictionary to every connection.
-        self.app_state = {**self.app_state, "close": self._close}
+        self.app_state = {**self.app_state, "close": self._close, "connection": dict[str, bool]()}
 
     def _close(self) -> None:
         self.transport.close()
 
 
 class _Closable:
-    """Moves the protocol's `close` from the connection's state to the scope's extensions."""
+    """Moves what the protocol says of the connection from its state to the scope's extensions."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["extensions"] = {CLOSE: scope["state"]["close"]}
+        state = scope["state"]
+        scope["extensions"] = {CLOSE: state["close"], CONNECTION: state["connection"]}
         await self._app(scope, receive, send)
