@@ -1,0 +1,90 @@
+"""The README's picture and table, rendered from recorded runs; nothing is run and no figure is typed.
+
+Reads the last run of each preset of `trading` from a journal (as `make demo` leaves it), writes
+`docs/pictures/demo-{light,dark}.svg`, and puts the table between the README's markers. Both come from the same runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from spanwise.errors import SpanwiseError
+from spanwise_pipeline.systems import system_named
+from spanwise_profiling.load import load_runs, select
+from spanwise_profiling.render.picture import DARK, LIGHT, picture
+from spanwise_profiling.runs import NANOSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spanwise_pipeline.system import Published, System
+    from spanwise_profiling.runs import Run
+
+ROOT: Final = Path(__file__).parents[1]
+BEGIN: Final = "<!-- figures:begin -->"
+END: Final = "<!-- figures:end -->"
+_HEAD: Final = """\
+| preset | seconds | its authors' | tokens | its authors' | tokens/s | cache hits | grade |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"""
+
+
+def table(runs: Sequence[Run], published: Mapping[str, Published]) -> str:
+    """Return a Markdown table with a row a run, beside what was published for its preset."""
+    rows = [_row(run, published.get(run.variant or "")) for run in runs]
+    day = datetime.fromtimestamp(runs[0].start_ns / NANOSECONDS, UTC).date().isoformat()
+    return "\n".join([_HEAD, *rows, "", f"One run each, {day}."])
+
+
+def _row(run: Run, published: Published | None) -> str:
+    totals = run.totals
+    cells = [
+        f"`{run.variant}`",
+        f"{run.seconds:.1f}",
+        f"{published.duration_s:.1f}" if published is not None and published.duration_s is not None else "",
+        f"{totals.tokens:,}",
+        f"{published.tokens:,}" if published is not None and published.tokens is not None else "",
+        f"{run.tokens_per_second:.1f}",
+        f"{totals.cache_hits} of {totals.cache_lookups}" if totals.cache_lookups else "no cache",
+        f"{run.grade} ({run.score:g})" if run.grade is not None and run.score is not None else "none",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def replaced(page: str, text: str) -> str:
+    """Return `page` with `text` between its markers."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    assert after, f"the page lacks {BEGIN} or {END}"
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+def render(journal: Path, system: System) -> None:
+    """Write pictures and table from the newest runs in `journal`; raises `InputError` where a preset has none."""
+    recorded = load_runs(journal)
+    runs = [select(f"last:{system.name}/{preset}", recorded) for preset in system.presets]
+    for name, theme in (("light", LIGHT), ("dark", DARK)):
+        path = ROOT / "docs" / "pictures" / f"demo-{name}.svg"
+        path.write_text(picture(runs, theme, target=system.targets.duration_s), encoding="utf-8")
+    readme = ROOT / "README.md"
+    page = replaced(readme.read_text(encoding="utf-8"), table(runs, system.published))
+    readme.write_text(page, encoding="utf-8")
+
+
+def main() -> int:
+    """Render from the journal that is named, and return the exit code."""
+    parser = argparse.ArgumentParser(description="Render the README's picture and table from the last `make demo`.")
+    parser.add_argument("--journal", type=Path, default=ROOT / ".spanwise")
+    try:
+        render(parser.parse_args().journal, system_named("trading"))
+    except SpanwiseError as error:
+        sys.stderr.write(f"readme_figures: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
