@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SERIES_LIMIT: Final = 2_000
 OVERFLOW: Final = "other"
 _NANO: Final = 1e-9
+_LARGEST: Final = 10**300
+_LABELS: Final = frozenset(label for metric in c.METRICS for label in metric.all_labels)
 
 
 class _Family:
@@ -70,7 +72,8 @@ class _Reading:
         scale = span.resource.attributes.get(c.TIME_SCALE, 1.0)
         self.scale = float(scale) if isinstance(scale, int | float) else 1.0
         self.seconds = ((span.end_time or 0) - (span.start_time or 0)) * _NANO * self.scale
-        self.labels = {c.label_of(name): str(value) for name, value in self.attributes.items()}
+        named = ((c.label_of(name), value) for name, value in self.attributes.items())
+        self.labels = {label: _text(value) for label, value in named if label in _LABELS}
         context = span.context
         sampled = context is not None and context.trace_flags.sampled
         self.exemplar = (
@@ -81,7 +84,16 @@ class _Reading:
 
     def number(self, name: str) -> float | None:
         value = self.attributes.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+        return float(value) if abs(value) <= _LARGEST else None  # an integer can be too large for a float
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python writes no integer of more than some thousand digits
+        return OVERFLOW
 
 
 class SpanMetrics:

@@ -152,7 +152,7 @@ class Recorder(SpanProcessor):
             self.write_error = error
             self.ledger.drop("disk_full", len(batch))
             return ()
-        except (AttributeError, TypeError, ValueError):  # a foreign span may be none; save the others
+        except Exception:  # noqa: BLE001 - whatever a foreign span does to the encoder, this thread saves the others
             if len(batch) > 1:
                 return tuple(span for one in batch for span in self._journaled((one,)))
             self.ledger.drop("invalid", 1)

@@ -7,7 +7,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from support.otlp_receiver import receiving
+from support.otlp_receiver import receiving, receiving_grpc
 
 from spanwise.config.settings import Settings
 from spanwise.errors import UnavailableError
@@ -59,6 +59,14 @@ def test_a_receiver_that_is_down_is_told_and_its_password_is_not() -> None:
 
 def test_a_name_that_nobody_knows_is_not_reachable() -> None:
     assert refusal("http://nowhere.invalid:4318").startswith("http://nowhere.invalid:4318: not reachable (")
+
+
+def test_a_grpc_receiver_accepts_an_empty_request() -> None:
+    with receiving_grpc() as receiver:
+        answer = probe(Settings(endpoint=receiver.address, protocol="grpc"))
+    assert 0 < answer.seconds < 3
+    assert answer.clock_ahead is None
+    assert receiver.spans == []
 
 
 def test_a_server_of_another_protocol_is_not_reachable_over_grpc(capfd: pytest.CaptureFixture[str]) -> None:

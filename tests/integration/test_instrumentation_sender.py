@@ -8,14 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from support.otlp_receiver import Receiver, receiving
+from support.otlp_receiver import Receiver, receiving, receiving_grpc
 
 import spanwise
 from spanwise.destinations.otlp import Sender
@@ -206,34 +205,14 @@ def test_spans_beyond_what_can_be_held_stay_pending(monkeypatch: pytest.MonkeyPa
     assert ledger.counts().destinations == fates(delivered=3, pending=2)
 
 
-def grpc_receiver(port_of: list[int]) -> Any:
-    """Return a started gRPC server that accepts every export; its port is appended to `port_of`."""
-    grpc: Any = pytest.importorskip("grpc")
-    service: Any = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc")
-    messages: Any = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
-
-    class Accepting(service.TraceServiceServicer):  # type: ignore[misc]
-        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service names it
-            return messages.ExportTraceServiceResponse()
-
-    server = grpc.server(ThreadPoolExecutor(max_workers=1))
-    service.add_TraceServiceServicer_to_server(Accepting(), server)
-    port_of.append(server.add_insecure_port("127.0.0.1:0"))
-    server.start()
-    return server
-
-
 def test_the_extra_sends_over_grpc(tmp_path: Path) -> None:
-    ports: list[int] = []
-    server = grpc_receiver(ports)
-    try:
-        telemetry = spanwise.configure(journal_dir=tmp_path, endpoint=f"http://127.0.0.1:{ports[0]}", protocol="grpc")
+    with receiving_grpc() as receiver:
+        telemetry = spanwise.configure(journal_dir=tmp_path, endpoint=receiver.address, protocol="grpc")
         record("a", "b")
         assert telemetry.flush(10)
-        assert telemetry.ledger() == Counts(started=2, journaled=2, destinations=fates(delivered=2))
         spanwise.shutdown()
-    finally:
-        server.stop(None).wait(5)
+    assert telemetry.ledger() == Counts(started=2, journaled=2, destinations=fates(delivered=2))
+    assert receiver.spans == ["step a", "step b"]
 
 
 PROGRAM = """

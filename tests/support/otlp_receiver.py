@@ -1,14 +1,19 @@
-"""An OTLP/HTTP receiver for tests: answers with the statuses that it was told, then 200, and keeps what it accepted."""
+"""OTLP receivers for tests: they keep what they accept; the one over HTTP first answers with the statuses it was told."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -33,9 +38,12 @@ class Receiver:
         status = self.statuses.popleft() if self.statuses else 200
         self.requests.append((path, status, headers))
         if status == 200:
-            message = ExportTraceServiceRequest.FromString(body)
-            self.spans += [s.name for r in message.resource_spans for g in r.scope_spans for s in g.spans]
+            self.accept(ExportTraceServiceRequest.FromString(body))
         return status
+
+    def accept(self, message: ExportTraceServiceRequest) -> None:
+        """Keep the names of the spans."""
+        self.spans += [s.name for r in message.resource_spans for g in r.scope_spans for s in g.spans]
 
 
 @contextmanager
@@ -64,3 +72,25 @@ def receiving(statuses: Iterable[int] = ()) -> Generator[Receiver]:
             receiver.held.set()
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def receiving_grpc() -> Generator[Receiver]:
+    """Run a gRPC receiver that accepts everything on a free port of 127.0.0.1; skips where the extra is missing."""
+    grpc: Any = pytest.importorskip("grpc")
+    service: Any = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc")
+    receiver = Receiver()
+
+    class Accepting(service.TraceServiceServicer):  # type: ignore[misc]
+        def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
+            receiver.accept(request)
+            return ExportTraceServiceResponse()
+
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    service.add_TraceServiceServicer_to_server(Accepting(), server)
+    receiver.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield receiver
+    finally:
+        server.stop(None).wait(5)

@@ -239,7 +239,7 @@ def test_beyond_the_limit_series_go_to_one_that_is_called_other(monkeypatch: pyt
     assert ("gen_ai_invoke_agent_duration_seconds_count", other, 6.0) in found
 
 
-@pytest.mark.parametrize("saved", [-1.0, float("nan"), float("inf"), "many", True, None, (1.0,)])
+@pytest.mark.parametrize("saved", [-1.0, float("nan"), float("inf"), 10**400, "many", True, None, (1.0,)])
 def test_a_value_that_cannot_be_counted_is_left_out_and_raises_nothing(saved: object) -> None:
     found = samples(observed(built(CACHE | {"spanwise.cache.saved_seconds": saved})))
     assert {name for name, _, _ in found} == {
@@ -247,3 +247,9 @@ def test_a_value_that_cannot_be_counted_is_left_out_and_raises_nothing(saved: ob
         "spanwise_cache_lookup_duration_seconds_count",
         "spanwise_cache_lookup_duration_seconds_sum",
     }
+
+
+def test_a_label_that_python_cannot_write_is_called_other() -> None:
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": 10**5000}
+    labels = {"gen_ai_workflow_name": "w", "gen_ai_agent_name": "other", "error_type": ""}
+    assert samples(observed(built(agent))) == histogram("gen_ai_invoke_agent_duration_seconds", labels, 2.0)

@@ -105,6 +105,12 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     assert resolved(tmp_path, environment={"SPANWISE_METRICS_PORT": " "})["metrics_port"] == Sourced(None, "default")
 
 
+def test_a_tilde_in_the_journal_folder_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    found = resolved(tmp_path, environment={"SPANWISE_JOURNAL_DIR": "~/runs"})
+    assert found["journal_dir"] == Sourced("/home/me/runs", "SPANWISE_JOURNAL_DIR")
+
+
 def test_the_nearest_pyproject_upwards_is_read(tmp_path: Path) -> None:
     path = project(tmp_path, "[tool.spanwise]\nmetrics_port = 9000\n")
     deep = tmp_path / "a" / "b"

@@ -80,6 +80,10 @@ def _port(text: str) -> int:
     return value
 
 
+def _folder(text: str) -> str:
+    return os.path.expanduser(text)  # noqa: PTH111 - Path's own raises where nobody has a home
+
+
 def _protocol(text: str) -> str:
     if text not in {"http/protobuf", "grpc"}:
         raise ValueError(text)
@@ -109,7 +113,7 @@ class _Rule:
 
 _RULES: Final[Mapping[str, _Rule]] = {
     "service_name": _Rule(str, "text", ("OTEL_SERVICE_NAME",)),
-    "journal_dir": _Rule(str, "a folder"),
+    "journal_dir": _Rule(_folder, "a folder"),
     "endpoint": _Rule(
         _endpoint,
         "an address such as http://127.0.0.1:4318",
