@@ -1,4 +1,4 @@
-"""OTLP receivers for tests: they keep what they accept; the one over HTTP first answers with the statuses it was told."""
+"""OTLP receivers for tests: they keep what they accept; the one over HTTP first answers as it was told."""
 
 from __future__ import annotations
 
