@@ -121,7 +121,7 @@ def warm_up() -> None:
     """Load what the client loads in its first call (40 ms), so that a run in scaled time does not count it."""
     _tls()
     import_module("openai.resources.chat.completions")
-    empty = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": "", "choices": []}
+    empty: dict[str, object] = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": "", "choices": []}
     import_module("openai.types.chat").ChatCompletionChunk.model_validate(empty)
 
 
