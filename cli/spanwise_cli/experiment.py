@@ -7,18 +7,20 @@ be looked at. `systems run` and the demo share this.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import spanwise
 from spanwise.config import strict_yaml
-from spanwise.config.settings import resolve
+from spanwise.config.settings import masked, resolve
 from spanwise.errors import InputError, SpanwiseError, UnavailableError, nearest
+from spanwise.runtime import paused
 from spanwise_profiling.load import load_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from spanwise_pipeline.provider.profile import Profile
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 _TRUE: Final = frozenset({"true", "on", "yes", "1"})
 _FALSE: Final = frozenset({"false", "off", "no", "0"})
-_FLUSH_SECONDS: Final = 10.0
+_WRITE_SECONDS: Final = 10.0
+_PATIENCE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ def recording(
 ) -> Generator[spanwise.Telemetry]:
     """Record into `journal` inside the block, and say afterwards when something was lost.
 
+    What the endpoint did not take is no failure of the run: `undelivered` says it once the block has ended.
+
     Raises:
         UnavailableError: the journal cannot be written, or its disk filled up.
     """
@@ -186,16 +191,36 @@ def recording(
     try:
         yield telemetry
     finally:
-        telemetry.flush(_FLUSH_SECONDS)
+        settle(telemetry)
+        spanwise.shutdown()
         lost = sum(telemetry.ledger().dropped.values())
         problem = telemetry.write_error
-        spanwise.shutdown()
     if lost:
         reason = problem.strerror if problem is not None and problem.strerror else "see spanwise ledger"
         raise UnavailableError(
             f"{journal}: {lost} spans were not recorded ({reason}); what was written before is kept; free the disk or "
             "name another folder with --journal"
         )
+
+
+def settle(telemetry: spanwise.Telemetry) -> None:
+    """Wait until every ended span is written, but not long for a destination that does not take them."""
+    deadline = time.monotonic() + _WRITE_SECONDS
+    while not telemetry.flush(_PATIENCE) and telemetry.ledger().buffered and time.monotonic() < deadline:
+        pass
+
+
+def undelivered(telemetry: spanwise.Telemetry) -> Iterator[str]:
+    """Yield a line for the endpoint where it did not take every span, with the remedy."""
+    endpoint = masked(telemetry.settings.endpoint or "")
+    for fates in telemetry.ledger().destinations.values():
+        if fates["pending"]:
+            yield (
+                f"{endpoint}: {fates['pending']:,} spans were not delivered (they are kept; see: spanwise ledger); "
+                "start the receiver, or mend SPANWISE_ENDPOINT (spanwise doctor says more)"
+            )
+        if fates["set_aside"]:
+            yield f"{endpoint}: {fates['set_aside']:,} spans cannot be sent there (they are kept; see: spanwise ledger)"
 
 
 def execute(
@@ -212,7 +237,7 @@ def execute(
     for preset, planned in plans_of(experiment):
         plan = replace(planned, simulated=simulated, publish=watch(preset, planned))
         report = run_blocking(plan)
-        telemetry.flush(_FLUSH_SECONDS)
+        settle(telemetry)
         run = next((run for run in reversed(load_runs(journal)) if run.run_id == report.run_id), None)
         yield Finished(plan, preset, report, run, _bound(plan) if report.error is None else None)
 
@@ -222,7 +247,8 @@ def _bound(plan: RunPlan) -> float | None:
         return None
     from spanwise_pipeline.bound import bound_of  # noqa: PLC0415 - an extra
 
-    return bound_of(plan.system, plan.flags, plan.profile, plan.seed)[0]
+    with paused():
+        return bound_of(plan.system, plan.flags, plan.profile, plan.seed)[0]
 
 
 def first_error(finished: Iterable[Finished]) -> SpanwiseError | None:

@@ -267,3 +267,10 @@ def substituted(telemetry: Telemetry) -> Generator[Telemetry]:
         yield telemetry
     finally:
         _active = before
+
+
+@contextmanager
+def paused() -> Generator[None]:
+    """Record nothing inside the block: for work that is not part of what is measured."""
+    with substituted(Telemetry(Settings(disabled=True), {}, None)):
+        yield
