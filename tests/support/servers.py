@@ -20,7 +20,7 @@ import pytest
 
 from spanwise.errors import UnavailableError
 from spanwise_cli.stack import catalogue, lifecycle, processes
-from spanwise_cli.stack.plan import Settings, plan
+from spanwise_cli.stack.plan import PROCESS_JOB, Settings, plan
 from spanwise_cli.stack.ports import LOOPBACK, Ports
 
 if TYPE_CHECKING:
@@ -76,17 +76,18 @@ def start_stack(
     rules: Path | None = None,
     webhook_url: str | None = None,
     scrape: Sequence[str] = (),
+    process_job: str = PROCESS_JOB,
     ports: Ports | None = None,
 ) -> Generator[StackAddresses, None, None]:
     """Run collector, Jaeger, Prometheus and Alertmanager (and a webhook, without `webhook_url`) in `tmp`.
 
     Everything that has an interval has one of a second. `rules` is a file of alert or recording rules (or a glob in a
-    folder), `scrape` are more `host:port` of programs' own metrics.
+    folder), `scrape` are more `host:port` of programs' own metrics, whose `job` is `process_job`.
     """
     need("otelcol", "jaeger", "prometheus", "alertmanager")
     settings = Settings(
         folder=tmp, ports=ports or Ports.free(), rules=str(rules or NO_RULES), webhook_url=webhook_url,
-        scrape=tuple(scrape), interval="1s", flush="1s",
+        scrape=tuple(scrape), process_job=process_job, interval="1s", flush="1s",
     )  # fmt: skip
     started = lifecycle.start(plan(settings), settings)
     try:

@@ -12,7 +12,7 @@ import yaml
 from spanwise import conventions
 from spanwise.conventions import METRICS, Metric
 from spanwise.errors import InputError
-from spanwise_cli.stack import compose
+from spanwise_cli.stack import compose, control
 from spanwise_cli.stack.plan import Settings
 from spanwise_cli.stack.ports import Ports, variable
 from spanwise_cli.stack.render import COLLECTOR_FILE, CONFIG, render
@@ -120,3 +120,15 @@ def test_free_ports_are_all_different() -> None:
     numbers = [port for _, port in Ports.free()]
 
     assert len(set(numbers)) == len(numbers)
+
+
+def test_the_job_of_programs_own_metrics_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPANWISE_STACK_PROCESS_JOB", raising=False)
+    assert control.default_settings().process_job == "spanwise-process"
+
+    monkeypatch.setenv("SPANWISE_STACK_PROCESS_JOB", "shop/desk-2.eu")
+    assert control.default_settings().process_job == "shop/desk-2.eu"
+
+    monkeypatch.setenv("SPANWISE_STACK_PROCESS_JOB", 'desk"')
+    with pytest.raises(InputError, match=r"SPANWISE_STACK_PROCESS_JOB='desk\"': not a job; give a service's name"):
+        control.default_settings()

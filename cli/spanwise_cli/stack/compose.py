@@ -47,6 +47,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "SPANWISE_STACK_RULES_DIR": str(generated_folder("spanwise_alerts")),
         "SPANWISE_STACK_DASHBOARDS_DIR": str(generated_folder("spanwise_dashboards")),
         "SPANWISE_STACK_WEBHOOK_FILE": str(CONFIG.parent / "webhook.py"),
+        "SPANWISE_STACK_PROCESS_JOB": settings.process_job,
         "SPANWISE_STACK_STATE_DIR": str(settings.folder),
         "SPANWISE_STACK_USER": f"{os.getuid()}:{os.getgid()}",
     }

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from spanwise.errors import InputError
 from spanwise_cli.stack import compose, lifecycle, processes, state
 from spanwise_cli.stack.cache import exclusive, make_folder, state_folder
-from spanwise_cli.stack.plan import Settings, plan
+from spanwise_cli.stack.plan import PROCESS_JOB, Settings, plan
 from spanwise_cli.stack.ports import LOOPBACK, Ports
 from spanwise_cli.stack.state import Member, StackKind, State
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_JOB_VARIABLE: Final = "SPANWISE_STACK_PROCESS_JOB"
+# What needs quoting in neither YAML nor the start line of the container.
+_JOB_NAME: Final = re.compile(r"[\w./-]+", re.ASCII)
 _WITH_PAGE: Final = ("jaeger", "prometheus", "alertmanager", "grafana")
 
 
@@ -35,8 +41,15 @@ class Running:
 
 
 def default_settings() -> Settings:
-    """Return the settings of this user's one stack; raises `InputError` for a port that is none."""
-    return Settings(folder=state_folder(), ports=Ports.from_environment())
+    """Return the settings of this user's one stack; raises `InputError` for a port or a job that is none."""
+    return Settings(folder=state_folder(), ports=Ports.from_environment(), process_job=_process_job())
+
+
+def _process_job() -> str:
+    name = os.environ.get(_JOB_VARIABLE) or PROCESS_JOB
+    if not _JOB_NAME.fullmatch(name):
+        raise InputError(f"{_JOB_VARIABLE}={name!r}: not a job; give a service's name of letters, digits and ._/-")
+    return name
 
 
 def up(settings: Settings, *, containers: bool | None = None) -> tuple[State, bool]:

@@ -17,6 +17,7 @@ from spanwise_cli.stack.catalogue import require
 from spanwise_cli.stack.ports import LOOPBACK, Ports
 from spanwise_cli.stack.render import COLLECTOR_FILE, CONFIG, render
 
+PROCESS_JOB: Final = "spanwise-process"
 _HERE: Final = f"http://{LOOPBACK}"
 
 
@@ -44,6 +45,8 @@ class Settings:
     """Where alerts are delivered; `None` starts the stack's own receiver."""
     scrape: tuple[str, ...] = ()
     """`host:port` of programs' own metrics besides `ports.process_metrics`."""
+    process_job: str = PROCESS_JOB
+    """`job` of programs' own metrics; the service's name makes it that of the collector's series."""
     interval: str = "5s"
     """Scrape, rule evaluation and alert grouping."""
     flush: str = "5s"
@@ -125,6 +128,7 @@ def _prometheus(settings: Settings) -> Server:
         "SPANWISE_STACK_COLLECTOR_TARGET": f"{LOOPBACK}:{ports.collector_metrics}",
         "SPANWISE_STACK_COLLECTOR_TELEMETRY_TARGET": f"{LOOPBACK}:{ports.collector_telemetry}",
         "SPANWISE_STACK_PROCESS_TARGETS": ", ".join(f'"{target}"' for target in targets),
+        "SPANWISE_STACK_PROCESS_JOB": settings.process_job,
     }
     return Server(
         "prometheus",
