@@ -6,11 +6,11 @@ Needs no server. While the stack is up (`make stack-up`) the runs are sent to it
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spanwise.errors import SpanwiseError
 from spanwise_cli import experiment as experiments
+from spanwise_cli.commands.runs import warn
 from spanwise_cli.options import DEFAULT_JOURNAL, console
 from spanwise_cli.progress import Progress
 from spanwise_cli.report import comparison_table, footnotes
@@ -21,6 +21,7 @@ from spanwise_profiling.render.tables import agent_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -48,6 +49,7 @@ def run_demo(out: Console, journal: Path) -> int:
         Progress(console(stderr=True), total=len(experiment.presets)) as progress,
     ):
         finished = list(experiments.execute(experiment, journal=journal, telemetry=telemetry, watch=progress.watch))
+    warn(experiments.undelivered(telemetry))
     _print_result(out, finished)
     _print_next(out, finished, stack)
     failed = experiments.first_error(finished)

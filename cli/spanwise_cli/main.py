@@ -1,7 +1,7 @@
 """The `spanwise` program: builds the command tree, and alone turns errors into one line and an exit code.
 
 Exit codes: 0 done, 1 the answer is no, 2 bad usage or input, 3 inconclusive, 4 something needed is not reachable,
-130 interrupted. A traceback is printed only with `-v`.
+130 interrupted, 141 whoever read the output went away (as a shell counts both). A traceback is printed only with `-v`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from typer.exceptions import TyperException
 
 from spanwise.errors import SpanwiseError
 from spanwise_cli.options import presentation
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 COMMANDS: Final = (
     "systems", "provider", "runs", "show", "ledger", "alerts", "dashboards", "doctor", "stack",
 )  # fmt: skip
+_USAGE: Final = 2
 _INTERRUPTED: Final = 130
+_HUNG_UP: Final = 141
 _UNEXPECTED: Final = 70
 
 
@@ -70,31 +74,64 @@ def _hoist(arguments: list[str]) -> list[str]:
     return [word for word in head if word not in {"-v", "--verbose", "--no-color"}] + tail
 
 
+def _run(words: list[str]) -> int:
+    """Parse and run; typer's own `main` would print usage errors in a box and swallow Ctrl-C."""
+    command = typer.main.get_command(build_app())
+    try:
+        with command.make_context("spanwise", words) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    except TyperException as problem:
+        _report_usage(problem)
+        return _USAGE
+    return 0
+
+
+def _report_usage(problem: TyperException) -> None:
+    """Say what is wrong with the arguments; a group without a command has printed its help already."""
+    message = " ".join(problem.format_message().split()).rstrip(".")
+    if message:
+        path: str = getattr(getattr(problem, "ctx", None), "command_path", "spanwise")
+        place = path.removeprefix("spanwise").strip()
+        _report(f"{place}: {message} (see: {path} --help)" if place else f"{message} (see: {path} --help)")
+
+
 def _report(message: str) -> None:
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
     sys.stderr.write(f"spanwise: {message}\n")
     if presentation.verbose:
         traceback.print_exc()
+
+
+def _hang_up() -> int:
+    """Leave without a word: nobody reads. The interpreter flushes once more at its end, so let that go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return _HUNG_UP
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program with `arguments` (default: the process's) and return its exit code."""
     words = _hoist(list(sys.argv[1:] if arguments is None else arguments))
     try:
-        build_app()(words, prog_name="spanwise")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 2)
+        code = _run(words)
+        sys.stdout.flush()
     except SpanwiseError as error:
         _report(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         _report("interrupted; what was recorded is kept")
         return _INTERRUPTED
+    except BrokenPipeError:
+        return _hang_up()
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, the traceback with -v
         hint = "" if presentation.verbose else "; run again with -v and report it"
         _report(f"unexpected {type(error).__name__}: {error}{hint}")
         return _UNEXPECTED
-    return 0
+    return code
 
 
 if __name__ == "__main__":

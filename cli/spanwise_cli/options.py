@@ -43,10 +43,17 @@ class Presentation:
 presentation: Final = Presentation()
 
 
+class _Console(Console):
+    """A console that lets `main` deal with a reader who went away; rich's own ends the program with code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - called while the BrokenPipeError is being handled
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output (or error) that colours only a terminal and only when it may."""
     no_color = not presentation.color or bool(os.environ.get("NO_COLOR"))
-    return Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=False)
+    return _Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=False)
 
 
 def emit_json(document: dict[str, Any]) -> None:

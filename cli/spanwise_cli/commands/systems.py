@@ -12,6 +12,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
+from spanwise_cli.commands.runs import warn
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_cli.progress import Progress
 from spanwise_cli.report import comparison_table, footnotes
@@ -129,6 +130,7 @@ def run(
         Progress(console(stderr=True), total=runs * len(experiment.presets)) as progress,
     ):
         finished = list(runs_of.execute(experiment, journal=journal, telemetry=telemetry, watch=progress.watch))
+    warn(runs_of.undelivered(telemetry))
     if json:
         emit_json(
             {
