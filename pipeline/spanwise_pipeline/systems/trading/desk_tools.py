@@ -129,18 +129,18 @@ class DeskTools:
 
     async def income_statement(self, ticker: str, as_of: str, lookback_days: int) -> Figures:
         """Growth and margins."""
-        del as_of, lookback_days
-        return readings.income_statement(await self._data.fetch("fundamentals", ticker))
+        del lookback_days
+        return readings.income_statement(readings.as_filed(await self._data.fetch("fundamentals", ticker), as_of))
 
     async def balance_sheet(self, ticker: str, as_of: str, lookback_days: int) -> Figures:
         """Debt and liquidity."""
-        del as_of, lookback_days
-        return readings.balance_sheet(await self._data.fetch("fundamentals", ticker))
+        del lookback_days
+        return readings.balance_sheet(readings.as_filed(await self._data.fetch("fundamentals", ticker), as_of))
 
     async def valuation(self, ticker: str, as_of: str, lookback_days: int) -> Figures:
         """Price to earnings and yields."""
         accounts, prices = await self._fetch(ticker, "fundamentals", "prices")
-        return readings.valuation(accounts, readings.until(prices, as_of, lookback_days))
+        return readings.valuation(readings.as_filed(accounts, as_of), readings.until(prices, as_of, lookback_days))
 
 
 def print_figures(figures: Figures) -> str:

@@ -114,7 +114,7 @@ BEAR_OPENING: Final = Task(
     "debate",
 )
 BULL_REBUTTAL: Final = Task(
-    "Bull rebuttal", ("bear_strength",), ("Compute bull_final: round(bull_strength - bear_strength / 4, 4).",), "debate"
+    "Bull rebuttal", ("news_score",), ("Compute bull_final: round(bull_strength - bear_strength / 4, 4).",), "debate"
 )
 BEAR_REBUTTAL: Final = Task(
     "Bear rebuttal", ("bull_strength",), ("Compute bear_final: round(bear_strength - bull_strength / 4, 4).",), "debate"

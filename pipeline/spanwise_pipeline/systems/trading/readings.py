@@ -104,9 +104,15 @@ def event_calendar(source: Mapping[str, Any], as_of: str) -> Figures:
     }
 
 
-def income_statement(source: Mapping[str, Any]) -> Figures:
+def as_filed(source: Mapping[str, Any], as_of: str) -> Mapping[str, Any]:
+    """Return the last accounts that were filed by `as_of`."""
+    filings: list[Mapping[str, Any]] = [filing for filing in source["filings"] if filing["filed"] <= as_of]
+    return filings[-1]
+
+
+def income_statement(filing: Mapping[str, Any]) -> Figures:
     """Growth and margins, as shares of revenue."""
-    income = source["income"]
+    income = filing["income"]
     return {
         "revenue_growth": round(income["revenue"] / income["revenue_before"] - 1, 4),
         "operating_margin": round(income["operating_income"] / income["revenue"], 4),
@@ -114,9 +120,9 @@ def income_statement(source: Mapping[str, Any]) -> Figures:
     }
 
 
-def balance_sheet(source: Mapping[str, Any]) -> Figures:
+def balance_sheet(filing: Mapping[str, Any]) -> Figures:
     """Debt and liquidity."""
-    balance = source["balance"]
+    balance = filing["balance"]
     return {
         "debt_to_equity": round(balance["total_debt"] / balance["equity"], 4),
         "current_ratio": round(balance["current_assets"] / balance["current_liabilities"], 4),
@@ -124,12 +130,12 @@ def balance_sheet(source: Mapping[str, Any]) -> Figures:
     }
 
 
-def valuation(source: Mapping[str, Any], bars: Sequence[Bar]) -> Figures:
+def valuation(filing: Mapping[str, Any], bars: Sequence[Bar]) -> Figures:
     """What the market pays for the figures."""
-    value = bars[-1].close * source["shares"]
-    free_cash = source["cash_flow"]["operating"] - source["cash_flow"]["capital_expenditure"]
+    value = bars[-1].close * filing["shares"]
+    free_cash = filing["cash_flow"]["operating"] - filing["cash_flow"]["capital_expenditure"]
     return {
-        "pe_ratio": round(value / source["income"]["net_income"], 4),
+        "pe_ratio": round(value / filing["income"]["net_income"], 4),
         "fcf_yield": round(free_cash / value, 4),
-        "dividend_yield": round(source["cash_flow"]["dividends"] / value, 4),
+        "dividend_yield": round(filing["cash_flow"]["dividends"] / value, 4),
     }

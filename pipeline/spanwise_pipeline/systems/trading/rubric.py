@@ -106,7 +106,8 @@ def expected_values(request: Mapping[str, str]) -> Values:
 
 def _figures(as_of: str, lookback: int) -> Values:
     bars, settings = readings.until(read_source("prices"), as_of, lookback), read_source("indicators")
-    mood, news, accounts = read_source("sentiment"), read_source("news"), read_source("fundamentals")
+    mood, news = read_source("sentiment"), read_source("news")
+    accounts = readings.as_filed(read_source("fundamentals"), as_of)
     figures = (
         readings.price_trend(bars, settings), readings.momentum(bars, settings), readings.volatility(bars, settings),
         readings.social_posts(mood, as_of), readings.analyst_ratings(mood), readings.insider_trades(mood, as_of),
