@@ -1,7 +1,8 @@
 """The README's picture and table, rendered from recorded runs; nothing is run and no figure is typed.
 
 Reads the last run of each preset of `trading` from a journal (as `make demo` leaves it), writes
-`docs/pictures/demo-{light,dark}.svg`, and puts the table between the README's markers. Both come from the same runs.
+`docs/pictures/demo-{light,dark}.svg`, and puts the table and one timeline between the README's markers. All of it comes
+from the same runs.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
 
 from spanwise.errors import SpanwiseError
 from spanwise_pipeline.systems import system_named
 from spanwise_profiling.load import load_runs, select
+from spanwise_profiling.render.compact import compact_timeline, legend
+from spanwise_profiling.render.numbers import seconds
 from spanwise_profiling.render.picture import DARK, LIGHT, picture
 from spanwise_profiling.runs import NANOSECONDS
 
@@ -25,10 +31,9 @@ if TYPE_CHECKING:
     from spanwise_profiling.runs import Run
 
 ROOT: Final = Path(__file__).parents[1]
-BEGIN: Final = "<!-- figures:begin -->"
-END: Final = "<!-- figures:end -->"
+WIDTH: Final = 80
 _HEAD: Final = """\
-| preset | seconds | its authors' | tokens | its authors' | tokens/s | cache hits | grade |
+| preset | duration | its authors' | tokens | its authors' | tokens/s | cache hits | grade |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"""
 
 
@@ -43,10 +48,10 @@ def _row(run: Run, published: Published | None) -> str:
     totals = run.totals
     cells = [
         f"`{run.variant}`",
-        f"{run.seconds:.1f}",
-        f"{published.duration_s:.1f}" if published is not None and published.duration_s is not None else "",
+        seconds(run.seconds),
+        seconds(published.duration_s) if published is not None and published.duration_s is not None else "-",
         f"{totals.tokens:,}",
-        f"{published.tokens:,}" if published is not None and published.tokens is not None else "",
+        f"{published.tokens:,}" if published is not None and published.tokens is not None else "-",
         f"{run.tokens_per_second:.1f}",
         f"{totals.cache_hits} of {totals.cache_lookups}" if totals.cache_lookups else "no cache",
         f"{run.grade} ({run.score:g})" if run.grade is not None and run.score is not None else "none",
@@ -54,12 +59,22 @@ def _row(run: Run, published: Published | None) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def replaced(page: str, text: str) -> str:
-    """Return `page` with `text` between its markers."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    assert after, f"the page lacks {BEGIN} or {END}"
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+def excerpt(run: Run) -> str:
+    """Return a run's compact timeline, as `make demo` prints it, as a block of a page."""
+    stream = StringIO()
+    out = Console(file=stream, width=WIDTH, color_system=None, highlight=False)
+    out.print(compact_timeline(run, WIDTH), soft_wrap=True)
+    out.print(legend(), soft_wrap=True)
+    return f"```text\n{stream.getvalue()}```"
+
+
+def replaced(page: str, name: str, text: str) -> str:
+    """Return `page` with `text` between its markers `name`."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    assert after, f"the page lacks {begin} or {end}"
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def render(journal: Path, system: System) -> None:
@@ -70,7 +85,8 @@ def render(journal: Path, system: System) -> None:
         path = ROOT / "docs" / "pictures" / f"demo-{name}.svg"
         path.write_text(picture(runs, theme, target=system.targets.duration_s), encoding="utf-8")
     readme = ROOT / "README.md"
-    page = replaced(readme.read_text(encoding="utf-8"), table(runs, system.published))
+    page = replaced(readme.read_text(encoding="utf-8"), "figures", table(runs, system.published))
+    page = replaced(page, "timeline", excerpt(runs[-1]))
     readme.write_text(page, encoding="utf-8")
 
 
