@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
 
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from spanwise_pipeline.runner import RunPlan
 
+_FINISHED_SHOWN: Final = 6
+
+
+@dataclass(slots=True)
+class _Watched:
+    name: str
+    speed: float
+    began: float = field(default_factory=time.perf_counter)
+    texts: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+
+    def elapsed(self) -> float:
+        return (time.perf_counter() - self.began) * self.speed
+
 
 class Progress:
-    """One line a run: how many agents' texts are there, whose was the last, and after how many seconds."""
+    """The runs that are done in a line each; of the one that goes on, its clock and every agent's text as it comes."""
 
     def __init__(self, console: Console, *, total: int) -> None:
         self._total = total
-        self._lines: list[tuple[str, list[tuple[str, float]]]] = []
-        self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self._runs: list[_Watched] = []
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._render)
 
     def __enter__(self) -> Self:
         """Begin to draw."""
@@ -36,23 +55,27 @@ class Progress:
             self._live.stop()
 
     def watch(self, preset: str, plan: RunPlan) -> Callable[[str, float], None]:
-        """Return the function that a run tells its finished agents."""
-        texts: list[tuple[str, float]] = []
-        self._lines.append((f"{preset} (seed {plan.seed})", texts))
+        """Return the function that a run tells the agents that finished a text."""
+        watched = _Watched(f"{preset}, seed {plan.seed}", plan.speed)
+        self._runs.append(watched)
 
         def tell(agent: str, seconds: float) -> None:
-            texts.append((agent, seconds))
-            self._draw()
+            watched.texts.append((agent, seconds))
 
-        self._draw()
         return tell
 
-    def _draw(self) -> None:
-        if self._live is None:
-            return
+    def _render(self) -> RenderableType:
+        if not self._runs:
+            return Text("starting")
+        done, current = self._runs[:-1], self._runs[-1]
+        lines = [
+            Text(f"run {number}/{self._total}  {run.name}: done")
+            for number, run in enumerate(done, start=1)
+            if number > len(done) - _FINISHED_SHOWN
+        ]
+        agents = len({agent for agent, _ in current.texts})
+        head = f"run {len(self._runs)}/{self._total}  {current.name}: {current.elapsed():.0f} s, {agents} agents done"
         table = Table(box=None, pad_edge=False, show_header=False)
-        for number, (name, texts) in enumerate(self._lines[-8:], start=max(1, len(self._lines) - 7)):
-            agents = len({agent for agent, _ in texts})
-            last = f"{texts[-1][1]:7.1f} s  {texts[-1][0]}" if texts else "starting"
-            table.add_row(f"run {number}/{self._total}", name, f"{agents:2d} agents", last)
-        self._live.update(table)
+        for agent, seconds in current.texts:
+            table.add_row(f"{seconds:9.1f} s", agent)
+        return Group(*lines, Text(head), table)
