@@ -48,7 +48,7 @@ def run_demo(out: Console, journal: Path) -> int:
         experiments.recording(SYSTEM, journal=journal, speed=SPEED, endpoint=endpoint) as telemetry,
         Progress(console(stderr=True), total=len(experiment.presets)) as progress,
     ):
-        finished = list(experiments.execute(experiment, journal=journal, telemetry=telemetry, watch=progress.watch))
+        finished = list(experiments.execute(experiment, telemetry=telemetry, watcher=progress))
     warn(experiments.undelivered(telemetry))
     _print_result(out, finished)
     _print_next(out, finished, stack)

@@ -10,7 +10,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import spanwise
 from spanwise.config import strict_yaml
@@ -45,6 +45,18 @@ class Experiment:
     speed: float = 1.0
     seed: int = 1
     base_url: str | None = None
+
+
+class Watcher(Protocol):
+    """Whoever shows how runs get on."""
+
+    def begin(self, preset: str, plan: RunPlan) -> Callable[[str, float], None]:
+        """Note that a run begins; the function returned is told each agent that finished a text, and when."""
+        ...
+
+    def end(self) -> None:
+        """Note that the run has ended."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,20 +238,27 @@ def undelivered(telemetry: spanwise.Telemetry) -> Iterator[str]:
 def execute(
     experiment: Experiment,
     *,
-    journal: Path,
     telemetry: spanwise.Telemetry,
-    watch: Callable[[str, RunPlan], Callable[[str, float], None]],
+    watcher: Watcher,
 ) -> Generator[Finished]:
-    """Run everything, yielding each run as it ends; `watch` is asked for each run's progress function."""
+    """Run everything, yielding each run as it ends; `watcher` is told what happens meanwhile."""
     from spanwise_pipeline.runner import run_blocking  # noqa: PLC0415 - an extra
 
     simulated = check_endpoint(experiment)
     for preset, planned in plans_of(experiment):
-        plan = replace(planned, simulated=simulated, publish=watch(preset, planned))
+        plan = replace(planned, simulated=simulated, publish=watcher.begin(preset, planned))
         report = run_blocking(plan)
+        watcher.end()
         settle(telemetry)
-        run = next((run for run in reversed(load_runs(journal)) if run.run_id == report.run_id), None)
-        yield Finished(plan, preset, report, run, _bound(plan) if report.error is None else None)
+        yield Finished(
+            plan, preset, report, _recorded(telemetry, report.run_id), _bound(plan) if report.error is None else None
+        )
+
+
+def _recorded(telemetry: spanwise.Telemetry, run_id: str) -> Run | None:
+    path = telemetry.journal_path
+    runs = load_runs(path) if path is not None and path.exists() else []
+    return next((run for run in reversed(runs) if run.run_id == run_id), None)
 
 
 def _bound(plan: RunPlan) -> float | None:

@@ -29,8 +29,11 @@ class _Watched:
     began: float = field(default_factory=time.perf_counter)
     texts: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
 
+    ended: float | None = None
+
     def elapsed(self) -> float:
-        return (time.perf_counter() - self.began) * self.speed
+        now = time.perf_counter() if self.ended is None else self.ended
+        return (now - self.began) * self.speed
 
 
 class Progress:
@@ -54,7 +57,7 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def watch(self, preset: str, plan: RunPlan) -> Callable[[str, float], None]:
+    def begin(self, preset: str, plan: RunPlan) -> Callable[[str, float], None]:
         """Return the function that a run tells the agents that finished a text."""
         watched = _Watched(f"{preset}, seed {plan.seed}", plan.speed)
         self._runs.append(watched)
@@ -64,17 +67,23 @@ class Progress:
 
         return tell
 
+    def end(self) -> None:
+        """Stop the clock of the run that went on."""
+        self._runs[-1].ended = time.perf_counter()
+
     def _render(self) -> RenderableType:
         if not self._runs:
             return Text("starting")
         done, current = self._runs[:-1], self._runs[-1]
         lines = [
-            Text(f"run {number}/{self._total}  {run.name}: done")
+            Text(f"run {number}/{self._total}  {run.name}: {run.elapsed():.0f} s")
             for number, run in enumerate(done, start=1)
             if number > len(done) - _FINISHED_SHOWN
         ]
         agents = len({agent for agent, _ in current.texts})
         head = f"run {len(self._runs)}/{self._total}  {current.name}: {current.elapsed():.0f} s, {agents} agents done"
+        if current.ended is not None:
+            head += "; computing its bound"
         table = Table(box=None, pad_edge=False, show_header=False)
         for agent, seconds in current.texts:
             table.add_row(f"{seconds:9.1f} s", agent)

@@ -17,6 +17,8 @@ from spanwise import scope
 from spanwise.journal.ledger import Ledger
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
@@ -57,6 +59,11 @@ class Recorder(SpanProcessor):
         self._stopping = False
         self._saved: Counts | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def journal_path(self) -> Path | None:
+        """The file that this process writes its spans to."""
+        return self._journal.path if self._journal is not None else None
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Count a span and give it the names of its workflow and agent."""

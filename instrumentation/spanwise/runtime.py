@@ -83,6 +83,11 @@ class Telemetry:
         return self.server.port if self.server is not None else None
 
     @property
+    def journal_path(self) -> Path | None:
+        """The file of the journal that this process writes."""
+        return self.recorder.journal_path if self.recorder is not None else None
+
+    @property
     def write_error(self) -> OSError | None:
         """Why the journal last refused spans."""
         return self.recorder.write_error if self.recorder is not None else None

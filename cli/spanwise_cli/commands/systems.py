@@ -129,7 +129,7 @@ def run(
         runs_of.recording(chosen.name, journal=journal, speed=speed) as telemetry,
         Progress(console(stderr=True), total=runs * len(experiment.presets)) as progress,
     ):
-        finished = list(runs_of.execute(experiment, journal=journal, telemetry=telemetry, watch=progress.watch))
+        finished = list(runs_of.execute(experiment, telemetry=telemetry, watcher=progress))
     warn(runs_of.undelivered(telemetry))
     if json:
         emit_json(
