@@ -17,7 +17,7 @@ from spanwise.errors import nearest
 from spanwise_pipeline.clock import remember_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from opentelemetry.trace import SpanContext
 
@@ -70,32 +70,57 @@ class Toolbox:
         """
         return (await self._call(call))[0]
 
-    async def batch(self, calls: Sequence[ToolCall], *, concurrent: bool = True) -> list[str]:
+    async def batch(
+        self, calls: Sequence[ToolCall], *, concurrent: bool = True, then: Callable[[str], Awaitable[str]] | None = None
+    ) -> list[str]:
         """Run `calls` and return their texts in order.
 
-        The first failure ends the batch, and the rest of a concurrent one is cancelled; that failure itself is raised,
-        however the batch ran.
-        """
-        if not concurrent:
-            return [await self.call(call) for call in calls]
-        last: list[SpanContext] = []
-        failure: Exception | None = None
-        tasks: list[asyncio.Task[str]] = []
+        The first failure ends the batch and cancels what still runs; that failure itself is raised, however the batch
+        ran.
 
-        async def one(call: ToolCall) -> str:
+        Args:
+            calls: what the model asked for.
+            concurrent: all at once, or one after another.
+            then: applied to each text as soon as it is there, beside the calls that are still to come or run.
+        """
+        if not concurrent and then is None:
+            return [await self.call(call) for call in calls]
+        failure: Exception | None = None
+        try:
+            return await self._group(calls, concurrent=concurrent, then=then or _unchanged)
+        except ExceptionGroup as failures:
+            failure = failures.exceptions[0]
+        raise failure
+
+    async def _group(
+        self,
+        calls: Sequence[ToolCall],
+        *,
+        concurrent: bool,
+        then: Callable[[str], Awaitable[str]],
+    ) -> list[str]:
+        last: list[SpanContext] = []
+
+        async def called(call: ToolCall) -> str:
             text, span = await self._call(call)
             last.append(span)
             return text
 
-        with spanwise.waiting("task", "tools") as wait:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(one(call), name=call.name) for call in calls]
-            except ExceptionGroup as failures:
-                failure = failures.exceptions[0]
-            wait.released_by = last[-1] if last else None
-        if failure is not None:
-            raise failure
+        async def finished(call: ToolCall) -> str:
+            return await then(await called(call))
+
+        async def followed(text: str) -> str:
+            return await then(text)
+
+        tasks: list[asyncio.Task[str]] = []
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                work = finished(call) if concurrent else followed(await called(call))
+                tasks.append(group.create_task(work, name=call.name))
+            if tasks:
+                with spanwise.waiting("task", "tools") as wait:
+                    await asyncio.wait(tasks)
+                    wait.released_by = last[-1] if last else None
         return [task.result() for task in tasks]
 
     async def _call(self, call: ToolCall) -> tuple[str, SpanContext]:
@@ -106,6 +131,10 @@ class Toolbox:
             if inspect.iscoroutinefunction(tool.function):
                 return str(await tool.function(**call.arguments)), span.context
             return str(await in_thread(tool.function, **call.arguments)), span.context
+
+
+async def _unchanged(text: str) -> str:
+    return text
 
 
 async def in_thread(function: Callable[..., Any], /, *positional: Any, **named: Any) -> Any:

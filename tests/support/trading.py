@@ -11,6 +11,8 @@ from spanwise.config import strict_yaml
 from spanwise.testing import run_virtual
 from spanwise_pipeline import Clock, ModelClient, Reply, SystemContext, ToolCall
 from spanwise_pipeline.bound import bound_of
+from spanwise_pipeline.in_process import InProcessTransport
+from spanwise_pipeline.provider.app import create_app
 from spanwise_pipeline.provider.openai_chat import read_prompt
 from spanwise_pipeline.provider.profile import Profile
 from spanwise_pipeline.provider.reply import reply
@@ -32,7 +34,7 @@ PRESETS: Mapping[str, TradingFlags] = SYSTEM.presets
 @functools.cache
 def in_full(preset: str, seed: int = 1) -> tuple[float, Outcome]:
     """The bound of a preset in seconds and its outcome, over HTTP with the shipped profile."""
-    return bound_of(SYSTEM, PRESETS[preset], strict_yaml.load(SYSTEM.profile, Profile), seed)
+    return bound_of(SYSTEM, PRESETS[preset], shipped_profile(), seed)
 
 
 class _DirectModels:
@@ -88,20 +90,32 @@ def direct(flags: TradingFlags, edit: Edit = lambda _agent, _step, text: text) -
         return None
 
 
-@functools.cache
-def reference(flags: TradingFlags) -> Outcome:
-    """The outcome of a run in which nothing is spoiled."""
+def unspoiled(flags: TradingFlags) -> Outcome:
+    """The outcome of a run in which nothing is spoiled; make it before spoiling anything."""
     outcome = direct(flags)
     assert outcome is not None
     return outcome
 
 
-def worse(outcome: Outcome | None, flags: TradingFlags) -> bool:
-    """Whether a run ended without an answer, with another one, or with a lower score."""
-    good = reference(flags)
+def worse(outcome: Outcome | None, good: Outcome) -> bool:
+    """Whether a run ended without an answer, with another one than the `good` one, or with a lower score."""
     return outcome is None or outcome.answer != good.answer or outcome.score < good.score
 
 
-def lower(outcome: Outcome | None, flags: TradingFlags) -> bool:
-    """Whether a run ended without an answer or with a lower score."""
-    return outcome is None or outcome.score < reference(flags).score
+def lower(outcome: Outcome | None, good: Outcome) -> bool:
+    """Whether a run ended without an answer, or with a lower score than the `good` one."""
+    return outcome is None or outcome.score < good.score
+
+
+def full_context(profile: Profile, seed: int = 1) -> SystemContext:
+    """A context whose model is the provider in this process, for use on a virtual clock."""
+    app = create_app(profile)
+    return SystemContext(
+        base_url="http://in-process/v1", api_key="k", clock=Clock(), seed=seed, label_requests=True,
+        publish=lambda _agent, _text: None, transport=lambda pooled: InProcessTransport(app, pooled=pooled),
+    )  # fmt: skip
+
+
+def shipped_profile() -> Profile:
+    """The profile that ships with the system."""
+    return strict_yaml.load(SYSTEM.profile, Profile)

@@ -212,3 +212,31 @@ def test_cancelling_a_batch_cancels_its_calls() -> None:
     with capture() as spans:
         assert run_virtual(main)[1] == 1.0
     assert [span["status"] for span in spans() if span["name"] == "execute_tool waiting"] == ["ERROR", "ERROR"]
+
+
+@pytest.mark.parametrize(("concurrent", "seconds"), [(True, 3.5), (False, 6.5)])
+def test_what_follows_a_call_runs_beside_the_calls_that_are_left(seconds: float, *, concurrent: bool) -> None:
+    box = Toolbox([tool(waiting)])
+    batch = [ToolCall(str(n), "waiting", {"seconds": n}) for n in (3, 1, 2)]
+
+    async def check(text: str) -> str:
+        await CLOCK.sleep(0.5)
+        return f"{text}, checked"
+
+    texts = ["waited 3, checked", "waited 1, checked", "waited 2, checked"]
+    assert run_virtual(lambda: box.batch(batch, concurrent=concurrent, then=check)) == (texts, seconds)
+
+
+@pytest.mark.parametrize("concurrent", [True, False])
+def test_a_failure_in_what_follows_ends_the_batch(*, concurrent: bool) -> None:
+    async def check(text: str) -> str:
+        raise ValueError(text)
+
+    async def main() -> float:
+        with pytest.raises(ValueError, match="waited 1"):
+            await Toolbox([tool(waiting)]).batch(
+                [ToolCall(str(n), "waiting", {"seconds": n}) for n in (1, 100)], concurrent=concurrent, then=check
+            )
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(main)[0] == 1.0

@@ -6,7 +6,6 @@ before a risk manager. The flags change who waits for whom and what is handed on
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from spanwise_pipeline import Cache, CacheUse, Flow
@@ -16,7 +15,7 @@ from spanwise_pipeline.systems.trading.market_data import CACHE_TTL, MarketData
 from spanwise_pipeline.systems.trading.prompts import Composer, Task, facts_of, only_facts
 
 if TYPE_CHECKING:
-    from spanwise_pipeline import ModelClient, Reply, Step, SystemContext, Toolbox, ToolCall
+    from spanwise_pipeline import ModelClient, Reply, Step, SystemContext, Toolbox
     from spanwise_pipeline.systems.trading.flags import TradingFlags
 
 MODEL: Final = "desk-large"
@@ -180,17 +179,13 @@ class Desk:
         return reply.text
 
     async def _use_tools(self, toolbox: Toolbox, asked: Reply) -> list[str]:
-        clock = self._context.clock
-        if not self._flags.concurrent_aggregation:
-            texts = await toolbox.batch(asked.tool_calls, concurrent=self._flags.batch_tools)
-            return [await check_figures(text, clock) for text in texts]
-        if not self._flags.batch_tools:
-            return [await check_figures(await toolbox.call(call), clock) for call in asked.tool_calls]
+        async def check(text: str) -> str:
+            return await check_figures(text, self._context.clock)
 
-        async def checked(call: ToolCall) -> str:
-            return await check_figures(await toolbox.call(call), clock)
-
-        return await asyncio.gather(*(checked(call) for call in asked.tool_calls))
+        together = self._flags.batch_tools
+        if self._flags.concurrent_aggregation:
+            return await toolbox.batch(asked.tool_calls, concurrent=together, then=check)
+        return [await check(text) for text in await toolbox.batch(asked.tool_calls, concurrent=together)]
 
     def _speak(self, step: str, task: Task) -> Any:
         agent = {"bull": "bull_researcher", "bear": "bear_researcher"}.get(

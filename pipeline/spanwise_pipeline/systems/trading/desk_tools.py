@@ -78,7 +78,9 @@ class DeskTools:
 
     async def _fetch(self, ticker: str, first: str, second: str) -> tuple[Any, Any]:
         if self._together:
-            return await asyncio.gather(self._data.fetch(first, ticker), self._data.fetch(second, ticker))
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._data.fetch(source, ticker)) for source in (first, second)]
+            return tasks[0].result(), tasks[1].result()
         return await self._data.fetch(first, ticker), await self._data.fetch(second, ticker)
 
     async def _chart(self, ticker: str, as_of: str, lookback_days: int) -> tuple[list[Bar], dict[str, int]]:

@@ -1,0 +1,177 @@
+"""Presets are sets of flags and nothing else, and each flag does what it says."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.trading import FLAGS, PRESETS, full_context, shipped_profile, unspoiled
+
+from spanwise.config import strict_yaml
+from spanwise.errors import InputError
+from spanwise.testing import run_virtual
+from spanwise_pipeline.bound import bound_of
+from spanwise_pipeline.systems import NAMES, system_named
+from spanwise_pipeline.systems.trading import SYSTEM, prompts
+from spanwise_pipeline.systems.trading.desk import Desk
+from spanwise_pipeline.systems.trading.flags import TradingFlags
+from spanwise_pipeline.systems.trading.presets import Presets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(str(files("spanwise_pipeline.systems.trading")))
+GOOD = "baseline: {}\npublished:\n  parallel_analysts: true\noptimized: {}\n"
+TIME_FLAGS = (
+    "parallel_analysts", "batch_tools", "market_cache", "async_fetch", "compress_prompts", "concise_prompts",
+    "concurrent_debate", "concurrent_risk", "concurrent_aggregation", "pooled_connections",
+)  # fmt: skip
+
+
+def problem(text: str) -> str:
+    with pytest.raises(InputError) as caught:
+        strict_yaml.loads(text, Presets, source="presets.yaml")
+    return str(caught.value)
+
+
+def test_good_presets_are_read() -> None:
+    presets = strict_yaml.loads(GOOD, Presets, source="presets.yaml")
+
+    assert presets == Presets(TradingFlags(), TradingFlags(parallel_analysts=True), TradingFlags())
+
+
+def test_an_unknown_flag_is_one_line_with_file_line_and_the_nearest_name() -> None:
+    message = problem(GOOD.replace("parallel_analysts", "paralel_analysts"))
+
+    assert message == (
+        "presets.yaml:3: published: unknown key 'paralel_analysts'; did you mean 'parallel_analysts'? "
+        f"Allowed: {', '.join(sorted(FLAGS))}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            GOOD.replace("true\n", "true\n  parallel_analysts: false\n"),
+            "presets.yaml:4: published: duplicate key 'parallel_analysts' (first on line 3); remove one of the two",
+        ),
+        (GOOD + "baseline: {}\n", "presets.yaml:5: duplicate key 'baseline' (first on line 1); remove one of the two"),
+        (
+            GOOD.replace("true", "1"),
+            "presets.yaml:3: published.parallel_analysts: true or false is needed, this is integer",
+        ),
+        (
+            GOOD.replace("true", '"yes"'),
+            "presets.yaml:3: published.parallel_analysts: true or false is needed, this is text",
+        ),
+        (GOOD.replace("optimized: {}\n", ""), "presets.yaml:1: the key 'optimized' is missing; add it"),
+        (
+            GOOD + "fast: {}\n",
+            "presets.yaml:5: unknown key 'fast'; Allowed: baseline, optimized, published",
+        ),
+    ],
+)
+def test_bad_presets_are_one_line_with_file_and_line(text: str, message: str) -> None:
+    assert problem(text) == message
+
+
+def test_the_baseline_has_nothing_switched_on_and_optimized_everything() -> None:
+    assert PRESETS["baseline"] == TradingFlags()
+    assert PRESETS["optimized"] == TradingFlags(**dict.fromkeys(FLAGS, True))
+    on = [flag for flag in FLAGS if getattr(PRESETS["published"], flag)]
+    assert on == ["parallel_analysts", "batch_tools", "market_cache", "async_fetch"]
+
+
+def test_every_flag_is_off_by_default_and_says_what_it_does() -> None:
+    assert TradingFlags() == TradingFlags(**dict.fromkeys(FLAGS, False))
+    tree = ast.parse((PACKAGE / "flags.py").read_text(encoding="utf-8"))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef)).body
+    documented = [
+        before.target.id
+        for before, after in pairwise(body)
+        if isinstance(before, ast.AnnAssign)
+        and isinstance(before.target, ast.Name)
+        and isinstance(after, ast.Expr)
+        and isinstance(after.value, ast.Constant)
+    ]
+    assert documented == list(FLAGS)
+
+
+def preset_names_read(module: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and node.value in PRESETS:
+            yield f"{module.name}:{node.lineno}"
+        if isinstance(node, ast.Attribute) and node.attr in PRESETS:
+            yield f"{module.name}:{node.lineno}"
+
+
+def test_no_code_that_runs_knows_a_preset_s_name() -> None:
+    modules = [module for module in PACKAGE.glob("*.py") if module.name not in {"__init__.py", "presets.py"}]
+
+    assert len(modules) > 7
+    assert [place for module in modules for place in preset_names_read(module)] == []
+
+
+def test_systems_are_found_by_name_with_the_nearest_one_named() -> None:
+    assert NAMES == ("trading",)
+    assert system_named("trading") is SYSTEM
+    with pytest.raises(InputError) as caught:
+        system_named("tradng")
+    assert str(caught.value) == "unknown system 'tradng'; did you mean 'trading'? Allowed: trading"
+
+
+def test_a_run_can_be_had_again_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "WORDS", dict.fromkeys(prompts.WORDS, (12, 12)))
+    first, second = (bound_of(SYSTEM, PRESETS["optimized"], shipped_profile(), seed=3) for _ in range(2))
+    other, _ = bound_of(SYSTEM, PRESETS["optimized"], shipped_profile(), seed=4)
+
+    assert first == second
+    assert other != first[0]
+
+
+@pytest.mark.slow
+def test_each_flag_alone_makes_the_baseline_faster_and_cached_reports_need_a_second_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prompts, "WORDS", dict.fromkeys(prompts.WORDS, (16, 12)))
+    profile = shipped_profile()
+    slow, _ = bound_of(SYSTEM, TradingFlags(), profile, seed=1)
+
+    seconds = {flag: bound_of(SYSTEM, TradingFlags(**{flag: True}), profile, seed=1)[0] for flag in FLAGS}
+
+    assert {flag for flag, taken in seconds.items() if taken < slow - 0.01} == set(TIME_FLAGS)
+    assert seconds["cached_reports"] == pytest.approx(slow)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", ["cached_reports", "market_cache"])
+def test_a_second_run_of_the_same_desk_finds_its_cache_warm(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "WORDS", dict.fromkeys(prompts.WORDS, (12, 12)))
+    flags = dataclasses.replace(TradingFlags(parallel_analysts=True, async_fetch=True), **{flag: True})
+    answer = unspoiled(flags).report
+
+    async def main() -> list[tuple[float, int, int]]:
+        profile = shipped_profile()
+        steady = {name: dataclasses.replace(model, sigma=0.0) for name, model in profile.models.items()}
+        context = full_context(dataclasses.replace(profile, models=steady))
+        desk = Desk(context, flags)
+        readings: list[tuple[float, int, int]] = []
+        for _ in range(2):
+            began = context.clock.now()
+            assert await desk.run() == answer
+            use = desk.cache_use()
+            readings.append((context.clock.now() - began, use.lookups, use.hits))
+        await desk.close()
+        return readings
+
+    (cold, lookups, hits), (warm, all_lookups, all_hits) = run_virtual(main)[0]
+
+    assert warm < cold
+    assert all_lookups == 2 * lookups
+    assert all_hits - hits == lookups
