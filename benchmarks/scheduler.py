@@ -153,7 +153,7 @@ def main() -> None:
     flat = {"chain": chain(), "fan": fan()}
     costs = measured(flat, ROUNDS)
     print(
-        f"microseconds a step, {STEPS} steps that do nothing: minimum / median of {ROUNDS} (minima as ratio to the floor)"
+        f"microseconds a step, {STEPS} steps that do nothing: minimum / median of {ROUNDS} (minimum over the floor's)"
     )
     for engine in ENGINES:
         cells: list[str] = []

@@ -74,8 +74,6 @@ class Desk:
         sections |= {task.title: step.result() for task, step in risk}
         return sections | {prompts.RISK_DECISION.title: decision.result()}
 
-    # the graph
-
     def _analysts(self, flow: Flow, brief: Step[str]) -> list[Step[str]]:
         steps: list[Step[str]] = []
         before = brief
@@ -87,49 +85,18 @@ class Desk:
 
     def _debate(self, flow: Flow, reports: tuple[Step[str], ...]) -> Step[dict[str, str]]:
         concurrent = self._flags.concurrent_debate
-        bull = flow.step(
-            "bull_opening",
-            self._speak("bull_opening", prompts.BULL_OPENING),
-            *reports,
-            agent="bull_researcher",
-            role="debate",
-        )
+        bull = self._speech(flow, "bull_researcher", "bull_opening", prompts.BULL_OPENING, *reports)
         heard = () if concurrent else (bull,)
-        bear = flow.step(
-            "bear_opening",
-            self._speak("bear_opening", prompts.BEAR_OPENING),
-            *reports,
-            *heard,
-            agent="bear_researcher",
-            role="debate",
-        )
+        bear = self._speech(flow, "bear_researcher", "bear_opening", prompts.BEAR_OPENING, *reports, *heard)
 
         async def moderate(bull_case: str, bear_case: str) -> dict[str, str]:
             spoken = {prompts.BULL_OPENING.title: bull_case, prompts.BEAR_OPENING.title: bear_case}
             if abs(_figure(bull_case, "bull_strength") - _figure(bear_case, "bear_strength")) > CLOSE_DEBATE:
                 return spoken
-            answer = flow.step(
-                "bull_rebuttal",
-                self._speak("bull_rebuttal", prompts.BULL_REBUTTAL),
-                bull,
-                bear,
-                agent="bull_researcher",
-                role="debate",
-            )
+            answer = self._speech(flow, "bull_researcher", "bull_rebuttal", prompts.BULL_REBUTTAL, bull, bear)
             heard = () if concurrent else (answer,)
-            reply = flow.step(
-                "bear_rebuttal",
-                self._speak("bear_rebuttal", prompts.BEAR_REBUTTAL),
-                bull,
-                bear,
-                *heard,
-                agent="bear_researcher",
-                role="debate",
-            )
-            return spoken | {
-                prompts.BULL_REBUTTAL.title: await answer,
-                prompts.BEAR_REBUTTAL.title: await reply,
-            }
+            reply = self._speech(flow, "bear_researcher", "bear_rebuttal", prompts.BEAR_REBUTTAL, bull, bear, *heard)
+            return spoken | {prompts.BULL_REBUTTAL.title: await answer, prompts.BEAR_REBUTTAL.title: await reply}
 
         return flow.step("debate", moderate, bull, bear, role="debate")
 
@@ -137,19 +104,16 @@ class Desk:
         steps: list[Step[str]] = []
         for name, task in prompts.RISK_VIEWS.items():
             heard = () if self._flags.concurrent_risk else tuple(steps)
-            steps.append(
-                flow.step(
-                    f"{name}_view",
-                    self._speak(f"{name}_view", task),
-                    trade,
-                    *heard,
-                    agent=f"{name}_analyst",
-                    role="risk",
-                )
-            )
+            steps.append(self._speech(flow, f"{name}_analyst", f"{name}_view", task, trade, *heard, role="risk"))
         return steps
 
-    # what the agents do
+    def _speech(
+        self, flow: Flow, agent: str, step: str, task: Task, *heard: Step[str], role: str = "debate"
+    ) -> Step[str]:
+        async def speak(*texts: str) -> str:
+            return await self._write(agent, step, task, texts)
+
+        return flow.step(step, speak, *heard, agent=agent, role=role)
 
     async def _brief(self) -> str:
         return await self._write("dispatcher", "brief", prompts.BRIEF, [REQUEST])
@@ -186,16 +150,6 @@ class Desk:
         if self._flags.concurrent_aggregation:
             return await toolbox.batch(asked.tool_calls, concurrent=together, then=check)
         return [await check(text) for text in await toolbox.batch(asked.tool_calls, concurrent=together)]
-
-    def _speak(self, step: str, task: Task) -> Any:
-        agent = {"bull": "bull_researcher", "bear": "bear_researcher"}.get(
-            step.split("_", maxsplit=1)[0], f"{step.split('_', maxsplit=1)[0]}_analyst"
-        )
-
-        async def speak(*heard: str) -> str:
-            return await self._write(agent, step, task, heard)
-
-        return speak
 
     async def _plan(self, debate: dict[str, str]) -> str:
         return await self._write("research_manager", "research_plan", prompts.RESEARCH_PLAN, list(debate.values()))
