@@ -51,7 +51,7 @@ class Alert:
     summary: str
     description: str
     min_seconds: float | None = None
-    """System seconds a run that is to blame took at least; None where any run may be."""
+    """Real seconds a run that is to blame took at least; None where any run may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +62,16 @@ class Scope:
     """Where the budgets stand in the file: `workflows.<name>` or `default`."""
     matchers: tuple[str, ...]
     budgets: WorkflowBudgets
+    time_scale: float
+    """System seconds in a real second of these workflows' runs."""
 
     def of(self, name: str, *more: str) -> str:
         """Return the series `name` of these workflows that also fit the matchers `more`."""
         return selector(name, (*self.matchers, *more))
+
+    def real(self, seconds: float) -> float:
+        """Return the real seconds in which these workflows get through `seconds` system seconds."""
+        return seconds / self.time_scale
 
 
 def alerts(budgets: Budgets) -> Iterator[Alert]:
@@ -82,11 +88,16 @@ def alerts(budgets: Budgets) -> Iterator[Alert]:
 def scopes(budgets: Budgets) -> Iterator[Scope]:
     """Yield each set of budgets with the workflows that it is for."""
     for name, given in budgets.workflows.items():
-        yield Scope(path=f"workflows.{name}", matchers=(equals(WORKFLOW, name),), budgets=given)
+        yield _scope(f"workflows.{name}", (equals(WORKFLOW, name),), given, budgets)
     if budgets.default is not None:
         # Work outside any workflow has no budget; without a name there is nothing to search for either.
         matchers = (f'{WORKFLOW}!=""', *none_of(WORKFLOW, tuple(budgets.workflows)))
-        yield Scope(path="default", matchers=matchers, budgets=budgets.default)
+        yield _scope("default", matchers, budgets.default, budgets)
+
+
+def _scope(path: str, matchers: tuple[str, ...], given: WorkflowBudgets, file: Budgets) -> Scope:
+    scale = file.time_scale if given.time_scale is None else given.time_scale
+    return Scope(path=path, matchers=matchers, budgets=given, time_scale=scale)
 
 
 def is_counted(seconds: float) -> bool:
@@ -124,7 +135,7 @@ def _counted_alert(scope: Scope, budget: DurationBudget, p95: float) -> Alert:
         summary="More than one run in twenty takes longer than the workflow's budget.",
         description=f"{_SHARE} of the runs of {_RUN} in the last {budget.window} took longer than the budget of "
         f"{number(p95)} s; the budget allows 5%.",
-        min_seconds=p95,
+        min_seconds=scope.real(p95),
     )
 
 
@@ -139,12 +150,12 @@ def _estimated_alert(scope: Scope, budget: DurationBudget, p95: float) -> Alert:
         summary="The 95th percentile of the run duration is over the workflow's budget.",
         description=f"The 95th percentile of the runs of {_RUN} in the last {budget.window} is about {_NUMBER} s; "
         f"the budget is {number(p95)} s.",
-        min_seconds=p95,
+        min_seconds=scope.real(p95),
     )
 
 
 def _regression_alert(scope: Scope, budget: DurationBudget, regression: Regression) -> Alert:
-    window, offset = budget.window, regression.offset
+    window, offset, start = budget.window, regression.offset, _bucket_start(regression.floor)
     p95, runs = scope.of(recording.p95(window)), scope.of(recording.runs(window))
     # The median over a window, not one moment: at that very moment there may have been no run.
     before = f"quantile_over_time(0.5, {p95}[{window}] offset {offset})"
@@ -162,7 +173,7 @@ def _regression_alert(scope: Scope, budget: DurationBudget, regression: Regressi
         summary="The 95th percentile of the run duration has grown against the baseline.",
         description=f"The 95th percentile of the runs of {_RUN} in the last {window} is about {_NUMBER} s, "
         f"more than {number(regression.factor)} times what it was {offset} ago.",
-        min_seconds=_bucket_start(regression.floor),
+        min_seconds=None if start is None else scope.real(start),
     )
 
 

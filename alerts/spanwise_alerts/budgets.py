@@ -2,7 +2,7 @@
 
 Alert rules and the lines drawn in Grafana are both made from it, so they cannot disagree. All seconds in it are system
 seconds, as in the metrics (a run at speed 20 has its seconds multiplied by 20 before they are recorded); only links
-into Jaeger, which keeps real time, divide by `time_scale`.
+into Jaeger, which keeps real time, divide by the workflow's `time_scale`, else the file's.
 """
 
 from __future__ import annotations
@@ -138,6 +138,12 @@ class WorkflowBudgets:
     duration: DurationBudget | None = None
     tokens_per_second: TokenRateBudget | None = None
     cache_hit_rate: CacheBudget | None = None
+    time_scale: float | None = None
+    """System seconds in a real second of these runs; None means the file's `time_scale`."""
+
+    def __post_init__(self) -> None:
+        if self.time_scale is not None:
+            _over_zero("time_scale", self.time_scale)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,13 +176,15 @@ class Budgets:
     """For every workflow that `workflows` does not name."""
     links: Links = field(default_factory=Links)
     time_scale: float = 1.0
-    """System seconds in a real second, as in `spanwise.time.scale`; used for links into Jaeger only."""
+    """System seconds in a real second, as in `spanwise.time.scale`, where a workflow says nothing else.
+
+    Used for links into Jaeger only.
+    """
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
             raise ValueError(f"version is {self.version}; write version: {VERSION}")
-        if self.time_scale <= 0:
-            raise ValueError(f"time_scale is {self.time_scale:g}; write a number over 0 (1.0: real time)")
+        _over_zero("time_scale", self.time_scale)
         if "" in self.workflows:
             raise ValueError("a workflow has an empty name; write its name, or move its budgets under 'default'")
 
@@ -198,6 +206,11 @@ def _refuse_newer(path: Path) -> None:
         raise InputError(
             f"{path}: budgets of version {version}, and this spanwise reads up to version {VERSION}; update spanwise"
         )
+
+
+def _over_zero(name: str, scale: float) -> None:
+    if scale <= 0:
+        raise ValueError(f"{name} is {scale:g}; write a number over 0 (1.0: real time)")
 
 
 def _at_least_one(name: str, value: int) -> None:

@@ -79,8 +79,8 @@ def _literal(text: str) -> str:
 def _trace_search(alert: Alert, budgets: Budgets) -> str:
     watch = alert.watch
     reach = seconds_of(watch.window) + seconds_of(watch.pending_for) + seconds_of(watch.keep_firing_for)
-    least = None if alert.min_seconds is None else alert.min_seconds / budgets.time_scale
-    return links.trace_search(budgets.links.jaeger, min_seconds=least, lookback=links.lookback_for(reach))
+    lookback = links.lookback_for(reach)
+    return links.trace_search(budgets.links.jaeger, min_seconds=alert.min_seconds, lookback=lookback)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -21,6 +21,7 @@ from spanwise_alerts.budgets import (
     load_budgets,
     seconds_of,
 )
+from spanwise_cli.demo import SPEED
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -41,10 +42,15 @@ def test_the_shipped_budgets_are_those_of_the_research_desk_and_a_default() -> N
     assert shipped.workflows == {
         "trading": WorkflowBudgets(
             duration=DurationBudget(
-                p95=120, min_runs=3, severity="page", regression=Regression(factor=1.25, offset="1d", floor=30)
+                p95=120,
+                min_runs=3,
+                pending_for="30s",
+                severity="page",
+                regression=Regression(factor=1.25, offset="1d", floor=30),
             ),
-            tokens_per_second=TokenRateBudget(minimum=250, min_runs=3),
+            tokens_per_second=TokenRateBudget(minimum=100, min_runs=3),
             cache_hit_rate=CacheBudget(minimum=0.3, min_lookups=20),
+            time_scale=SPEED,
         )
     }
     assert shipped.default == WorkflowBudgets(
@@ -52,6 +58,7 @@ def test_the_shipped_budgets_are_those_of_the_research_desk_and_a_default() -> N
         tokens_per_second=TokenRateBudget(minimum=20),
         cache_hit_rate=CacheBudget(minimum=0.2, min_lookups=50),
     )
+    assert shipped.time_scale == 1.0
 
 
 def test_a_budget_has_its_own_window_and_no_waiting_time_where_asked() -> None:
@@ -69,6 +76,10 @@ def test_a_budget_has_its_own_window_and_no_waiting_time_where_asked() -> None:
     [
         ("version: 0", "budgets.yaml:1: version is 0; write version: 1"),
         ("version: 1\ntime_scale: 0", "budgets.yaml:1: time_scale is 0; write a number over 0 (1.0: real time)"),
+        (
+            "version: 1\nworkflows:\n  w: {time_scale: -20}",
+            "budgets.yaml:3: workflows.w: time_scale is -20; write a number over 0 (1.0: real time)",
+        ),
         (
             "version: 1\ndefault:\n  duration: {p95: 7201}",
             (

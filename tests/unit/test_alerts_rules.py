@@ -132,6 +132,20 @@ def test_links_lead_to_real_seconds_and_leave_out_a_grafana_that_is_not_there() 
     assert "dashboard" not in trading
 
 
+def test_a_workflow_with_a_time_scale_of_its_own_does_not_have_the_one_of_the_file() -> None:
+    text = """
+version: 1
+time_scale: 20
+workflows:
+  file: {duration: {p95: 120}}
+  own: {time_scale: 8, duration: {p95: 100, regression: {factor: 2, floor: 60}}}
+default: {time_scale: 1, duration: {p95: 120}}
+"""
+    budgets = strict_yaml.loads(text, Budgets, source="test")
+
+    assert [alert.min_seconds for alert in alerts(budgets)] == [6, 12.5, 7.5, 120]
+
+
 def test_no_budgets_make_no_rules() -> None:
     assert rules_of(Budgets(version=1)) == []
 

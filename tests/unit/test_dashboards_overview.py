@@ -96,7 +96,7 @@ def test_budgets_are_drawn_as_they_stand_in_the_file() -> None:
 
     assert drawn == {
         "Duration p50 and p95 against the budget": ["120", "300"],
-        "Tokens a second against the budget": ["250", "20"],
+        "Tokens a second against the budget": ["100", "20"],
         "Cache hit rate against the budget": ["0.3", "0.2"],
     }
 
