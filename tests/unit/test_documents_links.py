@@ -51,7 +51,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 
 def texts() -> list[tuple[str, str]]:
-    return [(named(path), path.read_text(encoding="utf-8")) for path in files()]
+    return [(named(path), path.read_text(encoding="utf-8", errors="replace")) for path in files()]
 
 
 def test_files_name_no_package_index_and_no_mirror() -> None:
