@@ -240,11 +240,14 @@ def execute(
     *,
     telemetry: spanwise.Telemetry,
     watcher: Watcher,
+    simulated: bool = True,
 ) -> Generator[Finished]:
-    """Run everything, yielding each run as it ends; `watcher` is told what happens meanwhile."""
+    """Run everything, yielding each run as it ends; `watcher` is told what happens meanwhile.
+
+    `simulated` is what `check_endpoint` said, which is to be asked before anything is recorded.
+    """
     from spanwise_pipeline.runner import run_blocking  # noqa: PLC0415 - an extra
 
-    simulated = check_endpoint(experiment)
     for preset, planned in plans_of(experiment):
         plan = replace(planned, simulated=simulated, publish=watcher.begin(preset, planned))
         report = run_blocking(plan)
@@ -257,7 +260,8 @@ def execute(
 
 def _recorded(telemetry: spanwise.Telemetry, run_id: str) -> Run | None:
     path = telemetry.journal_path
-    runs = load_runs(path) if path is not None and path.exists() else []
+    written = path is not None and path.exists() and path.stat().st_size
+    runs = load_runs(path) if path is not None and written else []
     return next((run for run in reversed(runs) if run.run_id == run_id), None)
 
 

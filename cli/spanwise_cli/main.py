@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _report("interrupted; what was recorded is kept")
         return _INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer's console for help knows no other answer to a closed pipe than exit
         return _hang_up()
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, the traceback with -v
         hint = "" if presentation.verbose else "; run again with -v and report it"

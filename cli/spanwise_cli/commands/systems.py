@@ -125,11 +125,12 @@ def run(
         seed=seed,
         base_url=base_url,
     )
+    simulated = runs_of.check_endpoint(experiment)
     with (
         runs_of.recording(chosen.name, journal=journal, speed=speed) as telemetry,
         Progress(console(stderr=True), total=runs * len(experiment.presets)) as progress,
     ):
-        finished = list(runs_of.execute(experiment, telemetry=telemetry, watcher=progress))
+        finished = list(runs_of.execute(experiment, telemetry=telemetry, watcher=progress, simulated=simulated))
     warn(runs_of.undelivered(telemetry))
     if json:
         emit_json(
