@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 from spanwise.config import strict_yaml
 from spanwise.testing import run_virtual
 from spanwise_pipeline import Clock, ModelClient, Reply, SystemContext, ToolCall
-from spanwise_pipeline.bound import bound_of
 from spanwise_pipeline.in_process import InProcessTransport
 from spanwise_pipeline.provider.app import create_app
 from spanwise_pipeline.provider.openai_chat import read_prompt
@@ -31,10 +30,24 @@ FLAGS = tuple(field.name for field in dataclasses.fields(TradingFlags))
 PRESETS: Mapping[str, TradingFlags] = SYSTEM.presets
 
 
+SPEED = 20.0
+"""Of runs in full: a stream has at most one chunk each 10 ms of real time, so fewer of them to work through."""
+
+
+def in_full(flags: TradingFlags, profile: Profile, seed: int = 1) -> tuple[float, Outcome]:
+    """System seconds and outcome of a run over HTTP against the provider in this process, on a virtual clock."""
+
+    async def main() -> Outcome:
+        return await SYSTEM.run(full_context(profile, seed), flags)
+
+    outcome, seconds = run_virtual(main)
+    return seconds * SPEED, outcome
+
+
 @functools.cache
-def in_full(preset: str, seed: int = 1) -> tuple[float, Outcome]:
-    """The bound of a preset in seconds and its outcome, over HTTP with the shipped profile."""
-    return bound_of(SYSTEM, PRESETS[preset], shipped_profile(), seed)
+def as_shipped(preset: str) -> tuple[float, Outcome]:
+    """System seconds and outcome of a preset with the shipped profile and seed 1."""
+    return in_full(PRESETS[preset], shipped_profile())
 
 
 class _DirectModels:
@@ -109,9 +122,9 @@ def lower(outcome: Outcome | None, good: Outcome) -> bool:
 
 def full_context(profile: Profile, seed: int = 1) -> SystemContext:
     """A context whose model is the provider in this process, for use on a virtual clock."""
-    app = create_app(profile)
+    app = create_app(profile, speed=SPEED)
     return SystemContext(
-        base_url="http://in-process/v1", api_key="k", clock=Clock(), seed=seed, label_requests=True,
+        base_url="http://in-process/v1", api_key="k", clock=Clock(SPEED), seed=seed, label_requests=True,
         publish=lambda _agent, _text: None, transport=lambda pooled: InProcessTransport(app, pooled=pooled),
     )  # fmt: skip
 

@@ -145,3 +145,35 @@ def test_cancelling_a_request_ends_the_application(after: float) -> None:
     asked(app, ask)
 
     assert ended == [after]
+
+
+@pytest.mark.parametrize(("pooled", "seconds"), [(True, 0.5 + 3 * 1.0), (False, 3 * 1.5)])
+def test_opening_a_connection_takes_time_once_where_connections_are_kept(seconds: float, *, pooled: bool) -> None:
+    fast = Model(time_to_first_token_s=1.0, time_per_token_s=0.0)
+    app = create_app(Profile("far", default_model=fast, connection_setup_s=0.5))
+
+    async def main() -> None:
+        transport = InProcessTransport(app, pooled=pooled)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://in-process", timeout=None) as client:
+            for _ in range(3):
+                await read(client)
+
+    assert run_virtual(main)[1] == pytest.approx(seconds)
+
+
+def test_a_connection_that_broke_is_not_used_again() -> None:
+    fast = Model(time_to_first_token_s=1.0, time_per_token_s=0.0, failures=Failures(drop=1.0))
+    app = create_app(Profile("far", default_model=fast, connection_setup_s=0.5))
+    began: list[float] = []
+
+    async def ask(client: httpx2.AsyncClient) -> None:
+        for _ in range(2):
+            began.append(asyncio.get_running_loop().time())
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await read(client)
+        began.append(asyncio.get_running_loop().time())
+
+    asked(app, ask)
+
+    first, second = began[1] - began[0], began[2] - began[1]
+    assert second == pytest.approx(first)

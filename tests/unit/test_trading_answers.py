@@ -7,13 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.trading import FLAGS, PRESETS, direct, in_full, lower, unspoiled, worse
+from support.trading import FLAGS, PRESETS, as_shipped, direct, lower, unspoiled, worse
 
 from spanwise_pipeline.runner import answer_hash
 from spanwise_pipeline.systems.trading import SYSTEM, desk, desk_tools, prompts
 from spanwise_pipeline.systems.trading.flags import TradingFlags
 from spanwise_pipeline.systems.trading.prompts import Composer
-from spanwise_pipeline.systems.trading.rubric import SECTIONS
+from spanwise_pipeline.systems.trading.rubric import MIN_WORDS, SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,12 @@ REMOVED_BY = {
 
 presets = pytest.mark.parametrize("preset", list(PRESETS))
 ends = pytest.mark.parametrize("preset", ["baseline", "optimized"])
+
+
+@pytest.fixture
+def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few words as the rubric lets pass, so that hundreds of runs take seconds."""
+    monkeypatch.setattr(prompts, "WORDS", dict.fromkeys(prompts.WORDS, (MIN_WORDS, MIN_WORDS)))
 
 
 def prompts_of(flags: TradingFlags, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
@@ -74,7 +80,7 @@ def without_paragraph(flags: TradingFlags, wanted: str, position: int, monkeypat
 @pytest.mark.slow
 @presets
 def test_every_preset_gives_the_same_answer_at_the_best_grade(preset: str) -> None:
-    _, outcome = in_full(preset)
+    _, outcome = as_shipped(preset)
 
     assert (outcome.grade, outcome.score, outcome.faults) == ("A+", 100.0, ())
     assert outcome.answer == ANSWER
@@ -85,7 +91,7 @@ def test_every_preset_gives_the_same_answer_at_the_best_grade(preset: str) -> No
 @pytest.mark.slow
 @presets
 def test_replies_made_directly_are_those_that_come_over_http(preset: str) -> None:
-    assert unspoiled(PRESETS[preset]).report == in_full(preset)[1].report
+    assert unspoiled(PRESETS[preset]).report == as_shipped(preset)[1].report
 
 
 @pytest.mark.parametrize("flag", FLAGS)
@@ -102,6 +108,7 @@ def test_all_flags_but_one_keep_the_answer(flag: str) -> None:
     assert (outcome.answer, outcome.score) == (ANSWER, 100.0)
 
 
+@pytest.mark.usefixtures("short_texts")
 @presets
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_agent_that_says_nothing_lowers_the_grade(preset: str, agent: str) -> None:
@@ -125,6 +132,7 @@ def test_the_desk_has_exactly_these_agents() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_texts")
 @ends
 def test_a_figure_that_any_tool_leaves_out_lowers_the_grade(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     flags = PRESETS[preset]
@@ -149,6 +157,7 @@ def test_a_figure_that_any_tool_leaves_out_lowers_the_grade(preset: str, monkeyp
     assert [name for name in sorted(figures) if survives(name)] == []
 
 
+@pytest.mark.usefixtures("short_texts")
 @presets
 def test_a_fact_missing_in_the_request_lowers_the_grade(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     flags = PRESETS[preset]
@@ -161,6 +170,7 @@ def test_a_fact_missing_in_the_request_lowers_the_grade(preset: str, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_texts")
 @ends
 def test_a_fact_that_any_agent_leaves_out_lowers_the_grade(preset: str) -> None:
     flags = PRESETS[preset]
@@ -179,6 +189,7 @@ def test_a_fact_that_any_agent_leaves_out_lowers_the_grade(preset: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_texts")
 @presets
 def test_every_paragraph_of_every_prompt_counts_or_is_what_a_flag_leaves_out(
     preset: str, monkeypatch: pytest.MonkeyPatch

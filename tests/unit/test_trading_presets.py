@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.trading import FLAGS, PRESETS, full_context, shipped_profile, unspoiled
+from support.trading import FLAGS, PRESETS, as_shipped, full_context, in_full, shipped_profile, unspoiled
 
 from spanwise.config import strict_yaml
 from spanwise.errors import InputError
@@ -128,11 +128,42 @@ def test_systems_are_found_by_name_with_the_nearest_one_named() -> None:
 
 def test_a_run_can_be_had_again_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "WORDS", dict.fromkeys(prompts.WORDS, (12, 12)))
-    first, second = (bound_of(SYSTEM, PRESETS["optimized"], shipped_profile(), seed=3) for _ in range(2))
-    other, _ = bound_of(SYSTEM, PRESETS["optimized"], shipped_profile(), seed=4)
+    first, second = (in_full(PRESETS["optimized"], shipped_profile(), seed=3) for _ in range(2))
+    other, _ = in_full(PRESETS["optimized"], shipped_profile(), seed=4)
 
     assert first == second
     assert other != first[0]
+
+
+@pytest.mark.slow
+def test_the_presets_take_what_they_were_made_for() -> None:
+    seconds = {preset: as_shipped(preset)[0] for preset in PRESETS}
+
+    assert seconds["baseline"] == pytest.approx(290.91, rel=0.03)
+    assert seconds["published"] == pytest.approx(157.86, rel=0.05)
+    assert seconds["optimized"] < 120
+
+
+@pytest.mark.slow
+def test_the_bound_is_the_run_on_a_virtual_clock_at_speed_one() -> None:
+    seconds, outcome = bound_of(SYSTEM, PRESETS["optimized"], shipped_profile(), seed=1)
+
+    assert seconds == pytest.approx(as_shipped("optimized")[0])
+    assert outcome == as_shipped("optimized")[1]
+
+
+def test_the_bound_knows_no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "WORDS", dict.fromkeys(prompts.WORDS, (12, 12)))
+    profile = shipped_profile()
+    tight = {name: dataclasses.replace(model, requests_per_minute=0.5) for name, model in profile.models.items()}
+    published: list[str] = []
+
+    limited = dataclasses.replace(profile, models=tight)
+    free, _ = bound_of(SYSTEM, PRESETS["optimized"], profile, seed=1)
+    bound, _ = bound_of(SYSTEM, PRESETS["optimized"], limited, seed=1, publish=lambda agent, _: published.append(agent))
+
+    assert bound == free
+    assert len(published) == 15
 
 
 @pytest.mark.slow
@@ -141,9 +172,9 @@ def test_each_flag_alone_makes_the_baseline_faster_and_cached_reports_need_a_sec
 ) -> None:
     monkeypatch.setattr(prompts, "WORDS", dict.fromkeys(prompts.WORDS, (16, 12)))
     profile = shipped_profile()
-    slow, _ = bound_of(SYSTEM, TradingFlags(), profile, seed=1)
+    slow, _ = in_full(TradingFlags(), profile)
 
-    seconds = {flag: bound_of(SYSTEM, TradingFlags(**{flag: True}), profile, seed=1)[0] for flag in FLAGS}
+    seconds = {flag: in_full(TradingFlags(**{flag: True}), profile)[0] for flag in FLAGS}
 
     assert {flag for flag, taken in seconds.items() if taken < slow - 0.01} == set(TIME_FLAGS)
     assert seconds["cached_reports"] == pytest.approx(slow)
