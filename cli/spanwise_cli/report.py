@@ -18,7 +18,8 @@ def comparison_table(finished: Sequence[Finished]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     columns = ("preset", "seconds", "published", "of target", "bound", "tokens", "tok/s", "cache", "grade")
     for heading in columns:
-        table.add_column(heading, justify="left" if heading == "preset" else "right", no_wrap=True)
+        first = heading == "preset"  # the one that may fold: `--set` makes it long
+        table.add_column(heading, justify="left" if first else "right", no_wrap=not first, overflow="fold")
     for variant in dict.fromkeys(run.plan.variant for run in finished):
         runs = [run for run in finished if run.plan.variant == variant]
         table.add_row(variant, *_cells([run for run in runs if run.report.error is None]))
@@ -54,10 +55,11 @@ def footnotes(finished: Sequence[Finished], speed: float) -> str:
     seeds = sorted({run.plan.seed for run in finished})
     shares = [run.report.client_cpu_share for run in finished]
     answers = {run.report.answer_sha256 for run in finished if run.report.answer_sha256 is not None}
-    same = "the same answer" if len(answers) == 1 else f"{len(answers)} different answers"
+    agreement = {0: "no run ended well", 1: "all runs gave the same answer"}
+    said = agreement.get(len(answers), f"the runs gave {len(answers)} different answers")
     span = f"seed {seeds[0]}" if len(seeds) == 1 else f"medians over seeds {seeds[0]} to {seeds[-1]}"
     faults = [fault for run in finished if run.report.outcome is not None for fault in run.report.outcome.faults]
     cpu = f"client CPU {100 * median(shares):.0f} % of one core"
-    lines = [f"{span}, cold start, speed {speed:g}; all runs gave {same}; {cpu}."]
+    lines = [f"{span}, cold start, speed {speed:g}; {said}; {cpu}."]
     lines += [f"graded down: {fault}" for fault in dict.fromkeys(faults)]
     return "\n".join(lines)
