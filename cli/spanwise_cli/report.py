@@ -18,12 +18,17 @@ def comparison_table(finished: Sequence[Finished]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     columns = ("preset", "seconds", "published", "of target", "bound", "tokens", "tok/s", "cache", "grade")
     for heading in columns:
-        first = heading == "preset"  # the one that may fold: `--set` makes it long
-        table.add_column(heading, justify="left" if first else "right", no_wrap=not first, overflow="fold")
+        table.add_column(heading, justify="left" if heading == "preset" else "right", no_wrap=True)
     for variant in dict.fromkeys(run.plan.variant for run in finished):
         runs = [run for run in finished if run.plan.variant == variant]
-        table.add_row(variant, *_cells([run for run in runs if run.report.error is None]))
+        preset, _, changed = variant.partition(",")  # in full they would not fit; the footnotes have them
+        table.add_row(f"{preset}*" if changed else preset, *_cells([run for run in runs if run.report.error is None]))
     return table
+
+
+def _short(variant: str) -> str:
+    preset, changed, _ = variant.partition(",")
+    return f"{preset}*" if changed else preset
 
 
 def _cells(runs: Sequence[Finished]) -> list[str]:
@@ -51,7 +56,7 @@ def _cells(runs: Sequence[Finished]) -> list[str]:
 
 
 def footnotes(finished: Sequence[Finished], speed: float) -> str:
-    """Return what the table leaves unsaid: seeds, speed, answers, the client's own CPU time."""
+    """Return what the table leaves unsaid: seeds, speed, answers, the client's own CPU time, flags that were set."""
     seeds = sorted({run.plan.seed for run in finished})
     shares = [run.report.client_cpu_share for run in finished]
     answers = {run.report.answer_sha256 for run in finished if run.report.answer_sha256 is not None}
@@ -61,5 +66,9 @@ def footnotes(finished: Sequence[Finished], speed: float) -> str:
     faults = [fault for run in finished if run.report.outcome is not None for fault in run.report.outcome.faults]
     cpu = f"client CPU {100 * median(shares):.0f} % of one core"
     lines = [f"{span}, cold start, speed {speed:g}; {said}; {cpu}."]
+    changes = dict.fromkeys(run.plan.variant.partition(",")[2].replace(",", ", ") for run in finished)
+    lines += [f"* with {changed}" for changed in changes if changed]
+    changes = {run.plan.variant.partition(",")[2].replace(",", ", ") for run in finished}
+    lines += [f"* with {change}" for change in sorted(changes) if change]
     lines += [f"graded down: {fault}" for fault in dict.fromkeys(faults)]
     return "\n".join(lines)
