@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -158,12 +159,20 @@ class Cache(Generic[T]):
         finally:
             flight.waiters -= 1
             if not flight.waiters and not flight.task.done():
-                flight.task.cancel()  # everybody who wanted the value is gone
                 self._landed(key, flight)
+                await _end(flight.task)  # everybody who wanted the value is gone
 
     def _landed(self, key: str, flight: _Flight[T]) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it is done, however often that is cancelled: nothing may outlive its caller."""
+    task.cancel()
+    while not task.done():
+        with suppress(asyncio.CancelledError):  # a cancellation is on its way up already
+            await asyncio.wait([task])
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

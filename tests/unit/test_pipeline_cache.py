@@ -155,6 +155,31 @@ def test_when_all_are_cancelled_the_making_ends_and_the_next_caller_begins_anew(
     assert (source.made, source.cancelled) == (2, 1)
 
 
+def test_the_last_caller_to_be_cancelled_waits_until_the_making_has_ended() -> None:
+    cache, _ = make()
+    ended: list[float] = []
+
+    async def slow_to_end() -> str:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await asyncio.sleep(5)
+            ended.append(asyncio.get_running_loop().time())
+        return "never"
+
+    async def main() -> set[str]:
+        caller = asyncio.create_task(cache.get({}, slow_to_end))
+        for _ in range(2):
+            await asyncio.sleep(1)
+            caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        return {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+
+    assert run_virtual(main) == (set(), 6.0)
+    assert ended == [6.0]
+
+
 def test_an_error_goes_to_all_who_wait_and_is_not_kept() -> None:
     broken = LookupError("no data")
     cache, source = make(error=broken)
