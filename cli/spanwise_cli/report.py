@@ -21,8 +21,7 @@ def comparison_table(finished: Sequence[Finished]) -> Table:
         table.add_column(heading, justify="left" if heading == "preset" else "right", no_wrap=True)
     for variant in dict.fromkeys(run.plan.variant for run in finished):
         runs = [run for run in finished if run.plan.variant == variant]
-        preset, _, changed = variant.partition(",")  # in full they would not fit; the footnotes have them
-        table.add_row(f"{preset}*" if changed else preset, *_cells([run for run in runs if run.report.error is None]))
+        table.add_row(_short(variant), *_cells([run for run in runs if run.report.error is None]))
     return table
 
 
@@ -66,8 +65,6 @@ def footnotes(finished: Sequence[Finished], speed: float) -> str:
     faults = [fault for run in finished if run.report.outcome is not None for fault in run.report.outcome.faults]
     cpu = f"client CPU {100 * median(shares):.0f} % of one core"
     lines = [f"{span}, cold start, speed {speed:g}; {said}; {cpu}."]
-    changes = dict.fromkeys(run.plan.variant.partition(",")[2].replace(",", ", ") for run in finished)
-    lines += [f"* with {changed}" for changed in changes if changed]
     changes = {run.plan.variant.partition(",")[2].replace(",", ", ") for run in finished}
     lines += [f"* with {change}" for change in sorted(changes) if change]
     lines += [f"graded down: {fault}" for fault in dict.fromkeys(faults)]

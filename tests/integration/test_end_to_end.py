@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.command import environment, spanwise
+from support.documents import SYSTEMS_RUN, differences
 from support.panels import panel_queries
 from support.servers import eventually, fetch_json, jaeger_trace, need, query_prometheus, start_stack
 
@@ -150,6 +151,11 @@ def test_jaeger_returns_exactly_the_spans_that_were_recorded(flow: Flow, preset:
     assert stored == expected
     assert any(span["name"].startswith("wait ") for span in stored)
     assert any(span["links"] for span in stored)
+
+
+def test_the_document_of_the_run_is_that_of_the_contract(flow: Flow) -> None:
+    assert differences(flow.report, SYSTEMS_RUN) == []
+    assert [run["error"] for run in flow.report["runs"]] == [None, None]
 
 
 def total(flow: Flow, expression: str) -> float:

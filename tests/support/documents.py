@@ -1,0 +1,68 @@
+"""What the documents that `--json` prints must look like: every key, and the type of every value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NUMBER = (float, int)
+OPTIONAL = (float, int, type(None))
+SYSTEMS_RUN: dict[str, Any] = {
+    "schema": str,
+    "system": str,
+    "speed": float,
+    "seed": int,
+    "base_url": str,
+    "runs": [
+        {
+            "run_id": str,
+            "trace_id": str,
+            "preset": str,
+            "flags": dict,
+            "seed": int,
+            "duration_s": OPTIONAL,
+            "published_s": OPTIONAL,
+            "bound_s": OPTIONAL,
+            "tokens": {"input": int, "output": int, "total": int},
+            "tokens_per_s": OPTIONAL,
+            "agents": int,
+            "tool_calls": int,
+            "llm_calls": int,
+            "retries": int,
+            "cache": {"lookups": int, "hits": int},
+            "first_result_s": OPTIONAL,
+            "client_cpu_share": NUMBER,
+            "quality": ({"grade": str, "score": NUMBER}, type(None)),
+            "answer_sha256": (str, type(None)),
+            "error": (str, type(None)),
+        }
+    ],
+}
+"""`systems run`."""
+_FLAGS = dict
+_FIGURES = {"duration_s": OPTIONAL, "tokens": (int, type(None)), "tokens_per_s": OPTIONAL, "grade": (str, type(None))}
+SYSTEM: dict[str, Any] = {
+    "name": str,
+    "title": str,
+    "presets": dict,
+    "flags": dict,
+    "published": dict,
+    "targets": _FIGURES,
+}
+SYSTEMS: dict[str, Any] = {"schema": str, "systems": [SYSTEM]}
+"""`systems` and `systems NAME`."""
+
+
+def differences(document: Any, form: Any, where: str = "document") -> list[str]:
+    """Return what of `document` is not as `form` says; nothing where all is."""
+    if isinstance(form, dict):
+        if not isinstance(document, dict) or list(document) != list(form):
+            return [f"{where}: {list(document) if isinstance(document, dict) else document!r}, not {list(form)}"]
+        return [found for key in form for found in differences(document[key], form[key], f"{where}.{key}")]
+    if isinstance(form, list):
+        if not isinstance(document, list):
+            return [f"{where}: no list"]
+        return [found for i, entry in enumerate(document) for found in differences(entry, form[0], f"{where}[{i}]")]
+    if isinstance(form, tuple):
+        tried = [differences(document, one, where) for one in form]
+        return [] if not all(tried) else tried[0]
+    return [] if type(document) is form else [f"{where}: {document!r} is no {form.__name__}"]
