@@ -248,7 +248,7 @@ class ModelClient:
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            url = self._client.base_url.join("chat/completions")
+            url = str(self._client.base_url.join("chat/completions"))  # text: the client 2.x has another URL type
             raise openai.APITimeoutError(request=httpx2.Request("POST", url)) from error
 
     async def _stream(self, request: dict[str, Any], call: ModelCall) -> Reply:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import openai
 import pytest
+import support.model_client_session
 from support.provider_process import provider
 
 from spanwise_pipeline import Clock, ModelClient, Retries
@@ -17,10 +23,11 @@ from spanwise_pipeline.provider.profile import Failures, Model, Profile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 SPEED = 50.0
+ROOT = Path(__file__).parents[2]
+OPENAI_2 = ROOT / ".venv" / "openai2"
 
 
 def user(text: str) -> list[dict[str, str]]:
@@ -129,3 +136,26 @@ def test_a_stall_on_a_real_socket_ends_at_the_timeout(tmp_path: Path) -> None:
 
     with provider(tmp_path, profile, speed=SPEED) as base_url:
         assert 0.5 <= asyncio.run(main(base_url)) < 20
+
+
+def session(**environment: str) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, str(support.model_client_session.__file__)],
+        capture_output=True, text=True, timeout=120, check=False, env=os.environ | environment,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_both_versions_of_the_official_client_work_below(version: str) -> None:
+    if version == "2" and not (OPENAI_2 / "openai").is_dir():
+        remedy = f"pip install --require-hashes --target {OPENAI_2.relative_to(ROOT)} -r requirements/openai2.txt"
+        assert not os.environ.get("CI"), remedy
+        pytest.skip(f"the 2.x client is not there; {remedy}")
+
+    fails = dict.fromkeys(("error_500", "drop", "malformed", "stall"), True)
+    assert session(**({"PYTHONPATH": str(OPENAI_2)} if version == "2" else {})) == {
+        "version": version, "text": "a = 1", "tools": ["price"], **fails,
+    }  # fmt: skip
