@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from spanwise.errors import SpanwiseError
 from spanwise_cli import experiment as experiments
 from spanwise_cli.commands.runs import warn
+from spanwise_cli.guard import guarded
 from spanwise_cli.options import DEFAULT_JOURNAL, console
 from spanwise_cli.progress import Progress
 from spanwise_cli.report import comparison_table, footnotes
@@ -94,14 +94,7 @@ def _print_next(out: Console, finished: Sequence[Finished], stack: Running | Non
 
 def main() -> int:
     """Run the demo with the command line's errors and exit codes."""
-    try:
-        return run_demo(console(), DEFAULT_JOURNAL)
-    except SpanwiseError as error:
-        sys.stderr.write(f"demo: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("demo: interrupted; what was recorded is kept\n")
-        return 130
+    return guarded(lambda: run_demo(console(), DEFAULT_JOURNAL), name="demo")
 
 
 if __name__ == "__main__":

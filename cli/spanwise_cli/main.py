@@ -1,15 +1,12 @@
-"""The `spanwise` program: builds the command tree, and alone turns errors into one line and an exit code.
+"""The `spanwise` program: builds the command tree and runs one of its commands.
 
-Exit codes: 0 done, 1 the answer is no, 2 bad usage or input, 3 inconclusive, 4 something needed is not reachable,
-130 interrupted, 141 whoever read the output went away (as a shell counts both). A traceback is printed only with `-v`.
+Usage errors are one line like all others, not typer's box; `spanwise_cli.guard` says the rest and has the exit codes.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import traceback
-from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Final
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from typer.exceptions import TyperException
 
-from spanwise.errors import SpanwiseError
+from spanwise_cli.guard import guarded, report
 from spanwise_cli.options import presentation
 
 if TYPE_CHECKING:
@@ -26,10 +23,8 @@ if TYPE_CHECKING:
 COMMANDS: Final = (
     "systems", "provider", "runs", "show", "ledger", "alerts", "dashboards", "doctor", "stack",
 )  # fmt: skip
+_NAME: Final = "spanwise"
 _USAGE: Final = 2
-_INTERRUPTED: Final = 130
-_HUNG_UP: Final = 141
-_UNEXPECTED: Final = 70
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's callback signature
@@ -94,44 +89,14 @@ def _report_usage(problem: TyperException) -> None:
     if message:
         path: str = getattr(getattr(problem, "ctx", None), "command_path", "spanwise")
         place = path.removeprefix("spanwise").strip()
-        _report(f"{place}: {message} (see: {path} --help)" if place else f"{message} (see: {path} --help)")
-
-
-def _report(message: str) -> None:
-    with suppress(BrokenPipeError):
-        sys.stdout.flush()
-    sys.stderr.write(f"spanwise: {message}\n")
-    if presentation.verbose:
-        traceback.print_exc()
-
-
-def _hang_up() -> int:
-    """Leave without a word: nobody reads. The interpreter flushes once more at its end, so let that go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-    return _HUNG_UP
+        report(f"{place}: {message} (see: {path} --help)" if place else f"{message} (see: {path} --help)", name=_NAME)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program with `arguments` (default: the process's) and return its exit code."""
     words = _hoist(list(sys.argv[1:] if arguments is None else arguments))
-    try:
-        code = _run(words)
-        sys.stdout.flush()
-    except SpanwiseError as error:
-        _report(str(error))
-        return error.exit_code
-    except KeyboardInterrupt:
-        _report("interrupted; what was recorded is kept")
-        return _INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # typer's console for help knows no other answer to a closed pipe than exit
-        return _hang_up()
-    except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, the traceback with -v
-        hint = "" if presentation.verbose else "; run again with -v and report it"
-        _report(f"unexpected {type(error).__name__}: {error}{hint}")
-        return _UNEXPECTED
-    return code
+    remedy = "report it" if presentation.verbose else "run again with -v and report it"
+    return guarded(lambda: _run(words), name=_NAME, last_resort=remedy)
 
 
 if __name__ == "__main__":

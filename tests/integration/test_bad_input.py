@@ -325,3 +325,21 @@ def test_a_reader_who_goes_away_is_met_with_silence(tmp_path: Path, arguments: t
         _, err = process.communicate(timeout=30)
 
     assert (process.returncode, err) == (141, "")
+
+
+def test_the_demo_ends_as_the_commands_do(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = [PROGRAM[0], "-W", "error", "-m", "spanwise_cli.demo"]
+
+    with os.fdopen(writing, "w") as nobody:
+        unread = subprocess.run(
+            program, cwd=tmp_path, env=environment(), stdout=nobody, stderr=-1, text=True, timeout=60, check=False
+        )
+    unlike = environment({"SPANWISE_WAIT_THRESHOLD": "long"})
+    refused = subprocess.run(program, cwd=tmp_path, env=unlike, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (unread.returncode, unread.stderr) == (141, "")
+    assert one_line(tmp_path, refused, code=2) == (
+        "demo: SPANWISE_WAIT_THRESHOLD: 'long' cannot be used; give a number of seconds of at least 0"
+    )
