@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import Any
 
 import openai
@@ -50,9 +51,8 @@ async def fails(kind: str) -> bool:
 
 
 def main() -> None:
-    result = {
-        kind: run_virtual(lambda kind=kind: fails(kind))[0] for kind in ("error_500", "drop", "malformed", "stall")
-    }
+    kinds = ("error_500", "drop", "malformed", "stall")
+    result = {kind: run_virtual(partial(fails, kind))[0] for kind in kinds}
     json.dump({"version": openai.__version__.split(".")[0], **run_virtual(good)[0], **result}, sys.stdout)
 
 
