@@ -253,8 +253,8 @@ def test_the_ledger_accounts_for_every_span_and_nothing_is_pending(flow: Flow) -
     }  # fmt: skip
 
 
-QUICK_DEMO = "from spanwise_cli import demo; demo.SPEED = 60.0; raise SystemExit(demo.main())"
-"""`python -m spanwise_cli.demo` three times as fast as it is."""
+QUICK_DEMO = "from spanwise_cli import demo; demo.SPEED = 100.0; raise SystemExit(demo.main())"
+"""`python -m spanwise_cli.demo` five times as fast as it is."""
 
 
 def test_the_demo_prints_addresses_that_answer_while_the_stack_is_up(tmp_path: Path) -> None:
