@@ -59,6 +59,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, *_timeout: Any) -> None:
+        """Wait for the worker threads without a time limit: Python 3.12 gives them 300 s, which would pass at once."""
+        await super().shutdown_default_executor()
+
     def _thread_done(self, _: object) -> None:
         self.threads_at_work -= 1
 
