@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -185,6 +186,18 @@ def test_spans_survive_jaeger_down_and_the_collector_killed(tmp_path: Path) -> N
         processes.end(list(started.values()))
 
     assert [span["name"] for span in stored[0]["scopeSpans"][0]["spans"]] == ["invoke_workflow desk"]
+
+
+def test_a_jaeger_that_was_asked_traces_nobody_and_ends_at_once(tmp_path: Path) -> None:
+    """Its own spans would go to port 4317, into the collector of whoever runs a stack, and hold up its end for 10 s."""
+    with start_stack(tmp_path) as stack:
+        post_otlp(stack.otlp_http, export_request(TRACE, [("invoke_workflow desk", 5, {})], {"service.name": "store"}))
+        assert eventually(lambda: jaeger_trace(stack.jaeger_api, TRACE))
+        began = time.monotonic()
+
+        processes.end([stack.processes["jaeger"]])
+
+        assert time.monotonic() - began < 5
 
 
 def test_the_servers_accept_their_configuration(tmp_path: Path) -> None:
