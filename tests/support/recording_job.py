@@ -16,7 +16,7 @@ from spanwise import record_wait, waiting
 
 
 def calls() -> None:
-    """Model calls: streamed, plain, without usage, failed and tried again, embeddings."""
+    """Model calls: streamed, misread, plain, without usage, failed and tried again, embeddings."""
     for tokens in (3, 700):
         with spanwise.llm_call("small", stream=True) as call:
             for _ in range(5):
@@ -24,6 +24,8 @@ def calls() -> None:
             call.usage(tokens, tokens // 2, cached_tokens=1)
     with spanwise.llm_call("small", stream=True) as call:
         call.chunk()
+    with spanwise.llm_call("small", stream=True) as call:  # two clocks that disagree: the first chunk after the end
+        call.set(c.RESPONSE_TIME_TO_FIRST_CHUNK, 5.0).set(c.STREAM_CHUNKS, 4)
     with spanwise.llm_call("large", provider="other") as call:
         call.usage(5_000, 0)
     for attempt in (1, 2):
