@@ -1,4 +1,4 @@
-"""The table of runs and the notes below it, as text on a terminal of 80 columns; progress, which a pipe never sees."""
+"""The table of runs and its notes, as text on a terminal of 80 columns, and what is said beside them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import io
 from rich.console import Console
 from support.finished import finished
 
+from spanwise.config.settings import Settings
 from spanwise.errors import UnavailableError
+from spanwise.journal.ledger import Ledger
+from spanwise.recorder import Recorder
+from spanwise.runtime import Telemetry
+from spanwise_cli.experiment import undelivered
 from spanwise_cli.progress import Progress
 from spanwise_cli.report import comparison_table, footnotes
 
@@ -92,3 +97,20 @@ def test_progress_says_nothing_off_a_terminal() -> None:
 
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == ""
+
+
+def test_what_an_endpoint_did_not_take_is_said_without_its_secrets() -> None:
+    ledger = Ledger(("otlp",))
+    ledger.journal(1_200)
+    ledger.deliver("otlp", 1_000)
+    ledger.set_aside("otlp", 3)
+    settings = Settings(endpoint="http://me:secret@desk:4318?key=secret")
+    telemetry = Telemetry(settings, {}, None, Recorder(ledger=ledger))
+
+    assert list(undelivered(telemetry)) == [
+        (
+            "http://me:***@desk:4318?***: 197 spans were not delivered (they are kept; see: spanwise ledger); start "
+            "the receiver, or mend SPANWISE_ENDPOINT (spanwise doctor says more)"
+        ),
+        "http://me:***@desk:4318?***: 3 spans cannot be sent there (they are kept; see: spanwise ledger)",
+    ]
