@@ -229,8 +229,8 @@ def test_the_oldest_promtool_accepts_the_prometheus_configuration(tmp_path: Path
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
 def test_the_start_line_of_the_container_renders_the_file_that_processes_get(tmp_path: Path, name: str) -> None:
     service = yaml.safe_load(compose.COMPOSE_FILE.read_text())["services"][name]
-    line = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", service["command"][0].replace("$${", "@{")).replace("@{", "${")
-    script = line.replace("/etc/spanwise/config", str(CONFIG)).replace("/tmp/", f"{tmp_path}/").partition("exec ")[0]
+    line = re.sub(r"\$\{\w+:-([\w-]+)\}", r"\1", service["command"][0].replace("$${", "@{")).replace("@{", "${")
+    script = line.replace("/tmp/", f"{tmp_path}/").replace("/etc/spanwise/config", str(CONFIG)).partition("exec ")[0]
     values = dict(re.findall(r"s\|\$\{(\w+)\}\|(.*?)\|'", script))
 
     subprocess.run([*service["entrypoint"], script], check=True, timeout=10)
