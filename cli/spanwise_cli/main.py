@@ -45,7 +45,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Trace, profile, predict, prove and guard multi-agent LLM pipelines."""
+    """Record runs of multi-agent LLM pipelines, see where their seconds go, and hold them to budgets."""
     del verbose, no_color, show_version  # taken from the arguments before parsing, so that they work everywhere
 
 
