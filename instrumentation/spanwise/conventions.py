@@ -73,6 +73,12 @@ WAIT_SHORT_COUNT: Final = "spanwise.wait.short.count"
 """On a waiter: how many waits were too short for a span of their own."""
 WAIT_SHORT_SECONDS: Final = "spanwise.wait.short.seconds"
 LINK_REASON: Final = "spanwise.link.reason"
+CPU_SECONDS: Final = "spanwise.cpu.seconds"
+"""CPU time of the steps of tasks in which the span was the current one."""
+LOOP_BLOCKED_SECONDS: Final = "spanwise.loop.blocked.seconds"
+"""How long the span kept the event loop from everybody else, in stretches of at least 0.1 s."""
+GC_PAUSE_SECONDS: Final = "spanwise.gc.pause.seconds"
+"""Pauses of the garbage collector while the span was open, anywhere in the process: they stop every thread."""
 
 Operation = Literal["invoke_workflow", "invoke_agent", "plan", "chat", "embeddings", "execute_tool", "retrieval"]
 CacheResult = Literal["hit", "miss", "stale", "bypass", "coalesced"]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.trace import Tracer
 
+    from spanwise.config.settings import Causality
     from spanwise.journal.ledger import Counts
     from spanwise.metrics import MetricsServer, SpanMetrics
 
@@ -112,6 +113,8 @@ class Telemetry:
         """Flush, then end every thread; recording through this set-up ends."""
         for provider in _recorded_providers(self.provider):
             _relay(provider).target = None
+        if self.settings.causality != "off" and not self.settings.disabled:
+            _switch("off", 0)
         if self.recorder is not None:
             self.recorder.shutdown(self.settings.shutdown_timeout)
         if self.server is not None:
@@ -134,7 +137,15 @@ def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
     provider = _provider(settings)
     for one in _recorded_providers(provider):
         _relay(one).target = recorder
+    if settings.causality != "off":
+        _switch(settings.causality, settings.wait_threshold)
     return Telemetry(settings, sources, provider, recorder, metrics, server)
+
+
+def _switch(mode: Causality, wait_threshold: float) -> None:
+    from spanwise import causality  # noqa: PLC0415 - asyncio loads only where causality is wanted
+
+    causality.start(mode, wait_threshold=wait_threshold)
 
 
 def _recorder(settings: Settings, metrics: SpanMetrics) -> Recorder:
@@ -164,6 +175,7 @@ def configure(
     metrics_port: int | None = None,
     time_scale: float | None = None,
     wait_threshold: float | None = None,
+    causality: Causality | None = None,
     shutdown_timeout: float | None = None,
 ) -> Telemetry:
     """Set up recording for this process and return its handle; safe to call more than once.
@@ -179,6 +191,7 @@ def configure(
         metrics_port: port to serve Prometheus metrics on; 0 takes a free one.
         time_scale: system seconds that a recorded second stands for; likewise the host's own resource is kept.
         wait_threshold: seconds from which a wait gets a span of its own.
+        causality: whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`.
         shutdown_timeout: seconds that flushing may take at the end.
 
     Raises:

@@ -24,7 +24,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from spanwise import conventions as c
-from spanwise import runtime
+from spanwise import runtime, watching
 from spanwise import scope as scopes
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ class Recorded:
             record_exception=False,
             set_status_on_exception=False,
         )
+        if watching.watcher is not None:
+            watching.watcher.started(self._span)
         return self
 
     def end(self, error: BaseException | None = None) -> None:
@@ -118,6 +120,8 @@ class Recorded:
         if error is not None and not isinstance(error, _NOT_ERRORS):
             self.fail(error_type(error))
         self._before_end()
+        if watching.watcher is not None:
+            watching.watcher.ended(self._span)
         # Trace stores mark a span without duration as broken, and a clock can stand still or go back.
         self._span.end(max(time.time_ns(), self._began_ns + 1))
 
@@ -137,6 +141,8 @@ class Recorded:
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         """End the span; an exception passes through."""
+        if watching.watcher is not None:
+            watching.watcher.leaving()
         otel_context.detach(self._token)
         self.end(error)
 

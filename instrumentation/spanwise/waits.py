@@ -14,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanwise import conventions as c
-from spanwise import runtime
+from spanwise import runtime, watching
 from spanwise import scope as scopes
 from spanwise.config.settings import Settings
 from spanwise.spans import waits_on
@@ -36,10 +36,15 @@ class Wait:
 def waiting(kind: c.WaitKind, resource: str) -> Generator[Wait]:
     """Record the block as a wait of the current span for `resource`; also when it is cancelled or fails."""
     wait = Wait()
+    running = watching.watcher.running() if watching.watcher is not None else None
+    if running is not None:
+        running.explicit += 1  # what is waited for in here is this wait, not one more
     start_ns = time.time_ns()
     try:
         yield wait
     finally:
+        if running is not None:
+            running.explicit -= 1
         record_wait(kind, resource, start_ns, time.time_ns(), released_by=wait.released_by)
 
 
@@ -61,7 +66,7 @@ def record_wait(
     telemetry = runtime.active()
     settings = telemetry.settings if telemetry is not None else Settings()
     if end_ns - start_ns < settings.wait_threshold * 1e9:
-        _sum_up(waiter, (end_ns - start_ns) / 1e9)
+        sum_up(waiter, 1, (end_ns - start_ns) / 1e9)
         return
     known = released_by is not None and released_by.is_valid
     span = runtime.tracer().start_span(
@@ -73,9 +78,10 @@ def record_wait(
     span.end(end_ns)
 
 
-def _sum_up(waiter: Span, seconds: float) -> None:
+def sum_up(waiter: Span, waits: int, seconds: float) -> None:
+    """Add waits that are too short for spans of their own to what `waiter` says of them."""
     known = waiter.attributes if isinstance(waiter, ReadableSpan) else None
     count, total = (known or {}).get(c.WAIT_SHORT_COUNT, 0), (known or {}).get(c.WAIT_SHORT_SECONDS, 0.0)
     assert isinstance(count, int)
     assert isinstance(total, float)
-    waiter.set_attributes({c.WAIT_SHORT_COUNT: count + 1, c.WAIT_SHORT_SECONDS: total + seconds})
+    waiter.set_attributes({c.WAIT_SHORT_COUNT: count + waits, c.WAIT_SHORT_SECONDS: total + seconds})

@@ -11,7 +11,7 @@ import os
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 from spanwise.errors import InputError, nearest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TRUE_WORDS: Final = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS: Final = frozenset({"0", "false", "no", "off"})
 MASK: Final = "***"
+Causality = Literal["off", "sampled", "on"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Settings:
     """How many system seconds a recorded second stands for; above 1 only for systems run in scaled time."""
     wait_threshold: float = 0.001
     """Shortest recorded (real) wait that gets a span of its own; shorter ones are summed on the waiter."""
+    causality: Causality = "off"
+    """Whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`."""
     shutdown_timeout: float = 5.0
     """Longest time that flushing may take at the end of the process."""
     disabled: bool = False
@@ -90,6 +93,12 @@ def _protocol(text: str) -> str:
     return text
 
 
+def _causality(text: str) -> str:
+    if text not in get_args(Causality):
+        raise ValueError(text)
+    return text
+
+
 def _endpoint(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
@@ -125,6 +134,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "metrics_port": _Rule(_port, "a port from 0 to 65535"),
     "time_scale": _Rule(_positive, "a number above 0"),
     "wait_threshold": _Rule(_number, "a number of seconds of at least 0"),
+    "causality": _Rule(_causality, "off, sampled or on"),
     "shutdown_timeout": _Rule(_number, "a number of seconds of at least 0"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),
 }

@@ -1,0 +1,167 @@
+"""The thin coroutine around a task's own: it sees each step begin and end, and passes everything through.
+
+An exception passes as the same object with the same traceback: the frame of this module is taken off again. When
+causality is off, a driver that is still at work only passes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+
+from spanwise.causality import primitives as p
+from spanwise.causality.edges import Edge, edge_of
+from spanwise.causality.releases import Release, current, current_span
+from spanwise.waits import record_wait, sum_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from opentelemetry.trace import SpanContext
+
+    from spanwise.causality.spans import Gathered, OpenSpans
+
+
+class State:
+    """What is switched on, for all drivers."""
+
+    open_spans: OpenSpans | None = None
+    """None while causality is off."""
+    threshold_ns: int = 0
+    """Waits that are shorter are only summed."""
+    sink: Callable[[Edge], None] | None = None
+    """Gets every edge, however short, with or without a span; for tests."""
+
+
+class Driver(Coroutine[Any, Any, Any]):
+    """Drives a task's coroutine."""
+
+    __slots__ = (
+        "__weakref__", "awaited", "coroutine", "end", "ended", "explicit", "gathered", "part", "span", "suspended",
+        "thread",
+    )  # fmt: skip
+    is_driver = True
+
+    def __init__(self, coroutine: Any) -> None:
+        self.coroutine = coroutine
+        """The host's."""
+        self.awaited: Any = None
+        """What the task waits for."""
+        self.span: Any = None
+        """The span that was current when it was suspended, and the numbers that are gathered for it."""
+        self.gathered: Gathered | None = None
+        self.suspended = 0
+        """When that was, 0 while it runs. Both times are the performance counter's."""
+        self.part = 0
+        """When the part of the step that runs began, 0 while it is suspended."""
+        self.thread = 0
+        """The one that runs it."""
+        self.explicit = 0
+        """How many waits the task is inside of that are recorded by hand."""
+        self.ended: SpanContext | None = None
+        """The span that ended last in the step that runs."""
+        self.end: Release | None = None
+        """How the task ended."""
+
+    def send(self, value: Any) -> Any:
+        """Run the coroutine to its next suspension."""
+        open_spans = State.open_spans
+        if open_spans is not None:  # what follows stands in one place, for the sake of every step's time
+            now = perf_counter_ns()
+            if self.suspended:
+                self._resume(now, thrown=False)
+            self.thread = open_spans.clocks.begin(now)
+            self.part = now
+        try:
+            awaited = self.coroutine.send(value)
+        except BaseException as error:
+            self._finish(error)
+            raise
+        self.awaited = awaited
+        if self.part:
+            self._suspend()
+        return awaited
+
+    def throw(self, *arguments: Any) -> Any:
+        """Throw an exception into the coroutine, and run it to its next suspension."""
+        open_spans = State.open_spans
+        if open_spans is not None:
+            now = perf_counter_ns()
+            if self.suspended:
+                self._resume(now, thrown=True)
+            self.thread = open_spans.clocks.begin(now)
+            self.part = now
+        try:
+            awaited = self.coroutine.throw(*arguments)
+        except BaseException as error:
+            self._finish(error)
+            raise
+        self.awaited = awaited
+        if self.part:
+            self._suspend()
+        return awaited
+
+    def close(self) -> None:
+        """Close the coroutine."""
+        self.coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Return the iterator of the host's coroutine."""
+        iterator: Generator[Any, Any, Any] = self.coroutine.__await__()
+        return iterator
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the host's coroutine has: name, code, frame, what it awaits."""
+        return getattr(self.coroutine, name)
+
+    def _suspend(self) -> None:
+        now = perf_counter_ns()
+        open_spans = State.open_spans
+        if open_spans is not None:
+            self.span = span = current()
+            self.gathered = gathered = open_spans.gathered.get(span) if span is not None else None
+            if gathered is not None:
+                open_spans.count(gathered, self.part, now)
+            self.suspended = now
+        self.part = 0
+
+    def _resume(self, now: int, *, thrown: bool) -> None:
+        took, gathered = now - self.suspended, self.gathered
+        if took < State.threshold_ns and State.sink is None and gathered is not None:
+            if not self.explicit:
+                gathered.short_count += 1
+                gathered.short_ns += took
+        elif self.span is not None or State.sink is not None:
+            self._record(self.suspended, now, thrown=thrown)
+        self.suspended = 0
+        self.ended = None
+
+    def _finish(self, error: BaseException) -> None:
+        traceback = error.__traceback__
+        error.__traceback__ = traceback.tb_next if traceback is not None else None
+        open_spans, part, self.part = State.open_spans, self.part, 0
+        if open_spans is None:
+            return
+        gathered = open_spans.gathered.get(current())
+        if gathered is not None and part:
+            open_spans.count(gathered, part, perf_counter_ns())
+        self.end = Release(p.TASK, self, self.ended or current_span())
+
+    def _record(self, began: int, now: int, *, thrown: bool) -> None:
+        if self.explicit:
+            return
+        if State.sink is not None:
+            State.sink(edge_of(self, self.awaited, thrown=thrown))
+        span, open_spans = trace.get_current_span(), State.open_spans
+        if open_spans is None or not open_spans.takes(span):
+            return
+        if now - began < State.threshold_ns:
+            sum_up(span, 1, (now - began) / 1e9)
+            return
+        edge = edge_of(self, self.awaited, thrown=thrown)
+        offset = open_spans.clocks.offset
+        other = edge.span is not None and edge.span.span_id != span.get_span_context().span_id
+        record_wait(edge.kind, edge.resource, began + offset, now + offset, released_by=edge.span if other else None)

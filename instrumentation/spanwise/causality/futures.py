@@ -1,0 +1,64 @@
+"""Futures that note who resolved them, and tasks that hide what drives them.
+
+Both are asyncio's own, in C, with as little above them as can be. They carry the names of their bases, so that a
+`repr`, a log line or a debugger shows what it showed before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from spanwise.causality.releases import Release, release_from
+
+_frame = sys._getframe  # noqa: SLF001 - the only way to see who calls
+
+_set_result = asyncio.Future.set_result
+_set_exception = asyncio.Future.set_exception
+_cancel = asyncio.Future.cancel
+
+
+class TracedFuture(asyncio.Future[Any]):
+    """What `loop.create_future()` gives while causality is on."""
+
+    __slots__ = ("release",)
+    release: Release
+    """Who resolved it; not there while it is pending."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Mark the future as done, by whoever calls this."""
+        _set_result(self, result)
+        self.release = release_from(_frame(1), self._loop)
+
+    def set_exception(self, exception: Any, /) -> None:
+        """Mark the future as failed, by whoever calls this."""
+        _set_exception(self, exception)
+        self.release = release_from(_frame(1), self._loop)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the future, by whoever calls this."""
+        done = _cancel(self, msg=msg)
+        if done:
+            self.release = release_from(_frame(1), self._loop)
+        return done
+
+
+class TracedTask(asyncio.Task[Any]):
+    """What `loop.create_task()` gives while causality is on and the host has no task factory of its own."""
+
+    __slots__ = ()
+
+    @property
+    def _coro(self) -> Any:
+        return self.get_coro()
+
+    def get_coro(self) -> Any:
+        """Return the coroutine that the host gave."""
+        driver: Any = super().get_coro()
+        return driver.coroutine if driver is not None else None
+
+
+TracedFuture.__name__ = TracedFuture.__qualname__ = "Future"
+TracedTask.__name__ = TracedTask.__qualname__ = "Task"
+TracedFuture.__module__ = TracedTask.__module__ = "_asyncio"

@@ -1,0 +1,191 @@
+"""Who resolves a future: the running task, or what the loop runs a callback for. What cannot be known is `unknown`.
+
+A callback that the loop runs for a finished future has that future as its only argument, so the cause of gather,
+wait, TaskGroup, shield and of the host's own callbacks is the cause of that future; timers, threads and transports
+are known by the handle or the stack. A callback that was scheduled by hand has no cause that could be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+import sys
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from spanwise.causality import primitives as p
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from opentelemetry.trace import SpanContext
+
+    from spanwise.causality.driver import Driver
+
+_order: Final = itertools.count(1)
+_running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - as public get_running_loop, but does not raise
+# Before Python 3.12, current_task() is Python around this very dict
+_task_of: Final[Callable[[Any], Any]] = (
+    asyncio.current_task if sys.version_info >= (3, 12) else asyncio.tasks._current_tasks.get  # noqa: SLF001
+)
+_coroutine_of: Final = asyncio.Task.get_coro
+[_span_key] = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
+
+
+def _context_reader() -> Callable[[], otel_context.Context]:
+    """Return the quickest way to OpenTelemetry's current context, which each step asks for."""
+    variable = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    return variable.get if isinstance(variable, contextvars.ContextVar) else otel_context.get_current
+
+
+_current_context: Final = _context_reader()
+
+
+class Release:
+    """The end of a wait, seen from the one who ended it."""
+
+    __slots__ = ("by", "order", "place", "span")
+
+    def __init__(self, place: p.Place | None, by: Driver | None = None, span: SpanContext | None = None) -> None:
+        self.place = place
+        """The primitive that was used; none: the future itself was resolved or cancelled, by a task."""
+        self.by = by
+        """The task that did it, where causality drives it."""
+        self.span = span
+        """The span that was current there."""
+        self.order = next(_order)
+
+
+UNKNOWN: Final = Release(p.UNKNOWN)
+
+
+class _Origin:
+    """The span of a thread that schedules a callback; bound to the one context that the callback runs in."""
+
+    __slots__ = ("context", "span")
+
+    def __init__(self, context: contextvars.Context, span: SpanContext | None) -> None:
+        self.context = context
+        self.span = span
+
+
+_origin: Final[contextvars.ContextVar[_Origin]] = contextvars.ContextVar("spanwise-thread-origin")
+
+
+def from_this_thread() -> contextvars.Context:
+    """Return a context for a callback that is handed to a loop by another thread: a copy that knows its origin."""
+    context = contextvars.copy_context()
+    context.run(_origin.set, _Origin(context, current_span()))
+    return context
+
+
+def current() -> Any:
+    """Return the current span, or none."""
+    return _current_context().get(_span_key)
+
+
+def current_span() -> SpanContext | None:
+    """Return the identity of the current span, where there is one."""
+    span = _current_context().get(_span_key)
+    try:
+        return None if span is None else span.get_span_context()  # type: ignore[attr-defined]  # the key is a span's
+    except AttributeError:  # somebody put something else there, which OpenTelemetry lets pass
+        return None
+
+
+def driver_of(task: Any) -> Driver | None:
+    """Return what drives a task; none where causality does not."""
+    coroutine = _coroutine_of(task) if isinstance(task, asyncio.Task) else task.get_coro()
+    return coroutine if getattr(coroutine, "is_driver", False) else None
+
+
+def running_driver() -> Driver | None:
+    """Return what drives the current task."""
+    loop = _running_loop()
+    task = _task_of(loop) if loop is not None else None
+    return None if task is None else driver_of(task)
+
+
+def release_from(frame: FrameType | None, loop: Any) -> Release:
+    """Return who resolves a future of `loop` right now.
+
+    Args:
+        frame: of the code that called `set_result`, `set_exception` or `cancel`.
+        loop: the future's.
+    """
+    task = _task_of(loop)
+    if task is not None:
+        driver = driver_of(task)
+        if driver.thread == get_ident() if driver is not None else _running_loop() is loop:
+            place = p.RELEASING.get(id(frame.f_code)) if frame is not None else None
+            if place is not None and place.resource == "Condition":
+                place = _outermost(frame)
+            return Release(place, driver, current_span())
+    if _running_loop() is not loop:
+        return Release(p.UNKNOWN)  # from a thread that must not
+    return _from_callback(frame, _outermost(frame))
+
+
+def _outermost(frame: FrameType | None) -> p.Place | None:
+    """Return the place of the outermost of asyncio's functions that call one another to resolve a future."""
+    place: p.Place | None = None
+    while frame is not None and (found := p.RELEASING.get(id(frame.f_code))) is not None:
+        place, frame = found, frame.f_back
+    return place
+
+
+def _from_callback(frame: FrameType | None, place: p.Place | None) -> Release:
+    node = frame
+    while node is not None and node.f_code is not p.RUN_HANDLE:
+        if id(node.f_code) in p.TRANSPORTS:
+            return Release(p.CONNECTION)
+        node = node.f_back
+    if node is None:  # a loop without Python frames of its own
+        return Release(place if place not in {None, p.SLEEP} else p.UNKNOWN)
+    handle = node.f_locals["self"]
+    if isinstance(handle, p.TimerHandle):
+        return Release(_after_time(place))
+    arguments = handle._args or ()  # noqa: SLF001 - what the loop calls back with
+    if len(arguments) == 1 and asyncio.isfuture(arguments[0]) and arguments[0].done():
+        cause = cause_of(arguments[0])
+        return Release(place or p.FUTURE, cause.by, cause.span)
+    origin = _origin.get(None)
+    if origin is not None and origin.context is handle._context:  # noqa: SLF001 - not a copy of it
+        return Release(place or p.THREAD, None, origin.span)
+    return Release(place if place not in {None, p.SLEEP} else p.UNKNOWN)
+
+
+def _after_time(place: p.Place | None) -> p.Place:
+    if place is None:
+        return p.TIMER
+    return p.TIMEOUT if place.kind == "task" else place
+
+
+def cause_of(future: Any) -> Release:
+    """Return what ended a future that is done: a task, a gather, or whoever resolved it."""
+    driver = driver_of(future) if hasattr(future, "get_coro") else None
+    if driver is not None:
+        return driver.end or UNKNOWN
+    if isinstance(future, p.Gathering):
+        return _cause_of_gather(future)
+    return getattr(future, "release", None) or UNKNOWN
+
+
+def _cause_of_gather(outer: Any) -> Release:
+    children = [child for child in outer._children if child.done()]  # noqa: SLF001 - what gather() waits for
+    causes = [cause_of(child) for child in children]
+    if not causes or any(cause is UNKNOWN for cause in causes):
+        return Release(p.Place("task", "gather"))
+    error = outer._exception  # noqa: SLF001 - `exception()` would mark it as seen
+    failed = [
+        cause
+        for child, cause in zip(children, causes, strict=True)
+        if error is not None and child._exception is error  # noqa: SLF001 - likewise
+    ]
+    last = failed[0] if failed else max(causes, key=lambda cause: cause.order)
+    return Release(p.Place("task", "gather"), last.by, last.span)

@@ -1,0 +1,122 @@
+"""What causality adds to a span: CPU time, time that it blocked the loop, collector pauses, and its short waits.
+
+The time of a step belongs to the span that is current in it, part by part: starting and leaving a span ends a part.
+Everything is gathered in plain numbers and written when the span ends, since the collector may run anywhere, also
+while a span holds its own lock.
+"""
+
+from __future__ import annotations
+
+import gc
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from spanwise import conventions as c
+from spanwise.causality.clocks import LONG_NS, Clocks
+from spanwise.causality.releases import current, running_driver
+from spanwise.waits import sum_up
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from spanwise.causality.driver import Driver
+
+BLOCKED_NS: Final = 100_000_000
+"""Time without giving the loop back from which a span is said to have blocked it: asyncio's own debug threshold."""
+
+
+class Gathered:
+    """Numbers of a span that is still open; nanoseconds."""
+
+    __slots__ = ("blocked", "cpu", "pauses_before", "short_count", "short_ns")
+
+    def __init__(self, pauses_before: int) -> None:
+        self.cpu = 0
+        self.blocked = 0
+        self.pauses_before = pauses_before
+        self.short_count = 0
+        self.short_ns = 0
+
+
+class OpenSpans:
+    """The recording spans that were started since causality was switched on; listens to them and to the collector."""
+
+    def __init__(self, one_in: int) -> None:
+        self.gathered: dict[Any, Gathered] = {}
+        self.clocks = Clocks()
+        self._one_in = one_in
+        self._pauses = 0
+        self._pause_began = 0
+
+    def takes(self, span: Span) -> bool:
+        """Return whether what `span` waits for is recorded."""
+        return span.is_recording() and span.get_span_context().trace_id % self._one_in == 0
+
+    def started(self, span: Span) -> None:
+        """Gather from now on; what ran until now was the outer span's."""
+        self.leaving()
+        if self.takes(span):
+            self.gathered[span] = Gathered(self._pauses)
+
+    def leaving(self) -> None:
+        """Count what the current task ran since its last part for the current span."""
+        driver = running_driver()
+        if driver is not None and driver.part:
+            now = perf_counter_ns()
+            gathered = self.gathered.get(current())
+            if gathered is not None:
+                self.count(gathered, driver.part, now)
+            driver.part = now
+
+    def ended(self, span: Span) -> None:
+        """Write what was gathered."""
+        self.leaving()
+        driver = running_driver()
+        if driver is not None:
+            driver.ended = span.get_span_context()
+        gathered = self.gathered.pop(span, None)
+        if gathered is not None:
+            self._write(span, gathered)
+
+    def running(self) -> Driver | None:
+        """Return what drives the current task."""
+        return running_driver()
+
+    def count(self, gathered: Gathered, began: int, now: int) -> None:
+        """Count the part of a step from `began` until `now` (performance counter)."""
+        if now - began < LONG_NS:
+            gathered.cpu += now - began
+            return
+        gathered.cpu += self.clocks.cpu_of(began, now)
+        if now - began >= BLOCKED_NS:
+            gathered.blocked += now - began
+
+    def paused(self, phase: str, _: dict[str, int]) -> None:
+        """Count a pause of the collector, which stops every thread; called by it."""
+        if phase == "start":
+            self._pause_began = perf_counter_ns()
+        elif self._pause_began:
+            self._pauses += perf_counter_ns() - self._pause_began
+            self._pause_began = 0
+
+    def listen(self) -> None:
+        """Begin to count the collector's pauses."""
+        gc.callbacks.append(self.paused)
+
+    def stop_listening(self) -> None:
+        """End it."""
+        if self.paused in gc.callbacks:
+            gc.callbacks.remove(self.paused)
+
+    def _write(self, span: Span, gathered: Gathered) -> None:
+        found: dict[str, Any] = {}
+        if gathered.cpu:
+            found[c.CPU_SECONDS] = gathered.cpu / 1e9
+        if gathered.blocked:
+            found[c.LOOP_BLOCKED_SECONDS] = gathered.blocked / 1e9
+        if self._pauses > gathered.pauses_before:
+            found[c.GC_PAUSE_SECONDS] = (self._pauses - gathered.pauses_before) / 1e9
+        if found:
+            span.set_attributes(found)
+        if gathered.short_count:
+            sum_up(span, gathered.short_count, gathered.short_ns / 1e9)

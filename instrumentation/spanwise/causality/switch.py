@@ -1,0 +1,148 @@
+"""Switching causality on and off: methods of the loop classes are replaced, and put back.
+
+A method that another tool has replaced on top of ours is left alone when causality goes off; ours beneath it then only
+passes on. uvloop's class takes part where it was imported before causality is switched on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from spanwise import runtime, watching
+from spanwise.causality.driver import Driver, State
+from spanwise.causality.futures import TracedFuture, TracedTask
+from spanwise.causality.releases import from_this_thread
+from spanwise.causality.spans import OpenSpans
+from spanwise.config.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from spanwise.causality.edges import Edge
+    from spanwise.config.settings import Causality
+
+ONE_IN: Final = 10
+"""In mode `sampled`, waits of one trace in so many are recorded; its id decides, alike in all processes."""
+_MISSING: Final = object()
+_mode: Causality = "off"
+_replaced: list[tuple[type[Any], str, Any, Any]] = []
+
+
+def active_mode() -> Causality:
+    """Return what is switched on: `off`, `sampled` or `on`."""
+    return _mode
+
+
+def start(
+    mode: Causality = "on", *, wait_threshold: float | None = None, sink: Callable[[Edge], None] | None = None
+) -> None:
+    """Switch causality on for every asyncio loop of the process, running ones included, or change its mode.
+
+    Args:
+        mode: `on`, `sampled`, or `off` to switch it off.
+        wait_threshold: seconds from which a wait is recorded with its cause; default: the setting in force.
+        sink: gets every edge as it is found, besides what is recorded.
+    """
+    global _mode  # noqa: PLW0603 - a process has one mode
+    stop()
+    if mode == "off":
+        return
+    _mode = mode
+    State.threshold_ns = int((_threshold() if wait_threshold is None else wait_threshold) * 1e9)
+    State.sink = sink
+    State.open_spans = OpenSpans(ONE_IN if mode == "sampled" else 1)
+    State.open_spans.listen()
+    watching.watcher = State.open_spans
+    for kind in _loop_classes():
+        _replace(kind)
+
+
+def stop() -> None:
+    """Switch causality off: the loop classes are as they were; tasks that run go on."""
+    global _mode  # noqa: PLW0603 - a process has one mode
+    _mode = "off"
+    watching.watcher = None
+    State.sink = None
+    open_spans, State.open_spans = State.open_spans, None
+    if open_spans is not None:
+        open_spans.stop_listening()
+    while _replaced:
+        kind, name, ours, before = _replaced.pop()
+        if vars(kind).get(name) is not ours:
+            continue
+        if before is _MISSING:
+            delattr(kind, name)
+        else:
+            setattr(kind, name, before)
+
+
+@contextmanager
+def observed(mode: Causality = "on") -> Generator[list[Edge]]:
+    """Switch causality on inside the block, for tests; yields the list that every edge is added to."""
+    edges: list[Edge] = []
+    start(mode, sink=edges.append)
+    try:
+        yield edges
+    finally:
+        stop()
+
+
+def _threshold() -> float:
+    telemetry = runtime.active()
+    return (telemetry.settings if telemetry is not None else Settings()).wait_threshold
+
+
+def _loop_classes() -> list[type[Any]]:
+    uvloop = sys.modules.get("uvloop")
+    return [asyncio.BaseEventLoop, *([uvloop.Loop] if uvloop is not None else [])]
+
+
+def _replace(kind: type[Any]) -> None:
+    makers = {"create_future": _futures, "create_task": _tasks, "call_soon_threadsafe": _threads}
+    for name, maker in makers.items():
+        before = vars(kind).get(name, _MISSING)
+        ours = maker(getattr(kind, name))
+        ours.__name__, ours.__qualname__ = name, f"{kind.__qualname__}.{name}"
+        setattr(kind, name, ours)
+        _replaced.append((kind, name, ours, before))
+
+
+def _futures(original: Callable[..., Any]) -> Callable[..., Any]:
+    def create_future(self: Any) -> Any:
+        return TracedFuture(loop=self) if State.open_spans is not None else original(self)
+
+    return create_future
+
+
+def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
+    def create_task(self: Any, coro: Any, **options: Any) -> Any:
+        if State.open_spans is None or self.is_closed() or not asyncio.iscoroutine(coro):
+            return original(self, coro, **options)
+        factory = self.get_task_factory()
+        eager = factory is not None and factory is getattr(asyncio, "eager_task_factory", None)
+        if factory is not None and not eager:
+            return original(self, Driver(coro), **options)
+        started: dict[str, Any] = {"eager_start": True} if eager else {}
+        task = TracedTask(Driver(coro), loop=self, **options, **started)
+        if task._source_traceback:  # type: ignore[attr-defined]  # noqa: SLF001 - as in the loop's own method
+            del task._source_traceback[-1]  # type: ignore[attr-defined]  # noqa: SLF001
+        return task
+
+    return create_task
+
+
+def _threads(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call_soon_threadsafe(self: Any, callback: Any, *arguments: Any, context: Any = None) -> Any:
+        if State.open_spans is not None and context is None and asyncio._get_running_loop() is not self:  # noqa: SLF001
+            context = from_this_thread()
+        return original(self, callback, *arguments, context=context)
+
+    return call_soon_threadsafe
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=stop)
