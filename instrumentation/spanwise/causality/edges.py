@@ -50,6 +50,8 @@ def edge_of(waiter: Driver, awaited: Any, *, thrown: bool) -> Edge:
 def _place(waiter: Driver, awaited: Any, release: Release, *, thrown: bool) -> p.Place:
     if isinstance(awaited, asyncio.Task):
         return p.Place("task", getattr(awaited.get_coro(), "__qualname__", "task"))
+    if release.place is p.PERHAPS_SLEEP:
+        return p.SLEEP if _awaited_place(waiter.coroutine) is p.SLEEP else p.UNKNOWN
     if release.place is not None:
         return release.place
     if thrown and awaited.cancelled():

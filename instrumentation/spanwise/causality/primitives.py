@@ -47,6 +47,8 @@ CONNECTION: Final = Place("connection", "connection")
 TASK: Final = Place("task", "task")
 FUTURE: Final = Place("future", "future")
 UNKNOWN: Final = Place("unknown", "unknown")
+PERHAPS_SLEEP: Final = Place("unknown", "sleep")
+"""Of asyncio's helper that ends sleeps and may be scheduled with anything: the waiter knows whether it sleeps."""
 
 _TASK_FUNCTIONS: Final = {
     "_AsCompletedIterator": "as_completed", "as_completed": "as_completed",
@@ -141,6 +143,23 @@ WAITING: Final = {id(code): place for code, place in _KEPT[1]}
 """Coroutines that are suspended while one waits for a primitive, likewise."""
 TRANSPORTS: Final = frozenset(id(code) for code in _KEPT[2])
 """Functions that run because a socket or a pipe is ready, likewise."""
+PROTOCOL_METHODS: Final = frozenset({
+    "buffer_updated", "connection_lost", "connection_made", "data_received", "datagram_received", "eof_received",
+    "resume_writing",
+})  # fmt: skip
+"""What a loop calls on a protocol because of its connection."""
 RUN_HANDLE: Final = events.Handle._run.__code__  # noqa: SLF001 - the frame in which the loop runs a callback
 Gathering: Final[type[Any]] = tasks._GatheringFuture  # type: ignore[attr-defined]  # noqa: SLF001 - the outcome of gather()
 TimerHandle: Final = asyncio.TimerHandle
+
+
+def run_loop(original: Any) -> Any:
+    """Return `run_forever` of a loop that runs callbacks without Python frames: its own frame then marks their end."""
+
+    def run_forever(self: Any) -> Any:
+        return original(self)
+
+    return run_forever
+
+
+RUN_LOOP: Final = run_loop(None).__code__

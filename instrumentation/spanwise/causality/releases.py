@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import itertools
 import sys
 from threading import get_ident
@@ -140,13 +141,15 @@ def _outermost(frame: FrameType | None) -> p.Place | None:
 
 
 def _from_callback(frame: FrameType | None, place: p.Place | None) -> Release:
-    node = frame
+    node, callback = frame, frame
     while node is not None and node.f_code is not p.RUN_HANDLE:
         if id(node.f_code) in p.TRANSPORTS:
             return Release(p.CONNECTION)
-        node = node.f_back
-    if node is None:  # a loop without Python frames of its own
-        return Release(place if place not in {None, p.SLEEP} else p.UNKNOWN)
+        if node.f_code is p.RUN_LOOP and callback is not None:
+            return _from_bare_callback(callback, place)
+        node, callback = node.f_back, node
+    if node is None:
+        return Release(p.UNKNOWN)
     handle = node.f_locals["self"]
     if isinstance(handle, p.TimerHandle):
         return Release(_after_time(place))
@@ -156,8 +159,37 @@ def _from_callback(frame: FrameType | None, place: p.Place | None) -> Release:
         return Release(place or p.FUTURE, cause.by, cause.span)
     origin = _origin.get(None)
     if origin is not None and origin.context is handle._context:  # noqa: SLF001 - not a copy of it
-        return Release(place or p.THREAD, None, origin.span)
-    return Release(place if place not in {None, p.SLEEP} else p.UNKNOWN)
+        return Release(_unless_bare(place, p.THREAD), None, origin.span)
+    return Release(_unless_bare(place, p.UNKNOWN))
+
+
+def _from_bare_callback(callback: FrameType, place: p.Place | None) -> Release:
+    """Return who resolves a future on a loop whose handles cannot be seen: asyncio's own functions say it themselves."""
+    values = callback.f_locals
+    if callback.f_code.co_name in p.PROTOCOL_METHODS and isinstance(values.get("self"), asyncio.BaseProtocol):
+        return Release(p.CONNECTION)
+    if place is None or place is p.SLEEP:
+        return Release(p.UNKNOWN if place is None else p.PERHAPS_SLEEP)
+    if place.kind != "task":
+        return Release(place)
+    given = _last_argument(callback)
+    if not asyncio.isfuture(given):
+        return Release(p.TIMEOUT)  # the others that call these functions give them what is done
+    cause = cause_of(given)
+    return Release(place, cause.by, cause.span)
+
+
+def _last_argument(frame: FrameType) -> Any:
+    code, values = frame.f_code, frame.f_locals
+    if code.co_flags & inspect.CO_VARARGS:
+        rest = values[code.co_varnames[code.co_argcount + code.co_kwonlyargcount]]
+        return rest[-1] if rest else None
+    return values[code.co_varnames[code.co_argcount - 1]] if code.co_argcount else None
+
+
+def _unless_bare(place: p.Place | None, otherwise: p.Place) -> p.Place:
+    """Return `place`, but not of the helper that anything may be scheduled with and that ends a sleep, too."""
+    return otherwise if place is None or place is p.SLEEP else place
 
 
 def _after_time(place: p.Place | None) -> p.Place:

@@ -10,11 +10,13 @@ import asyncio
 import os
 import sys
 from contextlib import contextmanager
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from spanwise import runtime, watching
 from spanwise.causality.driver import Driver, State
 from spanwise.causality.futures import TracedFuture, TracedTask
+from spanwise.causality.primitives import run_loop
 from spanwise.causality.releases import from_this_thread
 from spanwise.causality.spans import OpenSpans
 from spanwise.config.settings import Settings
@@ -103,6 +105,8 @@ def _loop_classes() -> list[type[Any]]:
 
 def _replace(kind: type[Any]) -> None:
     makers = {"create_future": _futures, "create_task": _tasks, "call_soon_threadsafe": _threads}
+    if not issubclass(kind, asyncio.BaseEventLoop):
+        makers["run_forever"] = run_loop
     for name, maker in makers.items():
         before = vars(kind).get(name, _MISSING)
         ours = maker(getattr(kind, name))
@@ -118,9 +122,13 @@ def _futures(original: Callable[..., Any]) -> Callable[..., Any]:
     return create_future
 
 
+def _drivable(coro: Any) -> bool:
+    return type(coro) is CoroutineType or (asyncio.iscoroutine(coro) and not isinstance(coro, Driver))
+
+
 def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_task(self: Any, coro: Any, **options: Any) -> Any:
-        if State.open_spans is None or self.is_closed() or not asyncio.iscoroutine(coro):
+        if State.open_spans is None or self.is_closed() or not _drivable(coro):
             return original(self, coro, **options)
         factory = self.get_task_factory()
         eager = factory is not None and factory is getattr(asyncio, "eager_task_factory", None)
