@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from spanwise.causality import Edge
-
-    Found = tuple[str, str, str, str | None]
+Found = tuple[str, str, str, str | None]
+"""Waiter, kind, resource, releaser."""
 
 
 def plain(edge: Edge) -> Found:

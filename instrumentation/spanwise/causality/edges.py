@@ -62,18 +62,19 @@ def _place(waiter: Driver, awaited: Any, release: Release, *, thrown: bool) -> p
 def _awaited_place(coroutine: Any) -> p.Place | None:
     """Return the primitive that a chain of awaits ends in: the outermost of the innermost run of asyncio's own."""
     place, inside = None, False
-    for code in _chain(coroutine):
-        found = p.WAITING.get(id(code))
-        if found is None:
-            place, inside = None, False
-        elif not inside:
+    for node in _chain(coroutine):
+        code = getattr(node, "cr_code", None) or getattr(node, "gi_code", None)
+        found = p.WAITING.get(id(code)) if code is not None else None
+        if found is not None and not inside:
             place, inside = found, True
+        elif code is not None and found is None:
+            place, inside = None, False
+        elif type(node).__name__ == "FutureIter":  # the chain is whole: a future is awaited by the host itself
+            place = place or p.FUTURE
     return place
 
 
 def _chain(node: Any) -> Iterator[Any]:
     while node is not None:
-        code = getattr(node, "cr_code", None) or getattr(node, "gi_code", None)
-        if code is not None:
-            yield code
+        yield node
         node = getattr(node, "cr_await", None) or getattr(node, "gi_yieldfrom", None)

@@ -137,6 +137,8 @@ def _transports() -> Iterator[CodeType]:
 
 _KEPT: Final = (tuple(_releasing()), tuple(_waiting()), tuple(_transports()))
 # By identity, for a code object works its hash out anew each time; what is kept above cannot lose its identity
+PARTS: Final = frozenset({"Condition", "Event"})
+"""Primitives that others are made of: a barrier, the end of a queue."""
 RELEASING: Final = {id(code): place for code, place in _KEPT[0]}
 """Functions that resolve or cancel the futures of a primitive, by the identity of their code."""
 WAITING: Final = {id(code): place for code, place in _KEPT[1]}

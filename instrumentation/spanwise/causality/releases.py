@@ -124,7 +124,7 @@ def release_from(frame: FrameType | None, loop: Any) -> Release:
         driver = driver_of(task)
         if driver.thread == get_ident() if driver is not None else _running_loop() is loop:
             place = p.RELEASING.get(id(frame.f_code)) if frame is not None else None
-            if place is not None and place.resource == "Condition":
+            if place is not None and place.resource in p.PARTS:
                 place = _outermost(frame)
             return Release(place, driver, current_span())
     if _running_loop() is not loop:
