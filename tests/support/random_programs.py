@@ -8,6 +8,7 @@ finished last), never from what causality sees.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sys
 from collections import deque
@@ -19,6 +20,7 @@ from spanwise.virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from types import CoroutineType
 
 
 class Cause(NamedTuple):
@@ -102,7 +104,7 @@ class Running:
             await operation(self, depth)
         self.program.finished.append(self.name)
 
-    def child(self, body: Callable[[Running], Coroutine[Any, Any, Any]]) -> tuple[str, Coroutine[Any, Any, None]]:
+    def child(self, body: Callable[[Running], Coroutine[Any, Any, Any]]) -> tuple[str, CoroutineType[Any, Any, None]]:
         """Return the name and the coroutine of a task below this one."""
         self.children += 1
         inner = Running(self.program, f"{self.name}.{self.children}")
@@ -114,7 +116,7 @@ class Running:
 
         return inner.name, run()
 
-    def workers(self, depth: int) -> tuple[list[str], list[Coroutine[Any, Any, None]]]:
+    def workers(self, depth: int) -> tuple[list[str], list[CoroutineType[Any, Any, None]]]:
         made = [self.child(lambda inner: inner.work(depth + 1)) for _ in range(self.draw.randint(1, 4))]
         return [name for name, _ in made], [coroutine for _, coroutine in made]
 
@@ -339,10 +341,8 @@ async def by_hand(task: Running, _: int) -> None:
 
     name, coroutine = task.child(resolve)
     resolver = asyncio.create_task(coroutine)
-    try:
+    with contextlib.suppress(OSError):
         await future
-    except OSError:
-        pass
     task.expect("future", "future", name)
     if not resolver.done():
         await resolver
@@ -383,10 +383,8 @@ async def cancelled(task: Running, _: int) -> None:
     victim = asyncio.create_task(coroutine)
     await task.sleep()
     victim.cancel()
-    try:
+    with contextlib.suppress(asyncio.CancelledError):
         await victim
-    except asyncio.CancelledError:
-        pass
     task.expect("task", coroutine.__qualname__, name)
 
 

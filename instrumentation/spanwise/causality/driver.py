@@ -6,9 +6,10 @@ causality is off, a driver that is still at work only passes on.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Coroutine
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 
@@ -34,6 +35,8 @@ class State:
     """Waits that are shorter are only summed."""
     sink: Callable[[Edge], None] | None = None
     """Gets every edge, however short, with or without a span; for tests."""
+    failures: Final[deque[Exception]] = deque(maxlen=10)
+    """Why waits could not be recorded: faults of ours, which the host must not notice."""
 
 
 class Driver(Coroutine[Any, Any, Any]):
@@ -134,8 +137,11 @@ class Driver(Coroutine[Any, Any, Any]):
             if not self.explicit:
                 gathered.short_count += 1
                 gathered.short_ns += took
-        elif self.span is not None or State.sink is not None:
-            self._record(self.suspended, now, thrown=thrown)
+        elif (self.span is not None or State.sink is not None) and not self.explicit:
+            try:
+                self._record(self.suspended, now, thrown=thrown)
+            except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
+                State.failures.append(error)
         self.suspended = 0
         self.ended = None
 
@@ -151,8 +157,6 @@ class Driver(Coroutine[Any, Any, Any]):
         self.end = Release(p.TASK, self, self.ended or current_span())
 
     def _record(self, began: int, now: int, *, thrown: bool) -> None:
-        if self.explicit:
-            return
         if State.sink is not None:
             State.sink(edge_of(self, self.awaited, thrown=thrown))
         span, open_spans = trace.get_current_span(), State.open_spans

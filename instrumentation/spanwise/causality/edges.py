@@ -7,7 +7,7 @@ of the clock.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from spanwise.causality import primitives as p
 from spanwise.causality.releases import Release, cause_of
@@ -49,7 +49,8 @@ def edge_of(waiter: Driver, awaited: Any, *, thrown: bool) -> Edge:
 
 def _place(waiter: Driver, awaited: Any, release: Release, *, thrown: bool) -> p.Place:
     if isinstance(awaited, asyncio.Task):
-        return p.Place("task", getattr(awaited.get_coro(), "__qualname__", "task"))
+        task: asyncio.Task[Any] = awaited
+        return p.Place("task", getattr(cast("Any", task.get_coro()), "__qualname__", "task"))
     if release.place is p.PERHAPS_SLEEP:
         return p.SLEEP if _awaited_place(waiter.coroutine) is p.SLEEP else p.UNKNOWN
     if release.place is not None:

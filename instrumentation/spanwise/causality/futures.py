@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spanwise.causality.releases import Release, release_from
+from spanwise.causality.releases import UNKNOWN, release_from
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from spanwise.causality.releases import Release
 
 _frame = sys._getframe  # noqa: SLF001 - the only way to see who calls
 
 _set_result = asyncio.Future.set_result
 _set_exception = asyncio.Future.set_exception
 _cancel = asyncio.Future.cancel
+
+
+def _release(frame: FrameType, loop: Any) -> Release:
+    try:
+        return release_from(frame, loop)
+    except Exception:  # noqa: BLE001 - whatever is wrong with causality, the host's future is resolved
+        return UNKNOWN
 
 
 class TracedFuture(asyncio.Future[Any]):
@@ -29,18 +41,18 @@ class TracedFuture(asyncio.Future[Any]):
     def set_result(self, result: Any, /) -> None:
         """Mark the future as done, by whoever calls this."""
         _set_result(self, result)
-        self.release = release_from(_frame(1), self._loop)
+        self.release = _release(_frame(1), self._loop)
 
     def set_exception(self, exception: Any, /) -> None:
         """Mark the future as failed, by whoever calls this."""
         _set_exception(self, exception)
-        self.release = release_from(_frame(1), self._loop)
+        self.release = _release(_frame(1), self._loop)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel the future, by whoever calls this."""
-        done = _cancel(self, msg=msg)
+        done: bool = _cancel(self, msg=msg)
         if done:
-            self.release = release_from(_frame(1), self._loop)
+            self.release = _release(_frame(1), self._loop)
         return done
 
 

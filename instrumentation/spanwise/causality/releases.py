@@ -32,16 +32,19 @@ _order: Final = itertools.count(1)
 _running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - as public get_running_loop, but does not raise
 # Before Python 3.12, current_task() is Python around this very dict
 _task_of: Final[Callable[[Any], Any]] = (
-    asyncio.current_task if sys.version_info >= (3, 12) else asyncio.tasks._current_tasks.get  # noqa: SLF001
+    asyncio.current_task if sys.version_info >= (3, 12) else getattr(asyncio.tasks, "_current_tasks").get  # noqa: B009
 )
-_coroutine_of: Final = asyncio.Task.get_coro
+_coroutine_of: Final[Callable[[Any], Any]] = asyncio.Task.get_coro  # pyright: ignore[reportUnknownMemberType]
 [_span_key] = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 
 
 def _context_reader() -> Callable[[], otel_context.Context]:
     """Return the quickest way to OpenTelemetry's current context, which each step asks for."""
-    variable = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    return variable.get if isinstance(variable, contextvars.ContextVar) else otel_context.get_current
+    variable: Any = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    if not isinstance(variable, contextvars.ContextVar):
+        return otel_context.get_current
+    read: Callable[[], otel_context.Context] = variable.get  # pyright: ignore[reportUnknownMemberType]
+    return read
 
 
 _current_context: Final = _context_reader()
@@ -101,7 +104,7 @@ def current_span() -> SpanContext | None:
 
 def driver_of(task: Any) -> Driver | None:
     """Return what drives a task; none where causality does not."""
-    coroutine = _coroutine_of(task) if isinstance(task, asyncio.Task) else task.get_coro()
+    coroutine: Any = _coroutine_of(task) if isinstance(task, asyncio.Task) else task.get_coro()
     return coroutine if getattr(coroutine, "is_driver", False) else None
 
 
@@ -150,10 +153,13 @@ def _from_callback(frame: FrameType | None, place: p.Place | None) -> Release:
         node, callback = node.f_back, node
     if node is None:
         return Release(p.UNKNOWN)
-    handle = node.f_locals["self"]
+    return _from_handle(node.f_locals["self"], place)
+
+
+def _from_handle(handle: Any, place: p.Place | None) -> Release:
     if isinstance(handle, p.TimerHandle):
         return Release(_after_time(place))
-    arguments = handle._args or ()  # noqa: SLF001 - what the loop calls back with
+    arguments: tuple[Any, ...] = handle._args or ()  # noqa: SLF001 - what the loop calls back with
     if len(arguments) == 1 and asyncio.isfuture(arguments[0]) and arguments[0].done():
         cause = cause_of(arguments[0])
         return Release(place or p.FUTURE, cause.by, cause.span)
@@ -164,7 +170,7 @@ def _from_callback(frame: FrameType | None, place: p.Place | None) -> Release:
 
 
 def _from_bare_callback(callback: FrameType, place: p.Place | None) -> Release:
-    """Return who resolves a future on a loop whose handles cannot be seen: asyncio's own functions say it themselves."""
+    """Return who resolves a future where handles cannot be seen: asyncio's own functions say it themselves."""
     values = callback.f_locals
     if callback.f_code.co_name in p.PROTOCOL_METHODS and isinstance(values.get("self"), asyncio.BaseProtocol):
         return Release(p.CONNECTION)

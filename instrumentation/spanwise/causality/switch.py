@@ -87,10 +87,13 @@ def observed(mode: Causality = "on") -> Generator[list[Edge]]:
     """Switch causality on inside the block, for tests; yields the list that every edge is added to."""
     edges: list[Edge] = []
     start(mode, sink=edges.append)
+    State.failures.clear()
     try:
         yield edges
     finally:
         stop()
+    if State.failures:
+        raise State.failures[0]
 
 
 def _threshold() -> float:
