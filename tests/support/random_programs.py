@@ -114,7 +114,8 @@ class Running:
             await body(inner)
             self.program.finished.append(inner.name)
 
-        return inner.name, run()
+        coroutine: Any = run()
+        return inner.name, coroutine
 
     def workers(self, depth: int) -> tuple[list[str], list[CoroutineType[Any, Any, None]]]:
         made = [self.child(lambda inner: inner.work(depth + 1)) for _ in range(self.draw.randint(1, 4))]

@@ -7,7 +7,7 @@ of the clock.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanwise.causality import primitives as p
 from spanwise.causality.releases import Release, cause_of
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from spanwise.causality.driver import Driver
     from spanwise.conventions import WaitKind
+
+_Task: Final[type[Any]] = asyncio.Task
 
 
 class Edge(NamedTuple):
@@ -48,9 +50,8 @@ def edge_of(waiter: Driver, awaited: Any, *, thrown: bool) -> Edge:
 
 
 def _place(waiter: Driver, awaited: Any, release: Release, *, thrown: bool) -> p.Place:
-    if isinstance(awaited, asyncio.Task):
-        task: asyncio.Task[Any] = awaited
-        return p.Place("task", getattr(cast("Any", task.get_coro()), "__qualname__", "task"))
+    if isinstance(awaited, _Task):
+        return p.Place("task", getattr(awaited.get_coro(), "__qualname__", "task"))
     if release.place is p.PERHAPS_SLEEP:
         return p.SLEEP if _awaited_place(waiter.coroutine) is p.SLEEP else p.UNKNOWN
     if release.place is not None:

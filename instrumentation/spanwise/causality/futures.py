@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from spanwise.causality.releases import UNKNOWN, release_from
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from spanwise.causality.releases import Release
 
-_frame = sys._getframe  # noqa: SLF001 - the only way to see who calls
-
-_set_result = asyncio.Future.set_result
-_set_exception = asyncio.Future.set_exception
-_cancel = asyncio.Future.cancel
+_base = cast("Any", asyncio.Future)
+_frame = cast("Any", sys)._getframe  # noqa: SLF001 - the only way to see who calls
+_set_result = _base.set_result
+_set_exception = _base.set_exception
+_cancel = _base.cancel
 
 
 def _release(frame: FrameType, loop: Any) -> Release:

@@ -13,7 +13,7 @@ import inspect
 import itertools
 import sys
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -34,17 +34,17 @@ _running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - as public get
 _task_of: Final[Callable[[Any], Any]] = (
     asyncio.current_task if sys.version_info >= (3, 12) else getattr(asyncio.tasks, "_current_tasks").get  # noqa: B009
 )
-_coroutine_of: Final[Callable[[Any], Any]] = asyncio.Task.get_coro  # pyright: ignore[reportUnknownMemberType]
+_Task: Final[type[Any]] = asyncio.Task
+_coroutine_of: Final[Callable[[Any], Any]] = cast("Any", asyncio.Task).get_coro
 [_span_key] = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 
 
 def _context_reader() -> Callable[[], otel_context.Context]:
     """Return the quickest way to OpenTelemetry's current context, which each step asks for."""
     variable: Any = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    if not isinstance(variable, contextvars.ContextVar):
+    if type(variable) is not contextvars.ContextVar:
         return otel_context.get_current
-    read: Callable[[], otel_context.Context] = variable.get  # pyright: ignore[reportUnknownMemberType]
-    return read
+    return cast("Any", variable).get  # type: ignore[no-any-return]
 
 
 _current_context: Final = _context_reader()
@@ -104,7 +104,7 @@ def current_span() -> SpanContext | None:
 
 def driver_of(task: Any) -> Driver | None:
     """Return what drives a task; none where causality does not."""
-    coroutine: Any = _coroutine_of(task) if isinstance(task, asyncio.Task) else task.get_coro()
+    coroutine: Any = _coroutine_of(task) if isinstance(task, _Task) else task.get_coro()
     return coroutine if getattr(coroutine, "is_driver", False) else None
 
 
