@@ -57,6 +57,7 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         "SPANWISE_METRICS_PORT": "9464",
         "SPANWISE_TIME_SCALE": "20",
         "SPANWISE_WAIT_THRESHOLD": "0.5",
+        "SPANWISE_CAUSALITY": "sampled",
         "SPANWISE_SHUTDOWN_TIMEOUT": "2.5",
         "SPANWISE_DISABLED": "true",
     }
@@ -69,6 +70,7 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         metrics_port=9464,
         time_scale=20.0,
         wait_threshold=0.5,
+        causality="sampled",
         shutdown_timeout=2.5,
         disabled=True,
     )
@@ -164,7 +166,8 @@ def test_an_unknown_key_in_the_project_is_answered_with_the_nearest_name(tmp_pat
     with pytest.raises(InputError) as error:
         resolved(tmp_path)
     assert str(error.value).startswith(
-        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: disabled, endpoint, "
+        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: causality, disabled, "
+        "endpoint, "
     )
 
 

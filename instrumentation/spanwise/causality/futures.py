@@ -10,11 +10,12 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from spanwise.causality.releases import UNKNOWN, release_from
+from spanwise.causality.releases import UNKNOWN, coroutine_of, release_from
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from spanwise.causality.driver import Driver
     from spanwise.causality.releases import Release
 
 _base = cast("Any", asyncio.Future)
@@ -59,15 +60,17 @@ class TracedFuture(asyncio.Future[Any]):
 class TracedTask(asyncio.Task[Any]):
     """What `loop.create_task()` gives while causality is on and the host has no task factory of its own."""
 
-    __slots__ = ()
+    __slots__ = ("eager_driver",)
+    eager_driver: Driver
+    """What drove a task that was begun eagerly, which may end before it is known to anybody."""
 
     @property
     def _coro(self) -> Any:
         return self.get_coro()
 
     def get_coro(self) -> Any:
-        """Return the coroutine that the host gave."""
-        driver: Any = super().get_coro()
+        """Return the coroutine that the host gave; none where it ended eagerly, as with any task."""
+        driver = coroutine_of(self)
         return driver.coroutine if driver is not None else None
 
 

@@ -35,7 +35,8 @@ _task_of: Final[Callable[[Any], Any]] = (
     asyncio.current_task if sys.version_info >= (3, 12) else getattr(asyncio.tasks, "_current_tasks").get  # noqa: B009
 )
 _Task: Final[type[Any]] = asyncio.Task
-_coroutine_of: Final[Callable[[Any], Any]] = cast("Any", asyncio.Task).get_coro
+# In Python 3.12.1, get_coro() of a task that ended eagerly brings the interpreter down; this does not
+coroutine_of: Final[Callable[[Any], Any]] = cast("Any", asyncio.Task)._coro.__get__  # noqa: SLF001
 [_span_key] = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 
 
@@ -104,7 +105,9 @@ def current_span() -> SpanContext | None:
 
 def driver_of(task: Any) -> Driver | None:
     """Return what drives a task; none where causality does not."""
-    coroutine: Any = _coroutine_of(task) if isinstance(task, _Task) else task.get_coro()
+    coroutine: Any = coroutine_of(task) if isinstance(task, _Task) else task.get_coro()
+    if coroutine is None:  # it ended eagerly
+        return getattr(task, "eager_driver", None)
     return coroutine if getattr(coroutine, "is_driver", False) else None
 
 

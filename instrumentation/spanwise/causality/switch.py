@@ -138,7 +138,10 @@ def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
         if factory is not None and not eager:
             return original(self, Driver(coro), **options)
         started: dict[str, Any] = {"eager_start": True} if eager else {}
-        task = TracedTask(Driver(coro), loop=self, **options, **started)
+        driver = Driver(coro)
+        task = TracedTask(driver, loop=self, **options, **started)
+        if eager:
+            task.eager_driver = driver
         if task._source_traceback:  # type: ignore[attr-defined]  # noqa: SLF001 - as in the loop's own method
             del task._source_traceback[-1]  # type: ignore[attr-defined]  # noqa: SLF001
         return task
