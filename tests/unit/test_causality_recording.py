@@ -144,6 +144,22 @@ def test_short_waits_are_summed_on_the_waiter() -> None:
     assert named(spans, "step s")[c.WAIT_SHORT_SECONDS] > 0
 
 
+def test_of_many_waits_that_nobody_is_known_to_have_ended_the_first_eight_are_spans() -> None:
+    async def main() -> None:
+        with spanwise.step("s"):
+            for _ in range(11):
+                await asyncio.sleep(0.001)
+            await asyncio.create_task(quick())
+
+    spans = recorded(main)
+    assert [one for one in waits(spans) if one[0] == "step s"] == [
+        *[("step s", "timer", "sleep", None)] * 8,
+        ("step s", "task", "quick", "invoke_agent quick"),
+    ]
+    assert named(spans, "step s")[c.WAIT_SHORT_COUNT] == 3
+    assert named(spans, "step s")[c.WAIT_SHORT_SECONDS] > 0.003
+
+
 def test_a_wait_has_the_times_of_the_suspension() -> None:
     async def main() -> None:
         with spanwise.step("s"):

@@ -166,6 +166,10 @@ class Driver(Coroutine[Any, Any, Any]):
             sum_up(span, 1, (now - began) / 1e9)
             return
         edge = edge_of(self, self.awaited, thrown=thrown)
+        if edge.span is None and self.gathered is not None and self.gathered.is_one_too_many():
+            self.gathered.short_count += 1
+            self.gathered.short_ns += now - began
+            return
         offset = open_spans.clocks.offset
         other = edge.span is not None and edge.span.span_id != span.get_span_context().span_id
         record_wait(edge.kind, edge.resource, began + offset, now + offset, released_by=edge.span if other else None)

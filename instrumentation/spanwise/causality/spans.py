@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 BLOCKED_NS: Final = 100_000_000
 """Time without giving the loop back from which a span is said to have blocked it: asyncio's own debug threshold."""
 
+UNLINKED_LIMIT: Final = 8
+"""So many waits of a span for a timer or a connection get spans of their own; a stream has hundreds, all alike."""
+
 
 class Gathered:
     """Numbers of a span that is still open; nanoseconds."""
 
-    __slots__ = ("blocked", "cpu", "pauses_before", "short_count", "short_ns")
+    __slots__ = ("blocked", "cpu", "pauses_before", "short_count", "short_ns", "unlinked")
 
     def __init__(self, pauses_before: int) -> None:
         self.cpu = 0
@@ -36,6 +39,12 @@ class Gathered:
         self.pauses_before = pauses_before
         self.short_count = 0
         self.short_ns = 0
+        self.unlinked = 0
+
+    def is_one_too_many(self) -> bool:
+        """Count a wait that nobody is known to have ended; return whether the span has enough of these."""
+        self.unlinked += 1
+        return self.unlinked > UNLINKED_LIMIT
 
 
 class OpenSpans:
