@@ -12,15 +12,17 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client.registry import Collector
 
 from spanwise import conventions as c
 from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from wsgiref.simple_server import WSGIServer
 
     from opentelemetry.sdk.trace import ReadableSpan
+    from prometheus_client import Metric
 
 SERIES_LIMIT: Final = 2_000
 OVERFLOW: Final = "other"
@@ -96,11 +98,25 @@ def _text(value: object) -> str:
         return OVERFLOW
 
 
+class _BeforeScrape(Collector):
+    """Stands first in a registry and has no metrics: being asked for them, it lets what waits be observed."""
+
+    def __init__(self, metrics: SpanMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        self._metrics.before_scrape()
+        return iter(())
+
+
 class SpanMetrics:
     """All span-derived metrics of one process."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
+        self.before_scrape: Callable[[], object] = tuple
+        """Called before each scrape: observes the spans that have ended and were not observed yet."""
+        self.registry.register(_BeforeScrape(self))
         self._families = {metric: _Family(metric, self.registry) for metric in c.METRICS}
         self._by_operation: dict[str, Callable[[_Reading], None]] = {
             "invoke_workflow": self._workflow,

@@ -1,7 +1,6 @@
 """The span processor through which everything passes: metrics, journal and destinations hang off it.
 
-Ending a span only appends to a queue and observes the metrics; encoding, disk and network belong to one background
-thread. Nothing here raises into the host: what cannot be recorded is counted in the ledger, with its reason.
+Ending a span only appends to a queue; metrics, encoding and disk belong to one background thread, the network to another. Nothing here raises into the host: what cannot be recorded is counted in the ledger, with its reason.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 
 from spanwise import scope
 from spanwise.journal.ledger import Ledger
+from spanwise.own_span import OwnSpan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,12 @@ class Recorder(SpanProcessor):
         self.metrics = metrics
         self._journal = journal
         self._sender = sender
+        self.unmeasured = 0
+        """How many spans the metrics could not take."""
         self._ended: deque[ReadableSpan] = deque()
+        self._measured: deque[ReadableSpan] = deque()
+        self._measuring = threading.RLock()
+        self._closed = False
         self._open: set[int] = set()
         self._wake = threading.Condition()
         self._busy = False
@@ -59,6 +64,8 @@ class Recorder(SpanProcessor):
         self._stopping = False
         self._saved: Counts | None = None
         self._thread: threading.Thread | None = None
+        if metrics is not None:
+            metrics.before_scrape = self.measure
 
     @property
     def journal_path(self) -> Path | None:
@@ -66,30 +73,60 @@ class Recorder(SpanProcessor):
         return self._journal.path if self._journal is not None else None
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Count a span and give it the names of its workflow and agent."""
+        """Count a span of another library and give it the names of its workflow and agent."""
+        if isinstance(span, OwnSpan):
+            return  # its maker counted it
         self.ledger.start()
         self._open.add(span.get_span_context().span_id)
-        inherited = scope.current(parent_context).attributes()
+        inherited = scope.current(parent_context).names
         known = span.attributes or {}
         for name, value in inherited.items():
             if name not in known:
                 span.set_attribute(name, value)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Measure a span and queue it for writing."""
+        """Queue a span of another library."""
         context = span.context
-        if context is None or context.span_id not in self._open:
-            return  # it was started before this recorder was attached: not ours to count
+        if isinstance(span, OwnSpan) or context is None or context.span_id not in self._open:
+            return  # its maker hands it over itself, or it was started before this recorder was attached
         self._open.discard(context.span_id)
-        self.ledger.end()
-        if self.metrics is not None:
-            self.metrics.observe(span)
-        if len(self._ended) >= _LIMIT:
+        self.take(span)
+
+    def take(self, span: ReadableSpan) -> None:
+        """Queue an ended span; one that was open while recording moved on stays open in the ledger."""
+        if self._closed:
+            return
+        self.ledger.ends.tick()
+        if len(self._ended) + len(self._measured) >= _LIMIT:
             self.ledger.drop("buffer_full", 1)
             return
         self._ended.append(span)
         if self._thread is None:
             self._start()
+
+    def abandon(self) -> None:
+        """Take nothing any more and write nothing: for a forked child, whose threads stayed with the parent."""
+        self._closed = True
+        self._ended.clear()
+        self._measured.clear()
+
+    def measure(self) -> None:
+        """Observe the metrics of every span that has ended; a scrape calls it, too, so that it sees them all."""
+        with self._measuring:
+            while self._ended:
+                self._measure(self._ended[0])
+                self._ended.popleft()
+
+    def _measure(self, span: ReadableSpan) -> None:
+        if self.metrics is not None:
+            try:
+                self.metrics.observe(span)
+            except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the others are still measured
+                self.unmeasured += 1
+        if isinstance(span, OwnSpan) and span.measured_only:
+            self.ledger.drop("sampled", 1)
+        else:
+            self._measured.append(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Wait until every ended span is written, and delivered where a destination is set; false on timeout."""
@@ -99,6 +136,7 @@ class Recorder(SpanProcessor):
 
     def shutdown(self, timeout: float = 5.0) -> None:
         """Write and send what is left within `timeout` seconds, then end the threads."""
+        self._closed = True
         deadline = time.monotonic() + timeout
         self._flush_journal(deadline)
         with self._wake:
@@ -123,27 +161,31 @@ class Recorder(SpanProcessor):
             self._write_out()
             with self._wake:
                 self._wake.notify_all()
-                if self._stopping and not self._ended:
+                if self._stopping and not self._waiting():
                     return
                 self._wake.wait_for(lambda: self._stopping or self._hurry, _INTERVAL)
 
     def _flush_journal(self, deadline: float) -> bool:
         with self._wake:
             if self._thread is None:
-                return not self._ended
+                return not self._waiting()
             self._hurry = True
             self._wake.notify_all()
             done = self._wake.wait_for(
-                lambda: not self._ended and not self._busy, max(0.0, deadline - time.monotonic())
+                lambda: not self._waiting() and not self._busy, max(0.0, deadline - time.monotonic())
             )
             self._hurry = False
             return done
 
+    def _waiting(self) -> bool:
+        return bool(self._ended or self._measured)
+
     def _write_out(self) -> None:
         self._busy = True
-        while self._ended:
-            batch = tuple(self._ended.popleft() for _ in range(min(_BATCH, len(self._ended))))
-            written = self._journaled(batch)
+        while self._waiting():
+            self.measure()
+            batch = tuple(self._measured.popleft() for _ in range(min(_BATCH, len(self._measured))))
+            written = self._journaled(batch) if batch else ()
             if written and self._sender is not None:
                 self._sender.offer(written)
         if self._journal is not None:

@@ -18,12 +18,14 @@ from weakref import WeakKeyDictionary, WeakSet
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Tracer as SdkTracer
 
 from spanwise import conventions as c
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.errors import UnavailableError
 from spanwise.journal.ledger import Ledger
 from spanwise.recorder import Recorder
+from spanwise.span_maker import SpanMaker, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -52,6 +54,19 @@ class _Relay(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self.target is None or self.target.force_flush(timeout_millis)
+
+
+class _OwnProvider(TracerProvider):
+    """A provider that `configure` made: it knows whether somebody else added a processor."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.watch = Watch(others=False)
+        super().__init__(resource=resource, shutdown_on_exit=False)
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        if not isinstance(span_processor, _Relay):
+            self.watch.others = True
+        super().add_span_processor(span_processor)
 
 
 _relays: WeakKeyDictionary[TracerProvider, _Relay] = WeakKeyDictionary()
@@ -95,9 +110,14 @@ class Telemetry:
 
     def __post_init__(self) -> None:
         self._tracer = (self.provider or trace.NoOpTracerProvider()).get_tracer(c.SCOPE)
+        self.maker: SpanMaker | None = None
+        """What the span helpers record through; none where nothing is recorded."""
+        if self.recorder is not None and isinstance(self._tracer, SdkTracer):
+            watch = self.provider.watch if isinstance(self.provider, _OwnProvider) else None
+            self.maker = SpanMaker(self._tracer, self.recorder, watch)
 
     def tracer(self) -> Tracer:
-        """Return the tracer that the span helpers record through."""
+        """Return a tracer of the provider; its spans land in the same record as those of the helpers."""
         return self._tracer
 
     def ledger(self) -> Counts:
@@ -228,6 +248,11 @@ def active() -> Telemetry | None:
     return _active
 
 
+def maker() -> SpanMaker | None:
+    """Return what spans are made by; none without `configure` and where recording is disabled."""
+    return _active.maker if _active is not None else None
+
+
 def tracer() -> Tracer:
     """Return the tracer in force: of `configure`, else of the host's provider (which records nothing by default)."""
     return _active.tracer() if _active is not None else trace.get_tracer(c.SCOPE)
@@ -247,7 +272,7 @@ def _own_provider(settings: Settings) -> TracerProvider:
         attributes[c.TIME_SCALE] = settings.time_scale
     resource = Resource.create(attributes)
     if _newest is None or _newest.resource != resource:
-        _newest = TracerProvider(resource=resource, shutdown_on_exit=False)
+        _newest = _OwnProvider(resource)
         _own.add(_newest)
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         trace.set_tracer_provider(_newest)
@@ -267,6 +292,8 @@ def _recorded_providers(provider: TracerProvider | None) -> tuple[TracerProvider
 def _forget() -> None:
     """Start a forked child without a set-up: it has the parent's queues and locks but none of its threads."""
     global _active, _lock
+    if _active is not None and _active.recorder is not None:
+        _active.recorder.abandon()
     _active, _lock = None, threading.Lock()
     for relay in _relays.values():
         relay.target = None

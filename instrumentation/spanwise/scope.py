@@ -6,14 +6,22 @@ It travels in OpenTelemetry's context, so it follows tasks, threads and callback
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from opentelemetry import context as otel_context
+from opentelemetry.context import Context
 
 from spanwise import conventions as c
+from spanwise.context import SPAN_KEY
+from spanwise.context import current as current_context
 
-_KEY: Final = otel_context.create_key("spanwise-scope")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.trace import Span
+
+KEY: Final = otel_context.create_key("spanwise-scope")
 
 
 class Usage:
@@ -38,36 +46,40 @@ class Usage:
             self._outer.add(input_tokens, output_tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The enclosing workflow and agent."""
 
     workflow: str | None = None
     agent: str | None = None
     usage: Usage | None = None
-
-    def attributes(self) -> dict[str, str]:
-        """Return the names as span attributes."""
-        names = {c.WORKFLOW_NAME: self.workflow, c.AGENT_NAME: self.agent}
-        return {key: value for key, value in names.items() if value is not None}
+    names: Mapping[str, str] = MappingProxyType({})
+    """Both as attributes of a span."""
 
     def within(self, *, workflow: str | None = None, agent: str | None = None) -> Scope:
         """Return the scope below a workflow or agent span: its name set, its own token count opened."""
         inner = Usage(self.usage)
         if workflow is not None:
-            return Scope(workflow=workflow, agent=None, usage=inner)
-        return replace(self, agent=agent, usage=inner)
+            return Scope(workflow, None, inner, {c.WORKFLOW_NAME: workflow})
+        if agent is None:
+            return self._replace(usage=inner)
+        return Scope(self.workflow, agent, inner, {**self.names, c.AGENT_NAME: agent})
 
 
-_NONE: Final = Scope()
+NONE: Final = Scope()
 
 
-def current(context: otel_context.Context | None = None) -> Scope:
+def of(context: Context) -> Scope:
+    """Return the scope of `context`."""
+    return cast("Scope", context.get(KEY, NONE))
+
+
+def current(context: Context | None = None) -> Scope:
     """Return the scope of `context` (default: the current one)."""
-    value = otel_context.get_value(_KEY, context)
-    return value if isinstance(value, Scope) else _NONE
+    return of(current_context() if context is None else context)
 
 
-def bind(scope: Scope, context: otel_context.Context | None = None) -> otel_context.Context:
-    """Return `context` with `scope` in it."""
-    return otel_context.set_value(_KEY, scope, context)
+def with_span(context: Context, span: Span, scope: Scope | None = None) -> Context:
+    """Return `context` with `span` as its current one, and below another `scope` where one is given."""
+    if scope is None:
+        return Context({**context, SPAN_KEY: span})
+    return Context({**context, SPAN_KEY: span, KEY: scope})

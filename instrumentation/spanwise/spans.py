@@ -11,38 +11,44 @@ No content is recorded. An exception passes through unchanged; its type is what 
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, cast, overload
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from spanwise import conventions as c
 from spanwise import runtime, watching
 from spanwise import scope as scopes
+from spanwise.context import attach, current, detach
+from spanwise.scope import with_span
+from spanwise.streams import AsyncStream, Stream
+from spanwise.wrapping import traced
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 AttributeValue = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
 _NOT_ERRORS: Final = (GeneratorExit,)
 
 
 def error_type(error: BaseException) -> str:
     """Return `error.type` of an exception: an HTTP status code where it has one, else its qualified class name."""
-    status = getattr(error, "status_code", None)
+    try:
+        status = getattr(error, "status_code", None)
+    except Exception:  # noqa: BLE001 - a property of the host's exception must not replace the exception
+        status = None
     if isinstance(status, int):
-        return str(status)
+        return str(int(status))
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -52,28 +58,53 @@ def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Lin
     return Link(released_by, {c.LINK_REASON: reason})
 
 
+def begin(
+    name: str,
+    kind: SpanKind,
+    attributes: Mapping[str, Any],
+    *,
+    links: Sequence[Link] = (),
+    start_ns: int | None = None,
+    context: Context | None = None,
+) -> Span:
+    """Start a span below the current one, with the names of its workflow and agent; the caller ends it.
+
+    Without `configure` it is a span of the host's provider, which records nothing by default.
+    """
+    if context is None:
+        context = current()
+    scope = scopes.of(context)
+    maker = runtime.maker()
+    if maker is not None:
+        return maker.start(name, kind, {**scope.names, **attributes}, context, links, start_ns)
+    return runtime.tracer().start_span(
+        name, context, kind, {**scope.names, **attributes}, links, start_ns or time.time_ns(),
+        record_exception=False, set_status_on_exception=False,
+    )  # fmt: skip
+
+
 class Recorded:
     """A span as a context manager, or around each call of a function that it decorates.
 
     Entering it twice at the same time is an error of the caller; a decorator makes a new one for each call.
     """
 
+    _span: Span = trace.INVALID_SPAN
+    _token: Any = None
+    _ended = False
+
     def __init__(
         self,
         name: str,
         *,
         kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Mapping[str, AttributeValue | None] | None = None,
+        attributes: Mapping[str, AttributeValue],
         links: Sequence[Link] = (),
     ) -> None:
         self._name = name
         self._kind = kind
-        self._attributes = {key: value for key, value in (attributes or {}).items() if value is not None}
+        self._attributes = attributes
         self._links = links
-        self._span: Span = trace.INVALID_SPAN
-        self._token: Any = None
-        self._began_ns = 0
-        self._ended = False
 
     @property
     def span(self) -> Span:
@@ -97,20 +128,13 @@ class Recorded:
 
     def start(self) -> Self:
         """Start the span without making it current; end it with `end`."""
-        outer = scopes.current()
-        self._began_ns = time.time_ns()
-        self._span = runtime.tracer().start_span(
-            self._name,
-            kind=self._kind,
-            attributes=cast("Any", outer.attributes() | self._attributes),
-            links=self._links,
-            start_time=self._began_ns,
-            record_exception=False,
-            set_status_on_exception=False,
-        )
+        self._begin(current())
+        return self
+
+    def _begin(self, context: Context) -> None:
+        self._span = begin(self._name, self._kind, self._attributes, links=self._links, context=context)
         if watching.watcher is not None:
             watching.watcher.started(self._span)
-        return self
 
     def end(self, error: BaseException | None = None) -> None:
         """End the span, once; later calls do nothing."""
@@ -122,28 +146,33 @@ class Recorded:
         self._before_end()
         if watching.watcher is not None:
             watching.watcher.ended(self._span)
-        # Trace stores mark a span without duration as broken, and a clock can stand still or go back.
-        self._span.end(max(time.time_ns(), self._began_ns + 1))
+        self._span.end()
 
     def _before_end(self) -> None:
         """Let a subclass write what it gathered."""
 
-    def _scope(self, outer: scopes.Scope) -> scopes.Scope:
-        return outer
+    def _inside(self, context: Context) -> Context:
+        """Return the context that is current inside the span."""
+        return with_span(context, self._span)
+
+    def inside(self) -> Context:
+        """Start the span and return the context for what runs inside it, without making that current."""
+        outer = current()
+        self._begin(outer)
+        return self._inside(outer)
 
     def __enter__(self) -> Self:
         """Start the span and make it current."""
-        outer = scopes.current()
-        self.start()
-        inner = scopes.bind(self._scope(outer), trace.set_span_in_context(self._span))
-        self._token = otel_context.attach(inner)
+        outer = current()
+        self._begin(outer)
+        self._token = attach(self._inside(outer))
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         """End the span; an exception passes through."""
         if watching.watcher is not None:
             watching.watcher.leaving()
-        otel_context.detach(self._token)
+        detach(self._token)
         self.end(error)
 
     async def __aenter__(self) -> Self:
@@ -156,34 +185,17 @@ class Recorded:
         """End the span; an exception passes through."""
         self.__exit__(kind, error, where)
 
-    def _fresh(self) -> Self:
+    def fresh(self) -> Self:
+        """Return another one like it, not started."""
         return type(self)(self._name, kind=self._kind, attributes=self._attributes, links=self._links)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Return `function` with a span around each call; coroutine functions stay coroutine functions.
+        """Return `function` with a span around each call, or around what each of its generators does.
 
-        Raises:
-            TypeError: `function` is a generator, whose span would end before its first value.
+        Coroutine functions, generators and async generators stay what they are; class and static methods may be
+        decorated above or below their own decorator.
         """
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"{function.__qualname__} is a generator: use the helper as a context manager around its use"
-            )
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def traced_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with self._fresh():
-                    return await cast("Any", function(*args, **kwargs))
-
-            return cast("Callable[P, R]", traced_async)
-
-        @functools.wraps(function)
-        def traced(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self._fresh():
-                return function(*args, **kwargs)
-
-        return traced
+        return traced(self, function)
 
 
 class _Enclosing(Recorded):
@@ -191,9 +203,13 @@ class _Enclosing(Recorded):
 
     _usage: scopes.Usage | None = None
 
-    def _open(self, scope: scopes.Scope) -> scopes.Scope:
-        self._usage = scope.usage
-        return scope
+    def _inside(self, context: Context) -> Context:
+        inner = self._scope(scopes.of(context))
+        self._usage = inner.usage
+        return with_span(context, self._span, inner)
+
+    def _scope(self, outer: scopes.Scope) -> scopes.Scope:
+        raise NotImplementedError
 
     def _before_end(self) -> None:
         if self._usage is not None and self._usage.calls:
@@ -204,14 +220,14 @@ class _Enclosing(Recorded):
 class Workflow(_Enclosing):
     """A span `invoke_workflow {name}`: one run."""
 
-    def start(self) -> Self:
-        """Start the span without making it current; an outermost one gets a run id of its own."""
-        if c.RUN_ID not in self._attributes and scopes.current().workflow is None:
-            self._attributes = self._attributes | {c.RUN_ID: uuid.uuid4().hex}
-        return super().start()
+    def _begin(self, context: Context) -> None:
+        # an outermost one gets a run id of its own
+        if c.RUN_ID not in self._attributes and scopes.of(context).workflow is None:
+            self._attributes = {**self._attributes, c.RUN_ID: uuid.uuid4().hex}
+        super()._begin(context)
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
-        return self._open(outer.within(workflow=str(self._attributes[c.WORKFLOW_NAME])))
+        return outer.within(workflow=str(self._attributes[c.WORKFLOW_NAME]))
 
     @property
     def run_id(self) -> str:
@@ -227,35 +243,35 @@ class Agent(_Enclosing):
     """A span `invoke_agent {name}`."""
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
-        return self._open(outer.within(agent=str(self._attributes[c.AGENT_NAME])))
+        return outer.within(agent=str(self._attributes[c.AGENT_NAME]))
 
 
 class Plan(Recorded):
     """A span `plan {agent}`."""
 
-    def start(self) -> Self:
-        """Start the span without making it current; it is named after the enclosing agent where it names none."""
-        if c.AGENT_NAME not in self._attributes:
-            self._name = c.span_name("plan", scopes.current().agent)
-        return super().start()
+    def _begin(self, context: Context) -> None:
+        if c.AGENT_NAME not in self._attributes:  # it is named after the enclosing agent where it names none
+            self._name = c.span_name("plan", scopes.of(context).agent)
+        super()._begin(context)
 
 
 class ModelCall(Recorded):
-    """A span of a model call; a stream's chunks are told to it one by one."""
+    """A span of a model call; a stream's chunks are told to it one by one, or it reads the stream itself."""
 
     _chunks = 0
-    _first_ns: int | None = None
-    _started_ns = 0
+    _output_tokens = 0
+    _first_ns = 0
+    _streamed = False
+    _usage: scopes.Usage | None = None
 
-    def start(self) -> Self:
-        """Start the span without making it current."""
-        self._usage = scopes.current().usage
+    def _begin(self, context: Context) -> None:
+        self._usage = scopes.of(context).usage
         self._started_ns = time.perf_counter_ns()
-        return super().start()
+        super()._begin(context)
 
     def chunk(self) -> None:
         """Count a chunk of the stream; the first one fixes the time to first chunk."""
-        if self._first_ns is None:
+        if not self._chunks:
             self._first_ns = time.perf_counter_ns()
         self._chunks += 1
 
@@ -264,8 +280,33 @@ class ModelCall(Recorded):
         self.set(c.USAGE_INPUT_TOKENS, input_tokens).set(c.USAGE_OUTPUT_TOKENS, output_tokens)
         if cached_tokens:
             self.set(c.USAGE_CACHE_READ_INPUT_TOKENS, cached_tokens)
+        self._output_tokens = output_tokens
         if self._usage is not None:
             self._usage.add(input_tokens, output_tokens)
+
+    @overload
+    def stream(self, source: Iterable[T], on_chunk: Callable[[T], object] | None = None) -> Stream[T]: ...
+
+    @overload
+    def stream(self, source: AsyncIterable[T], on_chunk: Callable[[T], object] | None = None) -> AsyncStream[T]: ...
+
+    def stream(
+        self, source: Iterable[T] | AsyncIterable[T], on_chunk: Callable[[T], object] | None = None
+    ) -> Stream[T] | AsyncStream[T]:
+        """Return `source` with its chunks counted and its first one timed; it is read as it was.
+
+        Inside `with`, the block ends the span. A call that was begun with `start` is ended by its stream: exhausted,
+        closed, collected, cancelled or failed, with what is known by then.
+
+        Args:
+            source: what the provider's client returned; its other attributes can still be reached.
+            on_chunk: called with each chunk before the reader gets it: the place to call `usage` and `response`.
+        """
+        self._streamed = True
+        end = None if self._token is not None else self.end
+        if isinstance(source, AsyncIterable):
+            return AsyncStream(source, self.chunk, end, on_chunk)
+        return Stream(source, self.chunk, end, on_chunk)
 
     def response(self, *, id: str, model: str, finish_reasons: Sequence[str] = ()) -> None:  # noqa: A002 - its name
         """Record what the provider said of its answer."""
@@ -274,9 +315,13 @@ class ModelCall(Recorded):
             self.set(c.RESPONSE_FINISH_REASONS, list(finish_reasons))
 
     def _before_end(self) -> None:
-        if self._first_ns is not None:
-            self.set(c.RESPONSE_TIME_TO_FIRST_CHUNK, (self._first_ns - self._started_ns) / 1e9)
-            self.set(c.STREAM_CHUNKS, self._chunks)
+        if not self._chunks:
+            return
+        self.set(c.RESPONSE_TIME_TO_FIRST_CHUNK, (self._first_ns - self._started_ns) / 1e9)
+        self.set(c.STREAM_CHUNKS, self._chunks)
+        if self._streamed and self._output_tokens:
+            seconds = (time.perf_counter_ns() - self._started_ns) / 1e9
+            self.set(c.STREAM_TOKENS_PER_SECOND, self._output_tokens / seconds)
 
 
 class CacheLookup(Recorded):
@@ -297,6 +342,10 @@ class CacheLookup(Recorded):
         ):  # fmt: skip
             if value is not None:
                 self.set(name, value)
+
+
+def _given(attributes: Mapping[str, AttributeValue | None]) -> dict[str, AttributeValue]:
+    return {key: value for key, value in attributes.items() if value is not None}
 
 
 def workflow(
@@ -323,19 +372,19 @@ def workflow(
         c.RUN_VARIANT: variant,
         c.RUN_FLAGS: json.dumps(dict(flags), sort_keys=True, default=str) if flags is not None else None,
     }
-    return Workflow(c.span_name("invoke_workflow", name), attributes=attributes, links=links)
+    return Workflow(c.span_name("invoke_workflow", name), attributes=_given(attributes), links=links)
 
 
 def agent(name: str, *, links: Sequence[Link] = (), step: str | None = None, role: str | None = None) -> Agent:
     """Span of an agent's invocation; `step` and `role` name the step of a graph that it is."""
     attributes = {c.OPERATION_NAME: "invoke_agent", c.AGENT_NAME: name, c.STEP_NAME: step, c.STEP_ROLE: role}
-    return Agent(c.span_name("invoke_agent", name), attributes=attributes, links=links)
+    return Agent(c.span_name("invoke_agent", name), attributes=_given(attributes), links=links)
 
 
 def plan(agent_name: str | None = None) -> Plan:
     """Span of the planning phase of an agent (default: the enclosing one); the model call that plans is its child."""
     attributes = {c.OPERATION_NAME: "plan", c.AGENT_NAME: agent_name}
-    return Plan(c.span_name("plan", agent_name), attributes=attributes)
+    return Plan(c.span_name("plan", agent_name), attributes=_given(attributes))
 
 
 def tool(
@@ -347,7 +396,7 @@ def tool(
 ) -> Recorded:
     """Span of one tool call; `tool_type` is function, extension or datastore."""
     attributes = {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: name, c.TOOL_TYPE: tool_type, c.TOOL_CALL_ID: call_id}
-    return Recorded(c.span_name("execute_tool", name), attributes=attributes, links=links)
+    return Recorded(c.span_name("execute_tool", name), attributes=_given(attributes), links=links)
 
 
 def llm_call(
@@ -374,7 +423,7 @@ def llm_call(
         c.SERVER_PORT: server[1] if server else None,
         c.RETRY_ATTEMPT: attempt,
     }
-    return ModelCall(c.span_name("chat", model), kind=SpanKind.CLIENT, attributes=attributes)
+    return ModelCall(c.span_name("chat", model), kind=SpanKind.CLIENT, attributes=_given(attributes))
 
 
 def embeddings(model: str, *, provider: str = "openai", dimensions: int | None = None) -> ModelCall:
@@ -385,13 +434,13 @@ def embeddings(model: str, *, provider: str = "openai", dimensions: int | None =
         c.REQUEST_MODEL: model,
         c.EMBEDDINGS_DIMENSION_COUNT: dimensions,
     }
-    return ModelCall(c.span_name("embeddings", model), kind=SpanKind.CLIENT, attributes=attributes)
+    return ModelCall(c.span_name("embeddings", model), kind=SpanKind.CLIENT, attributes=_given(attributes))
 
 
 def retrieval(source: str, *, top_k: int | None = None) -> Recorded:
     """Span `retrieval {source}` of a search in a data source."""
     attributes = {c.OPERATION_NAME: "retrieval", c.DATA_SOURCE_ID: source, c.RETRIEVAL_TOP_K: top_k}
-    return Recorded(c.span_name("retrieval", source), kind=SpanKind.CLIENT, attributes=attributes)
+    return Recorded(c.span_name("retrieval", source), kind=SpanKind.CLIENT, attributes=_given(attributes))
 
 
 def cache_lookup(
@@ -405,10 +454,12 @@ def cache_lookup(
         c.CACHE_KEY_HASH: key_hash,
         c.CACHE_TTL: ttl,
     }
-    return CacheLookup(c.span_name(c.CACHE_LOOKUP_SPAN, name), attributes=attributes)
+    return CacheLookup(c.span_name(c.CACHE_LOOKUP_SPAN, name), attributes=_given(attributes))
 
 
 def step(name: str, *, role: str | None = None, links: Sequence[Link] = ()) -> Recorded:
     """Span `step {name}` of a graph's step that is neither an agent nor a tool."""
-    attributes = {c.STEP_NAME: name, c.STEP_ROLE: role}
+    attributes = {c.STEP_NAME: name}
+    if role is not None:
+        attributes[c.STEP_ROLE] = role
     return Recorded(c.span_name(c.STEP_SPAN, name), attributes=attributes, links=links)

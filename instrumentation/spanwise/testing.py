@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from spanwise import conventions as c
 from spanwise.config.settings import Settings
 from spanwise.metrics import SpanMetrics
+from spanwise.own_span import OwnSpan
 from spanwise.recorder import Recorder
 from spanwise.runtime import Telemetry, substituted
 from spanwise.virtual_clock import VirtualLoop, run_virtual
@@ -51,10 +52,11 @@ class _Memory(Recorder):
         super().__init__(metrics=metrics)
         self.spans: list[ReadableSpan] = []
 
-    def on_end(self, span: ReadableSpan) -> None:
+    def take(self, span: ReadableSpan) -> None:
         if self.metrics is not None:
             self.metrics.observe(span)
-        self.spans.append(span)
+        if not (isinstance(span, OwnSpan) and span.measured_only):
+            self.spans.append(span)
 
 
 @contextmanager

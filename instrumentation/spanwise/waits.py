@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind
 
 from spanwise import conventions as c
 from spanwise import runtime, watching
-from spanwise import scope as scopes
 from spanwise.config.settings import Settings
-from spanwise.spans import waits_on
+from spanwise.spans import begin, waits_on
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -68,14 +68,11 @@ def record_wait(
     if end_ns - start_ns < settings.wait_threshold * 1e9:
         sum_up(waiter, 1, (end_ns - start_ns) / 1e9)
         return
-    known = released_by is not None and released_by.is_valid
-    span = runtime.tracer().start_span(
-        c.span_name(c.WAIT_SPAN, resource),
-        start_time=start_ns,
-        attributes={**scopes.current().attributes(), c.WAIT_KIND: kind, c.WAIT_RESOURCE: resource},
-        links=[waits_on(released_by)] if known and released_by is not None else [],
-    )
-    span.end(end_ns)
+    links = [waits_on(released_by)] if released_by is not None and released_by.is_valid else []
+    begin(
+        c.span_name(c.WAIT_SPAN, resource), SpanKind.INTERNAL, {c.WAIT_KIND: kind, c.WAIT_RESOURCE: resource},
+        links=links, start_ns=start_ns,
+    ).end(end_ns)  # fmt: skip
 
 
 def sum_up(waiter: Span, waits: int, seconds: float) -> None:

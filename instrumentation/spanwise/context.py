@@ -1,0 +1,40 @@
+"""OpenTelemetry's current context at the price of a context variable.
+
+Its `attach` and `detach` are the same variable behind four calls, and `detach` logs where a generator is closed in
+another task than it was opened in. We take the variable from the token that `attach` hands out; a host that chose
+another runtime context (`OTEL_PYTHON_CONTEXT`) has no such variable, and gets the public functions.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+SPAN_KEY: Final[str] = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+"""Where the current span stands in a context."""
+
+_probe: Any = otel_context.attach(otel_context.get_current())
+otel_context.detach(_probe)
+
+current: Callable[[], Context] = _probe.var.get if isinstance(_probe, Token) else otel_context.get_current
+"""Return the current context."""
+attach: Callable[[Context], Any] = _probe.var.set if isinstance(_probe, Token) else otel_context.attach
+"""Make a context current; returns what `detach` takes."""
+
+
+def detach(token: Any) -> None:
+    """Make current what was so before `attach`; elsewhere than in the task or thread of the `attach`, do nothing."""
+    if isinstance(token, Token):
+        with suppress(ValueError):
+            token.var.reset(token)
+    else:
+        otel_context.detach(token)

@@ -1,0 +1,269 @@
+"""A span of our own that is a real OpenTelemetry span, for the speed of a plain object.
+
+It is a `trace.Span`, so children of any library parent to it and propagators inject it, and a `ReadableSpan`, so foreign
+processors and exporters read it as it is. What few spans have (events, a status, a trace state) are class defaults; its
+`SpanContext` is made when somebody asks. Attributes are a plain dict that only grows until the span ends.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from spanwise.values import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import TraceState
+
+    from spanwise.span_maker import SpanMaker
+
+SAMPLED: Final = int(TraceFlags.SAMPLED)
+_FLAGS: Final = tuple(TraceFlags(value) for value in range(4))
+_UNSET: Final = Status()
+
+
+class OwnSpan(trace.Span, ReadableSpan):
+    """A span that a `SpanMaker` started. It ends once; what is done to it afterwards does nothing.
+
+    `trace_id`, `span_id`, `parent_id` (0 for a root) and `flags` are its identity as plain integers.
+    """
+
+    __slots__ = (
+        "_attributes", "_end_time", "_kind", "_maker", "_name", "_not_ended", "_start_time", "flags", "parent_id",
+        "span_id", "trace_id",
+    )  # fmt: skip
+
+    _events: Sequence[Event] = ()
+    _links: Sequence[Link] = ()
+    _status: Status = _UNSET
+    trace_state: TraceState | None = None
+    foreign_parent: SpanContext | None = None
+    """The parent, where it is no span of ours."""
+    measured_only = False
+    """The sampler does not want it: it is measured, and neither written nor sent."""
+    _made_context: SpanContext | None = None
+    _lost_attributes = 0
+    _lost_events = 0
+    _lost_links = 0
+
+    def __init__(
+        self,
+        maker: SpanMaker,
+        name: str,
+        kind: SpanKind,
+        attributes: dict[str, Any],
+        trace_id: int,
+        span_id: int,
+        parent_id: int,
+        flags: int,
+        start_ns: int,
+    ) -> None:
+        self._maker = maker
+        self._name = name
+        self._kind = kind
+        self._attributes = attributes
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.flags = flags
+        self._start_time = start_ns
+        self._end_time: int | None = None
+        self._not_ended = True
+
+    @property
+    def context(self) -> SpanContext:
+        """Its identity, made on first use."""
+        made = self._made_context
+        if made is None:
+            made = self._made_context = SpanContext(
+                self.trace_id, self.span_id, is_remote=False, trace_flags=_FLAGS[self.flags & 3],
+                trace_state=self.trace_state,
+            )  # fmt: skip
+        return made
+
+    def get_span_context(self) -> SpanContext:
+        """Return its identity."""
+        return self.context
+
+    @property
+    def _context(self) -> SpanContext:  # what ReadableSpan's own methods read
+        return self.context
+
+    @property
+    def parent(self) -> SpanContext | None:
+        """Identity of the parent."""
+        if self.foreign_parent is not None:
+            return self.foreign_parent
+        if not self.parent_id:
+            return None
+        return SpanContext(
+            self.trace_id, self.parent_id, is_remote=False, trace_flags=_FLAGS[self.flags & 3],
+            trace_state=self.trace_state,
+        )  # fmt: skip
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """A view of the attributes."""
+        return MappingProxyType(self._attributes)
+
+    @property
+    def resource(self) -> Resource:
+        """What made it: the provider's resource."""
+        return self._maker.resource
+
+    _resource = resource
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope:
+        """The name of this library."""
+        return self._maker.scope
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes the limit refused."""
+        return self._lost_attributes
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events the limit pushed out."""
+        return self._lost_events
+
+    @property
+    def dropped_links(self) -> int:
+        """How many links the limit pushed out."""
+        return self._lost_links
+
+    def is_recording(self) -> bool:
+        """Whether it is open; true where it is measured and not sampled, too."""
+        return self._end_time is None
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        """Set an attribute; beyond the limit new names are refused, so that what a span is called by stays."""
+        if self._end_time is not None:
+            return
+        attributes, maker = self._attributes, self._maker
+        if type(key) is not str or not key or (len(attributes) >= maker.most_attributes and key not in attributes):
+            self._lost_attributes += 1
+            return
+        attributes[key] = clean(value, maker.longest_value)
+
+    def keep(self, most: int) -> None:
+        """Refuse attributes given at the start beyond the first `most`."""
+        if len(self._attributes) > most:
+            self._lost_attributes += len(self._attributes) - most
+            self._attributes = dict(list(self._attributes.items())[:most])
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes, one after the other."""
+        for key, value in attributes.items():
+            self.set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
+        """Add an event now or at `timestamp` (Unix ns)."""
+        if self._end_time is not None:
+            return
+        limits = self._maker.limits
+        event = Event(name, self._bounded(attributes, limits.max_event_attributes), timestamp or time.time_ns())
+        with self._maker.lock:
+            self._events, lost = _appended(self._events, event, limits.max_events)
+            self._lost_events += lost
+
+    def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
+        """Add a link to another span; one that points nowhere and says nothing is left out."""
+        if self._end_time is not None or not (context.is_valid or attributes or context.trace_state):
+            return
+        limits = self._maker.limits
+        link = Link(context, self._bounded(attributes, limits.max_link_attributes))
+        with self._maker.lock:
+            self._links, lost = _appended(self._links, link, limits.max_links)
+            self._lost_links += lost
+
+    def _bounded(self, attributes: Mapping[str, Any] | None, most: int | None) -> BoundedAttributes:
+        longest = self._maker.longest_text
+        cleaned = {key: clean(value, longest) for key, value in (attributes or {}).items() if key}
+        kept = dict(list(cleaned.items())[:most])
+        bounded = BoundedAttributes(most, kept)
+        bounded.dropped = len(attributes or ()) - len(kept)
+        return bounded
+
+    def update_name(self, name: str) -> None:
+        """Rename it."""
+        if self._end_time is None:
+            self._name = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set the status; OK is final, and unset changes nothing."""
+        if isinstance(status, StatusCode):
+            status = Status(status, description if status is StatusCode.ERROR else None)
+        settled = self._status.status_code is StatusCode.OK or status.status_code is StatusCode.UNSET
+        if self._end_time is None and not settled:
+            self._status = status
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,  # noqa: FBT001, FBT002 - OpenTelemetry's signature
+    ) -> None:
+        """Add an event with the exception's type, message and stack: the caller asks for what the helpers leave out."""
+        kind = type(exception)
+        named = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        about: dict[str, Any] = {
+            "exception.type": named,
+            "exception.message": clean(_Shown(exception)),
+            "exception.stacktrace": clean(_Stack(exception)),
+            "exception.escaped": str(escaped),
+        }
+        self.add_event("exception", about | dict(attributes or {}), timestamp)
+
+    def end(self, end_time: int | None = None) -> None:
+        """End it, now or at `end_time` (Unix ns), at least a nanosecond after its start; later calls do nothing.
+
+        Trace stores mark a span without duration as broken, and a clock can stand still or go back.
+        """
+        try:
+            del self._not_ended  # of two threads that end it, one gets past this
+        except AttributeError:
+            return
+        end_ns = time.time_ns() if end_time is None else end_time
+        self._end_time = end_ns if end_ns > self._start_time else self._start_time + 1
+        self._maker.ended(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self._name!r}, context={self.context})"
+
+
+class _Shown:
+    """An exception's message, written only under the guard of `clean`."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __str__(self) -> str:
+        return str(self._error)
+
+
+class _Stack(_Shown):
+    """Its stack, likewise."""
+
+    def __str__(self) -> str:
+        return "".join(traceback.format_exception(self._error))
+
+
+def _appended(present: Sequence[Any], one: Any, most: int | None) -> tuple[tuple[Any, ...], int]:
+    """Return the newest `most` of `present` and `one`, and how many that leaves out."""
+    joined = (*present, one)
+    lost = 0 if most is None else max(0, len(joined) - most)
+    return joined[lost:], lost

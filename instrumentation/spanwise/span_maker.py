@@ -1,0 +1,166 @@
+"""Starts spans of our own as the tracer provider's SDK would: its sampler, ids, limits, resource and processors hold.
+
+A span that the sampler does not want is made all the same, without the sampled flag: it is measured, counted as dropped
+for the reason `sampled`, and its children decide as the sampler says. What foreign code raises (a sampler, a processor)
+stays here, since the host did not call it.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.sdk.trace import SpanLimits
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import TraceFlags
+
+from spanwise import conventions as c
+from spanwise.context import SPAN_KEY
+from spanwise.own_span import SAMPLED, OwnSpan
+from spanwise.values import LONGEST, clean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.trace import Link, SpanContext, SpanKind
+
+    from spanwise.recorder import Recorder
+
+_RANDOM: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
+_bits = random.getrandbits  # a forked child gets a seed of its own
+
+
+class Watch:
+    """Whether a provider has processors of others."""
+
+    __slots__ = ("others",)
+
+    def __init__(self, *, others: bool) -> None:
+        self.others = others
+
+
+class SpanMaker:
+    """The making of spans for one recorder and one tracer of the SDK.
+
+    Args:
+        tracer: of the provider in force; what it was configured with holds for our spans, too.
+        recorder: takes every span that ends.
+        watch: whether processors of others are to see the spans; by default they are.
+    """
+
+    def __init__(self, tracer: Tracer, recorder: Recorder, watch: Watch | None = None) -> None:
+        self._tracer = tracer
+        self.scope = InstrumentationScope(c.SCOPE, "")
+        self.limits: SpanLimits = getattr(tracer, "_span_limits", None) or SpanLimits()
+        self.longest_text = _least(self.limits.max_attribute_length)
+        self.longest_value = _least(self.limits.max_span_attribute_length)
+        most = self.limits.max_span_attributes
+        self.most_attributes = 1 << 30 if most is None else most
+        self.lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
+        self._watch = watch or Watch(others=True)
+        self._processor = tracer.span_processor
+        self._sampler: Sampler | None = None if tracer.sampler is DEFAULT_ON else tracer.sampler
+        self._ids = tracer.id_generator
+        self._plain_ids = type(tracer.id_generator) is RandomIdGenerator
+        self._root_flags = SAMPLED | (_RANDOM if self._ids_are_random() else 0)
+        self._started = recorder.ledger.starts.tick
+        self._take = recorder.take
+
+    @property
+    def resource(self) -> Resource:
+        """The provider's resource (a fork changes it)."""
+        return self._tracer.resource
+
+    def _ids_are_random(self) -> bool:
+        known: Any = getattr(self._ids, "is_trace_id_random", None)
+        return bool(known and known())
+
+    def start(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: dict[str, Any],
+        context: Context,
+        links: Sequence[Link] = (),
+        start_ns: int | None = None,
+    ) -> OwnSpan:
+        """Start a span below the current one of `context`; `attributes` belongs to it from now on."""
+        parent: Any = context.get(SPAN_KEY)
+        began = time.time_ns() if start_ns is None else start_ns
+        span_id = _bits(64) if self._plain_ids else self._ids.generate_span_id()
+        if type(parent) is OwnSpan:
+            span = OwnSpan(
+                self, name, kind, attributes, parent.trace_id, span_id, parent.span_id, parent.flags, began
+            )  # fmt: skip
+            if parent.trace_state is not None:
+                span.trace_state = parent.trace_state
+        else:
+            span = self._below_foreign(parent, OwnSpan(self, name, kind, attributes, 0, span_id, 0, 0, began))
+        longest = self.longest_value
+        for key, value in attributes.items():
+            if type(value) is not str or len(value) > longest:
+                attributes[key] = clean(value, longest)
+        if links or self._sampler is not None or not span.flags & SAMPLED or len(attributes) > self.most_attributes:
+            self._settle(span, context, links)
+        self._started()
+        if self._watch.others and not span.measured_only:
+            with suppress(Exception):  # a processor is foreign code
+                self._processor.on_start(span, parent_context=context)  # type: ignore[arg-type]  # it has what theirs has
+        return span
+
+    def _below_foreign(self, parent: Any, span: OwnSpan) -> OwnSpan:
+        """Give a span the identity of a root, or of a child of a span that is not ours."""
+        above: SpanContext | None = parent.get_span_context() if parent is not None else None
+        if above is None or not above.is_valid:
+            span.trace_id = (_bits(128) if self._plain_ids else self._ids.generate_trace_id())
+            span.flags = self._root_flags
+        else:
+            span.trace_id, span.parent_id, span.flags = above.trace_id, above.span_id, int(above.trace_flags)
+            span.foreign_parent = above
+            span.trace_state = above.trace_state or None
+        return span
+
+    def _settle(self, span: OwnSpan, context: Context, links: Sequence[Link]) -> None:
+        """Do what few spans need: limits, the sampler's word, links."""
+        if self._sampler is not None:
+            self._sample(self._sampler, span, context, links)
+        else:
+            span.measured_only = not span.flags & SAMPLED
+        span.keep(self.most_attributes)
+        for link in links:
+            span.add_link(link.context, link.attributes)
+
+    def _sample(self, sampler: Sampler, span: OwnSpan, context: Context, links: Sequence[Link]) -> None:
+        """Let the sampler decide; one that fails is taken to want the span."""
+        try:
+            result = sampler.should_sample(
+                context, span.trace_id, span.name, span.kind, dict(span.attributes), links
+            )
+            state, decision, attributes = result.trace_state, result.decision, dict(result.attributes or {})
+        except Exception:  # noqa: BLE001 - a sampler is foreign code
+            return
+        span.trace_state = state
+        span.flags = (span.flags & ~SAMPLED) | (SAMPLED if decision is Decision.RECORD_AND_SAMPLE else 0)
+        span.measured_only = decision is Decision.DROP
+        if decision is not Decision.DROP:
+            span.set_attributes(attributes)
+
+    def ended(self, span: OwnSpan) -> None:
+        """Hand on a span that has ended."""
+        self._take(span)
+        if self._watch.others and not span.measured_only:
+            with suppress(Exception):  # a processor is foreign code
+                self._processor.on_end(span)
+
+
+def _least(limit: int | None) -> int:
+    return LONGEST if limit is None else min(limit, LONGEST)

@@ -1,0 +1,61 @@
+"""What becomes of an attribute's value when it is set: a scalar is kept, all else is copied into plain data.
+
+Nothing that a value does may reach the host: a `__str__` that raises, a list that holds itself and ten megabytes of
+text cost the value its detail. A copy is taken at once, since the host may change a list after it was set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, cast
+
+LONGEST: Final = 1 << 20
+"""Characters or bytes of one value; what is longer is cut off."""
+MOST: Final = 10_000
+"""Elements of one sequence or mapping."""
+DEEPEST: Final = 8
+"""Levels of sequences and mappings in each other; a cycle ends there."""
+TOO_DEEP: Final = "<too deep>"
+
+_SCALARS: Final = frozenset({bool, int, float, type(None)})
+
+
+def clean(value: Any, longest: int = LONGEST) -> Any:
+    """Return `value` as plain data: none, bool, int, float, str, bytes, tuples and dicts of these; never raises."""
+    kind = type(value)
+    if kind is str:
+        return value if len(value) <= longest else value[:longest]
+    if kind in _SCALARS:
+        return value
+    try:
+        return _cleaned(value, longest, 0)
+    except Exception:  # noqa: BLE001 - a value is the host's code: whatever it raises is no business of its caller
+        return f"<unprintable {kind.__qualname__}>"
+
+
+def _cleaned(value: Any, longest: int, depth: int) -> Any:  # noqa: PLR0911 - one case a type
+    match value:
+        case None | bool():
+            return value
+        case str():  # subclasses, too: their own methods are not asked
+            return str.__str__(value[:longest] if len(value) > longest else value)
+        case int():
+            return int.__int__(value)
+        case float():
+            return float.__float__(value)
+        case bytes() | bytearray() | memoryview():
+            return bytes(cast("bytes", value)[:longest])
+        case Mapping() | Sequence() if depth >= DEEPEST:
+            return TOO_DEEP
+        case Mapping():
+            entries = islice(cast("Mapping[Any, Any]", value).items(), MOST)
+            return {_key(key): _cleaned(one, longest, depth + 1) for key, one in entries}
+        case Sequence():
+            return tuple(_cleaned(one, longest, depth + 1) for one in islice(cast("Sequence[Any]", value), MOST))
+        case _:
+            return str(value)[:longest]
+
+
+def _key(key: Any) -> str:
+    return key if type(key) is str else str(key)
