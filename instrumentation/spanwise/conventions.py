@@ -189,6 +189,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     WAIT_SECONDS, RETRIES, WORKFLOW_TOKENS_PER_SECOND,
 )  # fmt: skip
 """All span-derived metrics; the collector's configuration derives the same ones."""
+LABELS: Final = frozenset(label for metric in METRICS for label in metric.all_labels)
 
 
 def span_name(head: str, subject: str | None) -> str:

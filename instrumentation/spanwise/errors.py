@@ -6,7 +6,6 @@ exit code; everything below it raises.
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ class CheckFailedError(SpanwiseError):
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return the hint that ends an unknown-name message: the nearest allowed name, and all of them."""
+    import difflib  # noqa: PLC0415 - 10 ms, and only where something is wrong
+
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""

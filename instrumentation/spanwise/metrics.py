@@ -2,87 +2,108 @@
 
 A span's duration is multiplied by `spanwise.time.scale` of its resource, rates are divided by it. Histogram and counter
 observations carry the trace and span id as exemplars. A family holds at most `SERIES_LIMIT` label sets; what comes
-beyond goes to one whose labels all read `other`, so that a runaway agent name costs one series.
+beyond goes to one whose labels all read `other`, so that a runaway agent name costs one series. They are counted in
+plain lists and become prometheus-client's samples only when somebody asks (`exposition`): its own observation takes
+longer than a span.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
-from typing import TYPE_CHECKING, Any, Final
-
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
-from prometheus_client.registry import Collector
+import time
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
-from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from wsgiref.simple_server import WSGIServer
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
-    from prometheus_client import Metric
+    from prometheus_client import CollectorRegistry
 
 SERIES_LIMIT: Final = 2_000
 OVERFLOW: Final = "other"
 _NANO: Final = 1e-9
 _LARGEST: Final = 10**300
-_LABELS: Final = frozenset(label for metric in c.METRICS for label in metric.all_labels)
+
+Exemplar: TypeAlias = "tuple[int, int, float, float]"
+"""Trace id, span id, value and Unix seconds of one observation."""
+Row: TypeAlias = "tuple[tuple[str, ...], list[int], float, float, list[Exemplar | None]]"
+"""A label set with its counts by bucket, sum, Unix seconds of its first observation, and exemplars by bucket."""
+Snapshot: TypeAlias = "tuple[c.Metric, list[Row]]"
+
+_ATTRIBUTES: Final = {
+    c.label_of(name): name for name in vars(c).values() if isinstance(name, str) and c.label_of(name) in c.LABELS
+}
+"""The attribute that each label shows."""
+
+
+class _Series:
+    """One label set of a family: what was observed, by bucket (a counter has one)."""
+
+    __slots__ = ("counts", "created", "exemplars", "total")
+
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * buckets
+        self.exemplars: list[Exemplar | None] = [None] * buckets
+        self.total = 0.0
+        self.created = time.time()
 
 
 class _Family:
     """One metric family with a bound on its label sets."""
 
-    def __init__(self, metric: c.Metric, registry: CollectorRegistry) -> None:
-        self._labels = metric.all_labels
-        self._seen: set[tuple[str, ...]] = set()
-        self._lock = threading.Lock()
-        self._counter: Counter | None = None
-        self._histogram: Histogram | None = None
-        if metric.kind == "counter":
-            self._counter = Counter(metric.name, metric.help, self._labels, registry=registry)
-        else:
-            self._histogram = Histogram(
-                metric.name, metric.help, self._labels, registry=registry, buckets=metric.buckets
-            )
+    def __init__(self, metric: c.Metric) -> None:
+        self.metric = metric
+        self.bounds = metric.buckets
+        self.series: dict[tuple[str, ...], _Series] = {}
+        self._width = len(metric.buckets) + 1
+        self._attributes = tuple(_ATTRIBUTES[label] for label in metric.all_labels)
 
-    def record(self, value: float, labels: Mapping[str, str], exemplar: dict[str, str] | None) -> None:
+    def record(self, value: float, span: _Reading, token_type: str = "") -> None:
         if not 0 <= value < math.inf:
-            return  # a clock that went back or a foreign attribute: prometheus-client would raise into the host
-        values = self._bounded(tuple(labels.get(name, "") for name in self._labels))
-        if self._counter is not None:
-            self._counter.labels(*values).inc(value, exemplar=exemplar)
-        elif self._histogram is not None:
-            self._histogram.labels(*values).observe(value, exemplar=exemplar)
+            return  # a clock that went back or a foreign attribute: a counter must not fall
+        known = span.attributes
+        labels = tuple(
+            [
+                token_type if name == c.TOKEN_TYPE else _text(known[name]) if name in known else ""
+                for name in self._attributes
+            ]
+        )
+        series = self.series.get(labels) or self._added(labels)
+        bucket = bisect_left(self.bounds, value)
+        series.counts[bucket] += 1
+        series.total += value
+        if span.sampled:
+            series.exemplars[bucket] = (*span.identity(), value, span.ended)
 
-    def _bounded(self, values: tuple[str, ...]) -> tuple[str, ...]:
-        with self._lock:
-            if values in self._seen:
-                return values
-            if len(self._seen) >= SERIES_LIMIT:
-                return (OVERFLOW,) * len(values)
-            self._seen.add(values)
-            return values
+    def _added(self, labels: tuple[str, ...]) -> _Series:
+        if len(self.series) >= SERIES_LIMIT:
+            labels = (OVERFLOW,) * len(labels)
+        return self.series.setdefault(labels, _Series(self._width))
 
 
 class _Reading:
-    """A span as the metrics see it: typed attributes, scaled seconds, labels."""
+    """A span as the metrics see it: typed attributes, scaled seconds."""
+
+    __slots__ = ("_span", "attributes", "ended", "sampled", "scale", "seconds")
 
     def __init__(self, span: ReadableSpan) -> None:
+        self._span = span
         self.attributes: Mapping[str, Any] = span.attributes or {}
         scale = span.resource.attributes.get(c.TIME_SCALE, 1.0)
         self.scale = float(scale) if isinstance(scale, int | float) else 1.0
-        self.seconds = ((span.end_time or 0) - (span.start_time or 0)) * _NANO * self.scale
-        named = ((c.label_of(name), value) for name, value in self.attributes.items())
-        self.labels = {label: _text(value) for label, value in named if label in _LABELS}
-        context = span.context
-        sampled = context is not None and context.trace_flags.sampled
-        self.exemplar = (
-            {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
-            if context is not None and sampled
-            else None
-        )
+        end_ns = span.end_time or 0
+        self.ended = end_ns * _NANO
+        self.seconds = (end_ns - (span.start_time or 0)) * _NANO * self.scale
+        self.sampled = span.context is not None and span.context.trace_flags.sampled
+
+    def identity(self) -> tuple[int, int]:
+        assert self._span.context is not None
+        return self._span.context.trace_id, self._span.context.span_id
 
     def number(self, name: str) -> float | None:
         value = self.attributes.get(name)
@@ -92,32 +113,27 @@ class _Reading:
 
 
 def _text(value: object) -> str:
+    if type(value) is str:
+        return value
     try:
         return str(value)
     except ValueError:  # Python writes no integer of more than some thousand digits
         return OVERFLOW
 
 
-class _BeforeScrape(Collector):
-    """Stands first in a registry and has no metrics: being asked for them, it lets what waits be observed."""
-
-    def __init__(self, metrics: SpanMetrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        self._metrics.before_scrape()
-        return iter(())
-
-
 class SpanMetrics:
-    """All span-derived metrics of one process."""
+    """All span-derived metrics of one process.
+
+    Args:
+        registry: to show them in; by default one of their own.
+    """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry if registry is not None else CollectorRegistry()
         self.before_scrape: Callable[[], object] = tuple
         """Called before each scrape: observes the spans that have ended and were not observed yet."""
-        self.registry.register(_BeforeScrape(self))
-        self._families = {metric: _Family(metric, self.registry) for metric in c.METRICS}
+        self._given = registry
+        self._lock = threading.RLock()
+        self._families = {metric.name: _Family(metric) for metric in c.METRICS}
         self._by_operation: dict[str, Callable[[_Reading], None]] = {
             "invoke_workflow": self._workflow,
             "invoke_agent": self._agent,
@@ -126,28 +142,57 @@ class SpanMetrics:
             "embeddings": self._model_call,
         }
 
+    @functools.cached_property
+    def registry(self) -> CollectorRegistry:
+        """The registry that they are in; prometheus-client loads with its first use."""
+        from spanwise.exposition import registry_of  # noqa: PLC0415 - prometheus-client takes 50 ms to load
+
+        return registry_of(self, self._given)
+
     def observe(self, span: ReadableSpan) -> None:
         """Count an ended span in every family that it belongs to."""
+        attributes: Mapping[str, Any] = span.attributes or {}
+        operation = attributes.get(c.OPERATION_NAME)
+        observe = self._by_operation.get(operation) if isinstance(operation, str) else None
+        cached, waited = c.CACHE_RESULT in attributes, c.WAIT_KIND in attributes
+        retried = attributes.get(c.RETRY_SCHEDULED) is True
+        if not (observe or cached or waited or retried):
+            return
         reading = _Reading(span)
-        observe = self._by_operation.get(str(reading.attributes.get(c.OPERATION_NAME, "")))
-        if observe is not None:
-            observe(reading)
-        if c.CACHE_RESULT in reading.attributes:
-            self._cache(reading)
-        if c.WAIT_KIND in reading.attributes:
-            self._put(c.WAIT_SECONDS, reading, reading.seconds)
-        if reading.attributes.get(c.RETRY_SCHEDULED) is True:
-            self._put(c.RETRIES, reading, 1.0)
+        with self._lock:
+            if observe is not None:
+                observe(reading)
+            if cached:
+                self._cache(reading)
+            if waited:
+                self._put(c.WAIT_SECONDS, reading, reading.seconds)
+            if retried:
+                self._put(c.RETRIES, reading, 1.0)
 
-    def _put(self, metric: c.Metric, span: _Reading, value: float, **labels: str) -> None:
-        self._families[metric].record(value, span.labels | labels, span.exemplar)
+    def snapshot(self) -> list[Snapshot]:
+        """Return each family with its label sets: counts by bucket, sum, time of the first, exemplars."""
+        self.before_scrape()
+        with self._lock:
+            return [
+                (
+                    family.metric,
+                    [
+                        (labels, list(one.counts), one.total, one.created, list(one.exemplars))
+                        for labels, one in family.series.items()
+                    ],
+                )
+                for family in self._families.values()
+            ]
+
+    def _put(self, metric: c.Metric, span: _Reading, value: float, token_type: str = "") -> None:
+        self._families[metric.name].record(value, span, token_type)
 
     def _model_call(self, span: _Reading) -> None:
         self._put(c.OPERATION_DURATION, span, span.seconds)
         for kind, name in (("input", c.USAGE_INPUT_TOKENS), ("output", c.USAGE_OUTPUT_TOKENS)):
             tokens = span.number(name)
             if tokens is not None:
-                self._put(c.TOKEN_USAGE, span, tokens, gen_ai_token_type=kind)
+                self._put(c.TOKEN_USAGE, span, tokens, kind)
         first = span.number(c.RESPONSE_TIME_TO_FIRST_CHUNK)
         if first is None:
             return
@@ -176,24 +221,3 @@ class SpanMetrics:
             self._put(c.CACHE_SAVED_SECONDS_TOTAL, span, seconds * span.scale)
         if tokens is not None:
             self._put(c.CACHE_SAVED_TOKENS_TOTAL, span, tokens)
-
-
-class MetricsServer:
-    """Serves a registry to Prometheus on a port of 127.0.0.1."""
-
-    def __init__(self, registry: CollectorRegistry, port: int) -> None:
-        try:
-            self._server: WSGIServer
-            self._server, self._thread = start_http_server(port, addr="127.0.0.1", registry=registry)
-        except OSError as error:
-            raise UnavailableError(
-                f"port {port}: metrics cannot be served there ({error.strerror}); free it, or set "
-                "SPANWISE_METRICS_PORT to another one (0 takes a free one)"
-            ) from None
-        self.port = int(self._server.server_address[1])
-
-    def stop(self) -> None:
-        """Stop serving and end the thread."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

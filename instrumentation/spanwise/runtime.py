@@ -24,6 +24,7 @@ from spanwise import conventions as c
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.errors import UnavailableError
 from spanwise.journal.ledger import Ledger
+from spanwise.metrics import SpanMetrics
 from spanwise.recorder import Recorder
 from spanwise.span_maker import SpanMaker, Watch
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from spanwise.config.settings import Causality
     from spanwise.journal.ledger import Counts
-    from spanwise.metrics import MetricsServer, SpanMetrics
+    from spanwise.exposition import MetricsServer
 
 
 class _Relay(SpanProcessor):
@@ -145,12 +146,10 @@ class Telemetry:
 def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
     if settings.disabled:
         return Telemetry(settings, sources, None)
-    from spanwise.metrics import MetricsServer, SpanMetrics  # noqa: PLC0415 - prometheus-client loads on first use
-
     metrics = SpanMetrics()
     recorder = _recorder(settings, metrics)
     try:
-        server = None if settings.metrics_port is None else MetricsServer(metrics.registry, settings.metrics_port)
+        server = None if settings.metrics_port is None else _server(metrics, settings.metrics_port)
     except UnavailableError:
         recorder.shutdown(0)
         raise
@@ -168,13 +167,20 @@ def _switch(mode: Causality, wait_threshold: float) -> None:
     causality.start(mode, wait_threshold=wait_threshold)
 
 
+def _server(metrics: SpanMetrics, port: int) -> MetricsServer:
+    from spanwise.exposition import MetricsServer  # noqa: PLC0415 - prometheus-client takes 50 ms to load
+
+    return MetricsServer(metrics.registry, port)
+
+
 def _recorder(settings: Settings, metrics: SpanMetrics) -> Recorder:
-    from spanwise.destinations import otlp  # noqa: PLC0415 - the exporter loads only where something is sent
-    from spanwise.journal.writer import JournalWriter  # noqa: PLC0415 - likewise for the journal
+    from spanwise.journal.writer import JournalWriter  # noqa: PLC0415 - loads only where something is written
 
     journal = JournalWriter(Path(settings.journal_dir)) if settings.journal_dir else None
     if not settings.endpoint:
         return Recorder(metrics=metrics, journal=journal)
+    from spanwise.destinations import otlp  # noqa: PLC0415 - the exporter loads only where something is sent
+
     ledger = Ledger((otlp.NAME,))
     sender = otlp.Sender(otlp.exporter_for(settings), ledger)
     return Recorder(metrics=metrics, journal=journal, ledger=ledger, sender=sender)

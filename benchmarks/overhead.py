@@ -1,0 +1,288 @@
+"""What recording costs, side by side in one process: spanwise with its journal, OpenTelemetry's API alone, and its SDK.
+
+Configurations take turns, block by block and in an order that changes each round, so that what else the machine does
+falls on all of them. A figure is the median over the rounds of CPU per operation; a ratio is the median of the rounds'
+ratios to the SDK with a simple processor. The SDK exports to nothing, spanwise writes its journal to disk.
+
+    python benchmarks/overhead.py [--rounds 7] [--memory] [--imports]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
+
+import spanwise
+from spanwise import conventions as c
+
+PROMPT = "What moves the price of this share today, and who says so? " * 35  # 2 KB
+OURS, API, SIMPLE, BATCH = "spanwise, journal on", "API without SDK", "SDK, simple", "SDK, batch"
+KINDS = ("context manager", "decorator", "100 tasks", "nine-span tree")
+BLOCKS = {"context manager": 2_000, "decorator": 2_000, "100 tasks": 20, "nine-span tree": 200}
+
+
+class Nowhere(SpanExporter):
+    """Takes spans and does nothing with them."""
+
+    def export(self, spans: Any) -> SpanExportResult:
+        """Say that all is well."""
+        del spans
+        return SpanExportResult.SUCCESS
+
+
+@dataclass
+class Configuration:
+    """The four operations in one way of recording, and how to wait for what it left to other threads."""
+
+    operations: dict[str, Callable[[], object]]
+    flush: Callable[[], object]
+    thread: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    """Seconds of the calling thread's CPU per operation, a round each."""
+    process: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    """Of all threads, with the flush."""
+
+    def run(self, kind: str) -> None:
+        """Measure one block."""
+        operation, number = self.operations[kind], BLOCKS[kind]
+        self.flush()
+        gc.collect()
+        everything, here = time.process_time(), time.thread_time()
+        for _ in range(number):
+            operation()
+        here = time.thread_time() - here
+        self.flush()
+        everything = time.process_time() - everything
+        self.thread[kind].append(here / number)
+        self.process[kind].append(everything / number)
+
+
+def gathered(loop: asyncio.AbstractEventLoop, one: Callable[[], Any]) -> Callable[[], object]:
+    """Return a function that runs 100 tasks of `one` at a time."""
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(one() for _ in range(100)))
+
+    return lambda: loop.run_until_complete(all_of_them())
+
+
+def ours(loop: asyncio.AbstractEventLoop, telemetry: spanwise.Telemetry) -> Configuration:
+    """Record with the helpers, as a program would."""
+
+    def context_manager() -> None:
+        with spanwise.step("work") as span:
+            span.set("app.number", 1).set("app.text", "two")
+
+    @spanwise.step("work", role="test")
+    def decorated() -> None:
+        pass
+
+    async def task() -> None:
+        with spanwise.step("work") as span:
+            await asyncio.sleep(0)
+            span.set("app.number", 1).set("app.text", "two")
+
+    def chat() -> None:
+        with spanwise.llm_call("small", max_tokens=100) as call:
+            call.set("app.prompt", PROMPT)
+            call.usage(500, 100)
+
+    def tree() -> None:
+        with spanwise.workflow("desk"):
+            with spanwise.agent("analyst"):
+                with spanwise.plan("analyst"):
+                    pass
+                chat()
+                with spanwise.tool("prices"):
+                    pass
+            with spanwise.agent("trader"):
+                chat()
+                with spanwise.tool("order"):
+                    pass
+                chat()
+
+    operations = (context_manager, decorated, gathered(loop, task), tree)
+    return Configuration(dict(zip(KINDS, operations, strict=True)), lambda: telemetry.flush(60))
+
+
+def theirs(loop: asyncio.AbstractEventLoop, tracer: trace.Tracer, flush: Callable[[], object]) -> Configuration:
+    """Record the same spans with OpenTelemetry's API by hand."""
+    begin = tracer.start_as_current_span
+
+    def context_manager() -> None:
+        with begin("step work") as span:
+            span.set_attribute("app.number", 1)
+            span.set_attribute("app.text", "two")
+
+    @tracer.start_as_current_span("step work", attributes={c.STEP_NAME: "work", c.STEP_ROLE: "test"})
+    def decorated() -> None:
+        pass
+
+    async def task() -> None:
+        with begin("step work") as span:
+            await asyncio.sleep(0)
+            span.set_attribute("app.number", 1)
+            span.set_attribute("app.text", "two")
+
+    def chat(agent: str) -> None:
+        about: dict[str, Any] = {
+            c.WORKFLOW_NAME: "desk", c.AGENT_NAME: agent, c.OPERATION_NAME: "chat", c.PROVIDER_NAME: "openai",
+            c.REQUEST_MODEL: "small", c.REQUEST_MAX_TOKENS: 100,
+        }  # fmt: skip
+        with begin("chat small", kind=trace.SpanKind.CLIENT, attributes=about) as span:
+            span.set_attribute("app.prompt", PROMPT)
+            span.set_attribute(c.USAGE_INPUT_TOKENS, 500)
+            span.set_attribute(c.USAGE_OUTPUT_TOKENS, 100)
+
+    def named(operation: str, agent: str, **more: str) -> dict[str, Any]:
+        return {c.OPERATION_NAME: operation, c.WORKFLOW_NAME: "desk", c.AGENT_NAME: agent} | more
+
+    def tool(name: str, agent: str) -> None:
+        about = named("execute_tool", agent) | {c.TOOL_NAME: name, c.TOOL_TYPE: "function"}
+        with begin(f"execute_tool {name}", attributes=about):
+            pass
+
+    def used(span: trace.Span, calls: int) -> None:
+        span.set_attribute(c.USAGE_INPUT_TOKENS, 500 * calls)
+        span.set_attribute(c.USAGE_OUTPUT_TOKENS, 100 * calls)
+
+    def tree() -> None:
+        run = {c.OPERATION_NAME: "invoke_workflow", c.WORKFLOW_NAME: "desk", c.RUN_ID: f"{random.getrandbits(128):032x}"}
+        with begin("invoke_workflow desk", attributes=run) as workflow:
+            with begin("invoke_agent analyst", attributes=named("invoke_agent", "analyst")) as span:
+                with begin("plan analyst", attributes=named("plan", "analyst")):
+                    pass
+                chat("analyst")
+                tool("prices", "analyst")
+                used(span, 1)
+            with begin("invoke_agent trader", attributes=named("invoke_agent", "trader")) as span:
+                chat("trader")
+                tool("order", "trader")
+                chat("trader")
+                used(span, 2)
+            used(workflow, 3)
+
+    operations = (context_manager, decorated, gathered(loop, task), tree)
+    return Configuration(dict(zip(KINDS, operations, strict=True)), flush)
+
+
+def sdk(loop: asyncio.AbstractEventLoop, processor: Any) -> Configuration:
+    """Record through the SDK with one processor."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    return theirs(loop, provider.get_tracer("benchmark"), provider.force_flush)
+
+
+def measured(rounds: int) -> dict[str, Configuration]:
+    """Return all configurations after `rounds` rounds; a first one that is not counted warms them up."""
+    loop = asyncio.new_event_loop()
+    with tempfile.TemporaryDirectory() as folder:
+        telemetry = spanwise.configure(service_name="benchmark", journal_dir=folder)
+        found = {
+            OURS: ours(loop, telemetry),
+            API: theirs(loop, trace.NoOpTracer(), lambda: None),
+            SIMPLE: sdk(loop, SimpleSpanProcessor(Nowhere())),
+            BATCH: sdk(loop, BatchSpanProcessor(Nowhere())),
+        }
+        for number in range(rounds + 1):
+            for kind in KINDS:
+                for name in random.sample(list(found), len(found)):
+                    found[name].run(kind)
+            if not number:
+                for one in found.values():
+                    for kind in KINDS:
+                        one.thread[kind].clear()
+                        one.process[kind].clear()
+        counts = telemetry.ledger()
+        assert counts.started == counts.journaled, counts
+        spanwise.shutdown()
+    loop.close()
+    return found
+
+
+def ratio(mine: list[float], theirs: list[float]) -> str:
+    """Return median [least-greatest] of the rounds' ratios."""
+    ratios = [a / b for a, b in zip(mine, theirs, strict=True)]
+    return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"
+
+
+def report(found: dict[str, Configuration]) -> None:
+    """Print a table for each operation."""
+    for kind in KINDS:
+        tasks = 100 if kind == "100 tasks" else 1
+        print(f"\n{kind}: CPU per {'task' if tasks > 1 else 'operation'}")
+        print(f"  {'':<22}{'calling thread':>16}{'to SDK, simple':>22}{'all threads':>14}{'to SDK, simple':>22}")
+        for name, one in found.items():
+            here, all_of_it = (statistics.median(values[kind]) / tasks * 1e6 for values in (one.thread, one.process))
+            base = found[SIMPLE]
+            print(
+                f"  {name:<22}{here:>13.2f} us{ratio(one.thread[kind], base.thread[kind]):>22}"
+                f"{all_of_it:>11.2f} us{ratio(one.process[kind], base.process[kind]):>22}"
+            )
+
+
+def memory(spans: int = 1_000_000) -> None:
+    """Print the resident memory on the way to a million spans, recorded in bursts of 10,000."""
+    with tempfile.TemporaryDirectory() as folder:
+        telemetry = spanwise.configure(service_name="benchmark", journal_dir=folder)
+        print("\nresident memory")
+        for number in range(1, spans + 1):
+            with spanwise.step("work") as span:
+                span.set("app.number", number)
+            if not number % 10_000:
+                telemetry.flush(60)
+            if number in {spans // 10, spans // 2, spans}:
+                print(f"  after {number:>9,} spans: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} MiB")
+        print(f"  {telemetry.ledger()}")
+        spanwise.shutdown()
+
+
+def imports(rounds: int) -> None:
+    """Print what `import spanwise` and `configure()` add to a process that has imported OpenTelemetry's API."""
+    base = "import time; import opentelemetry.trace; a = time.perf_counter()\n"
+    code = {
+        "import spanwise": "import spanwise\n",
+        "and configure()": "import spanwise; spanwise.configure()\n",
+        "and a journal": "import spanwise, tempfile; spanwise.configure(journal_dir=tempfile.mkdtemp())\n",
+        "opentelemetry.sdk.trace": "import opentelemetry.sdk.trace\n",
+    }
+    print("\nover importing opentelemetry-api")
+    for name, statement in code.items():
+        taken = [
+            float(subprocess.run([sys.executable, "-c", base + statement + "print(time.perf_counter() - a)"],
+                                 capture_output=True, text=True, check=True).stdout)
+            for _ in range(rounds)
+        ]  # fmt: skip
+        print(f"  {name:<26}{statistics.median(taken) * 1000:>8.1f} ms")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--memory", action="store_true", help="a million spans, about a minute")
+    parser.add_argument("--imports", action="store_true", help="start-up, in fresh processes")
+    arguments = parser.parse_args()
+    report(measured(arguments.rounds))
+    if arguments.memory:
+        memory()
+    if arguments.imports:
+        imports(arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
