@@ -33,7 +33,7 @@ from spanwise import conventions as c
 PROMPT = "What moves the price of this share today, and who says so? " * 35  # 2 KB
 OURS, API, SIMPLE, BATCH = "spanwise, journal on", "API without SDK", "SDK, simple", "SDK, batch"
 KINDS = ("context manager", "decorator", "100 tasks", "nine-span tree")
-BLOCKS = {"context manager": 2_000, "decorator": 2_000, "100 tasks": 20, "nine-span tree": 200}
+BLOCKS = {"context manager": 5_000, "decorator": 5_000, "100 tasks": 50, "nine-span tree": 600}
 
 
 class Nowhere(SpanExporter):
@@ -196,7 +196,7 @@ def measured(rounds: int) -> dict[str, Configuration]:
             OURS: ours(loop, telemetry),
             API: theirs(loop, trace.NoOpTracer(), lambda: None),
             SIMPLE: sdk(loop, SimpleSpanProcessor(Nowhere())),
-            BATCH: sdk(loop, BatchSpanProcessor(Nowhere())),
+            BATCH: sdk(loop, BatchSpanProcessor(Nowhere(), max_queue_size=100_000)),
         }
         for number in range(rounds + 1):
             for kind in KINDS:

@@ -17,10 +17,12 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
+from spanwise.own_span import SAMPLED, OwnSpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from prometheus_client import CollectorRegistry
 
@@ -39,6 +41,8 @@ _ATTRIBUTES: Final = {
     c.label_of(name): name for name in vars(c).values() if isinstance(name, str) and c.label_of(name) in c.LABELS
 }
 """The attribute that each label shows."""
+_shared: Final[dict[tuple[str, ...], tuple[str, ...]]] = {}
+_BLANKS: Final = ("",) * 16
 
 
 class _Series:
@@ -61,27 +65,30 @@ class _Family:
         self.bounds = metric.buckets
         self.series: dict[tuple[str, ...], _Series] = {}
         self._width = len(metric.buckets) + 1
-        self._attributes = tuple(_ATTRIBUTES[label] for label in metric.all_labels)
+        names = tuple(name for label in metric.all_labels if (name := _ATTRIBUTES[label]) != c.TOKEN_TYPE)
+        self._attributes = _shared.setdefault(names, names)
 
-    def record(self, value: float, span: _Reading, token_type: str = "") -> None:
+    def record(self, value: float, span: _Reading, *more: str) -> None:
+        """Count `value`; `more` are the values of the last labels, which no attribute has."""
         if not 0 <= value < math.inf:
             return  # a clock that went back or a foreign attribute: a counter must not fall
-        known = span.attributes
-        labels = tuple(
-            [
-                token_type if name == c.TOKEN_TYPE else _text(known[name]) if name in known else ""
-                for name in self._attributes
-            ]
-        )
-        series = self.series.get(labels) or self._added(labels)
+        labels = span.labels(self._attributes)
+        if more:
+            labels += more
+        try:
+            series = self.series.get(labels)
+        except TypeError:  # an attribute of a foreign span that cannot be hashed
+            series = None
+        if series is None:
+            series = self._added(tuple(map(_text, labels)))
         bucket = bisect_left(self.bounds, value)
         series.counts[bucket] += 1
         series.total += value
-        if span.sampled:
-            series.exemplars[bucket] = (*span.identity(), value, span.ended)
+        if span.identity is not None:
+            series.exemplars[bucket] = (*span.identity, value, span.ended)
 
     def _added(self, labels: tuple[str, ...]) -> _Series:
-        if len(self.series) >= SERIES_LIMIT:
+        if labels not in self.series and len(self.series) >= SERIES_LIMIT:
             labels = (OVERFLOW,) * len(labels)
         return self.series.setdefault(labels, _Series(self._width))
 
@@ -89,27 +96,37 @@ class _Family:
 class _Reading:
     """A span as the metrics see it: typed attributes, scaled seconds."""
 
-    __slots__ = ("_span", "attributes", "ended", "sampled", "scale", "seconds")
+    __slots__ = ("_labels", "_names", "attributes", "ended", "identity", "scale", "seconds")
 
-    def __init__(self, span: ReadableSpan) -> None:
-        self._span = span
-        self.attributes: Mapping[str, Any] = span.attributes or {}
-        scale = span.resource.attributes.get(c.TIME_SCALE, 1.0)
-        self.scale = float(scale) if isinstance(scale, int | float) else 1.0
+    def __init__(self, span: ReadableSpan, attributes: Mapping[str, Any], scale: float) -> None:
+        self.attributes = attributes
+        self.scale = scale
         end_ns = span.end_time or 0
         self.ended = end_ns * _NANO
         self.seconds = (end_ns - (span.start_time or 0)) * _NANO * self.scale
-        self.sampled = span.context is not None and span.context.trace_flags.sampled
+        self.identity = _sampled_identity(span)
+        self._names: tuple[str, ...] = ()
+        self._labels: tuple[Any, ...] = ()
 
-    def identity(self) -> tuple[int, int]:
-        assert self._span.context is not None
-        return self._span.context.trace_id, self._span.context.span_id
+    def labels(self, names: tuple[str, ...]) -> tuple[Any, ...]:
+        """Return the values of some attributes; families in a row often have the same ones."""
+        if names is not self._names:
+            self._names, self._labels = names, tuple(map(self.attributes.get, names, _BLANKS))
+        return self._labels
 
     def number(self, name: str) -> float | None:
         value = self.attributes.get(name)
         if not isinstance(value, int | float) or isinstance(value, bool):
             return None
         return float(value) if abs(value) <= _LARGEST else None  # an integer can be too large for a float
+
+
+def _sampled_identity(span: ReadableSpan) -> tuple[int, int] | None:
+    """Return trace and span id of a span that can be found where spans go to."""
+    if isinstance(span, OwnSpan):
+        return (span.trace_id, span.span_id) if span.flags & SAMPLED else None
+    context = span.context
+    return (context.trace_id, context.span_id) if context is not None and context.trace_flags.sampled else None
 
 
 def _text(value: object) -> str:
@@ -132,6 +149,7 @@ class SpanMetrics:
         self.before_scrape: Callable[[], object] = tuple
         """Called before each scrape: observes the spans that have ended and were not observed yet."""
         self._given = registry
+        self._scaled: tuple[Resource, float] | None = None
         self._lock = threading.RLock()
         self._families = {metric.name: _Family(metric) for metric in c.METRICS}
         self._by_operation: dict[str, Callable[[_Reading], None]] = {
@@ -151,14 +169,14 @@ class SpanMetrics:
 
     def observe(self, span: ReadableSpan) -> None:
         """Count an ended span in every family that it belongs to."""
-        attributes: Mapping[str, Any] = span.attributes or {}
+        attributes = span.own_attributes if isinstance(span, OwnSpan) else span.attributes or {}
         operation = attributes.get(c.OPERATION_NAME)
         observe = self._by_operation.get(operation) if isinstance(operation, str) else None
         cached, waited = c.CACHE_RESULT in attributes, c.WAIT_KIND in attributes
         retried = attributes.get(c.RETRY_SCHEDULED) is True
         if not (observe or cached or waited or retried):
             return
-        reading = _Reading(span)
+        reading = _Reading(span, attributes, self._scale(span.resource))
         with self._lock:
             if observe is not None:
                 observe(reading)
@@ -168,6 +186,13 @@ class SpanMetrics:
                 self._put(c.WAIT_SECONDS, reading, reading.seconds)
             if retried:
                 self._put(c.RETRIES, reading, 1.0)
+
+    def _scale(self, resource: Resource) -> float:
+        known = self._scaled
+        if known is None or known[0] is not resource:
+            scale = resource.attributes.get(c.TIME_SCALE, 1.0)
+            self._scaled = known = (resource, float(scale) if isinstance(scale, int | float) else 1.0)
+        return known[1]
 
     def snapshot(self) -> list[Snapshot]:
         """Return each family with its label sets: counts by bucket, sum, time of the first, exemplars."""
@@ -184,8 +209,8 @@ class SpanMetrics:
                 for family in self._families.values()
             ]
 
-    def _put(self, metric: c.Metric, span: _Reading, value: float, token_type: str = "") -> None:
-        self._families[metric.name].record(value, span, token_type)
+    def _put(self, metric: c.Metric, span: _Reading, value: float, *more: str) -> None:
+        self._families[metric.name].record(value, span, *more)
 
     def _model_call(self, span: _Reading) -> None:
         self._put(c.OPERATION_DURATION, span, span.seconds)

@@ -50,6 +50,8 @@ class OwnSpan(trace.Span, ReadableSpan):
     trace_state: TraceState | None = None
     foreign_parent: SpanContext | None = None
     """The parent, where it is no span of ours."""
+    plain = True
+    """Whether it has nothing that few spans have: events, links, a trace state, a foreign parent, lost details."""
     measured_only = False
     """The sampler does not want it: it is measured, and neither written nor sent."""
     _made_context: SpanContext | None = None
@@ -118,6 +120,19 @@ class OwnSpan(trace.Span, ReadableSpan):
         return MappingProxyType(self._attributes)
 
     @property
+    def own_attributes(self) -> dict[str, Any]:
+        """The attributes themselves, for the recorder."""
+        return self._attributes
+
+    def fields(self) -> tuple[str, int, int, int | None, dict[str, Any], Status | None]:
+        """Return name, kind as OTLP counts it, start and end in ns, attributes, and the status where one was set."""
+        status = self._status
+        return (
+            self._name, self._kind._value_ + 1, self._start_time, self._end_time, self._attributes,  # noqa: SLF001
+            None if status is _UNSET else status,
+        )  # fmt: skip
+
+    @property
     def resource(self) -> Resource:
         """What made it: the provider's resource."""
         return self._maker.resource
@@ -155,6 +170,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         attributes, maker = self._attributes, self._maker
         if type(key) is not str or not key or (len(attributes) >= maker.most_attributes and key not in attributes):
             self._lost_attributes += 1
+            self.plain = False
             return
         attributes[key] = clean(value, maker.longest_value)
 
@@ -162,6 +178,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         """Refuse attributes given at the start beyond the first `most`."""
         if len(self._attributes) > most:
             self._lost_attributes += len(self._attributes) - most
+            self.plain = False
             self._attributes = dict(list(self._attributes.items())[:most])
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
@@ -175,6 +192,7 @@ class OwnSpan(trace.Span, ReadableSpan):
             return
         limits = self._maker.limits
         event = Event(name, self._bounded(attributes, limits.max_event_attributes), timestamp or time.time_ns())
+        self.plain = False
         with self._maker.lock:
             self._events, lost = _appended(self._events, event, limits.max_events)
             self._lost_events += lost
@@ -185,6 +203,7 @@ class OwnSpan(trace.Span, ReadableSpan):
             return
         limits = self._maker.limits
         link = Link(context, self._bounded(attributes, limits.max_link_attributes))
+        self.plain = False
         with self._maker.lock:
             self._links, lost = _appended(self._links, link, limits.max_links)
             self._lost_links += lost

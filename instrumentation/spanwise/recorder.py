@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Spans: TypeAlias = tuple[ReadableSpan, ...]
 
 _INTERVAL: Final = 0.2
+_SAVE_INTERVAL: Final = 1.0  # replacing a file costs more than writing 500 spans
 _LIMIT: Final = 200_000
 _BATCH: Final = 512  # a line of the journal and a request: below the 4 MiB that a gRPC receiver takes
 
@@ -59,10 +60,11 @@ class Recorder(SpanProcessor):
         self._closed = False
         self._open: set[int] = set()
         self._wake = threading.Condition()
-        self._busy = False
-        self._hurry = False
+        self._asked = 0
+        self._answered = 0
         self._stopping = False
         self._saved: Counts | None = None
+        self._save_due = 0.0
         self._thread: threading.Thread | None = None
         if metrics is not None:
             metrics.before_scrape = self.measure
@@ -163,34 +165,36 @@ class Recorder(SpanProcessor):
                 self._wake.notify_all()
                 if self._stopping and not self._waiting():
                     return
-                self._wake.wait_for(lambda: self._stopping or self._hurry, _INTERVAL)
+                self._wake.wait_for(self._is_wanted, _INTERVAL)
+
+    def _is_wanted(self) -> bool:
+        return self._stopping or self._asked > self._answered
 
     def _flush_journal(self, deadline: float) -> bool:
         with self._wake:
             if self._thread is None:
                 return not self._waiting()
-            self._hurry = True
+            self._asked = mine = self._asked + 1
             self._wake.notify_all()
-            done = self._wake.wait_for(
-                lambda: not self._waiting() and not self._busy, max(0.0, deadline - time.monotonic())
-            )
-            self._hurry = False
-            return done
+            return self._wake.wait_for(lambda: self._answered >= mine, max(0.0, deadline - time.monotonic()))
 
-    def _waiting(self) -> bool:
-        return bool(self._ended or self._measured)
+    def _waiting(self) -> int:
+        return len(self._ended) + len(self._measured)
 
     def _write_out(self) -> None:
-        self._busy = True
-        while self._waiting():
+        """Write what has ended by now, and answer for it to those who asked before."""
+        asked, left = self._asked, self._waiting()
+        while left > 0:
             self.measure()
             batch = tuple(self._measured.popleft() for _ in range(min(_BATCH, len(self._measured))))
             written = self._journaled(batch) if batch else ()
             if written and self._sender is not None:
                 self._sender.offer(written)
-        if self._journal is not None:
+            left = left - len(batch) if batch else 0
+        if self._journal is not None and (self._is_wanted() or time.monotonic() >= self._save_due):
             self._save_ledger(self._journal)
-        self._busy = False
+            self._save_due = time.monotonic() + _SAVE_INTERVAL
+        self._answered = asked
 
     def _journaled(self, batch: Spans) -> Spans:
         """Write a batch; returns what of it was written."""

@@ -102,7 +102,7 @@ class SpanMaker:
                 self, name, kind, attributes, parent.trace_id, span_id, parent.span_id, parent.flags, began
             )  # fmt: skip
             if parent.trace_state is not None:
-                span.trace_state = parent.trace_state
+                span.trace_state, span.plain = parent.trace_state, False
         else:
             span = self._below_foreign(parent, OwnSpan(self, name, kind, attributes, 0, span_id, 0, 0, began))
         longest = self.longest_value
@@ -125,7 +125,7 @@ class SpanMaker:
             span.flags = self._root_flags
         else:
             span.trace_id, span.parent_id, span.flags = above.trace_id, above.span_id, int(above.trace_flags)
-            span.foreign_parent = above
+            span.foreign_parent, span.plain = above, False
             span.trace_state = above.trace_state or None
         return span
 
@@ -148,7 +148,8 @@ class SpanMaker:
             state, decision, attributes = result.trace_state, result.decision, dict(result.attributes or {})
         except Exception:  # noqa: BLE001 - a sampler is foreign code
             return
-        span.trace_state = state
+        if state:
+            span.trace_state, span.plain = state, False
         span.flags = (span.flags & ~SAMPLED) | (SAMPLED if decision is Decision.RECORD_AND_SAMPLE else 0)
         span.measured_only = decision is Decision.DROP
         if decision is not Decision.DROP:

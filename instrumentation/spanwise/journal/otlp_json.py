@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
 
+from spanwise.journal import own_json
+from spanwise.own_span import OwnSpan
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -25,7 +28,8 @@ _HAS_REMOTE = 0x100
 _IS_REMOTE = 0x200
 _INT64 = range(-(2**63), 2**63)
 
-_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[dict[str, Any]]]]"
+_Span: TypeAlias = "dict[str, Any] | msgspec.Raw"
+_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[_Span]]]"
 
 
 def encode(spans: Sequence[ReadableSpan]) -> bytes:
@@ -36,15 +40,21 @@ def encode(spans: Sequence[ReadableSpan]) -> bytes:
 
 def _grouped(spans: Sequence[ReadableSpan]) -> _Groups:
     groups: _Groups = {}
-    by_identity: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    by_identity: dict[tuple[int, int], list[_Span]] = {}
     for span in spans:
         identity = (id(span.resource), id(span.instrumentation_scope))
         members = by_identity.get(identity)
         if members is None:  # hashing a resource is slow, so it is done once for each object
             members = groups.setdefault(span.resource, {}).setdefault(span.instrumentation_scope, [])
             by_identity[identity] = members
-        members.append(_span(span))
+        members.append(_encoded(span))
     return groups
+
+
+def _encoded(span: ReadableSpan) -> _Span:
+    if isinstance(span, OwnSpan) and span.plain:
+        return msgspec.Raw(own_json.encode(span, _value))
+    return _span(span)
 
 
 def _present(**fields: Any) -> dict[str, Any]:
@@ -53,7 +63,7 @@ def _present(**fields: Any) -> dict[str, Any]:
 
 
 def _resource_spans(
-    resource: Resource, scopes: Mapping[InstrumentationScope | None, list[dict[str, Any]]]
+    resource: Resource, scopes: Mapping[InstrumentationScope | None, list[_Span]]
 ) -> dict[str, Any]:
     return {
         "resource": _present(attributes=_attributes(resource.attributes)),
@@ -62,7 +72,7 @@ def _resource_spans(
     }
 
 
-def _scope_spans(scope: InstrumentationScope | None, spans: list[dict[str, Any]]) -> dict[str, Any]:
+def _scope_spans(scope: InstrumentationScope | None, spans: list[_Span]) -> dict[str, Any]:
     if scope is None:
         return {"scope": {}, "spans": spans}
     about = _present(name=_text(scope.name), version=scope.version, attributes=_attributes(scope.attributes))
@@ -126,7 +136,7 @@ def _text(text: str) -> str:
 
 
 def _attributes(attributes: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    return [{"key": _text(key), "value": _value(value)} for key, value in (attributes or {}).items()]
+    return [{"key": _text(key), "value": _value(value)} for key, value in tuple((attributes or {}).items())]
 
 
 def _value(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one case a type
