@@ -19,16 +19,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 import spanwise
 from spanwise import conventions as c
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROMPT = "What moves the price of this share today, and who says so? " * 35  # 2 KB
 OURS, API, SIMPLE, BATCH = "spanwise, journal on", "API without SDK", "SDK, simple", "SDK, batch"
@@ -161,7 +163,11 @@ def theirs(loop: asyncio.AbstractEventLoop, tracer: trace.Tracer, flush: Callabl
         span.set_attribute(c.USAGE_OUTPUT_TOKENS, 100 * calls)
 
     def tree() -> None:
-        run = {c.OPERATION_NAME: "invoke_workflow", c.WORKFLOW_NAME: "desk", c.RUN_ID: f"{random.getrandbits(128):032x}"}
+        run = {
+            c.OPERATION_NAME: "invoke_workflow",
+            c.WORKFLOW_NAME: "desk",
+            c.RUN_ID: f"{random.getrandbits(128):032x}",
+        }
         with begin("invoke_workflow desk", attributes=run) as workflow:
             with begin("invoke_agent analyst", attributes=named("invoke_agent", "analyst")) as span:
                 with begin("plan analyst", attributes=named("plan", "analyst")):
@@ -246,7 +252,9 @@ def memory(spans: int = 1_000_000) -> None:
             if not number % 10_000:
                 telemetry.flush(60)
             if number in {spans // 10, spans // 2, spans}:
-                print(f"  after {number:>9,} spans: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} MiB")
+                print(
+                    f"  after {number:>9,} spans: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} MiB"
+                )
         print(f"  {telemetry.ledger()}")
         spanwise.shutdown()
 

@@ -24,17 +24,18 @@ SPAN_KEY: Final[str] = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, C
 
 _probe: Any = otel_context.attach(otel_context.get_current())
 otel_context.detach(_probe)
+_var: Any = getattr(_probe, "var", None) if isinstance(_probe, Token) else None
 
-current: Callable[[], Context] = _probe.var.get if isinstance(_probe, Token) else otel_context.get_current
+current: Callable[[], Context] = _var.get if _var is not None else otel_context.get_current
 """Return the current context."""
-attach: Callable[[Context], Any] = _probe.var.set if isinstance(_probe, Token) else otel_context.attach
+attach: Callable[[Context], Any] = _var.set if _var is not None else otel_context.attach
 """Make a context current; returns what `detach` takes."""
 
 
 def detach(token: Any) -> None:
     """Make current what was so before `attach`; elsewhere than in the task or thread of the `attach`, do nothing."""
-    if isinstance(token, Token):
-        with suppress(ValueError):
-            token.var.reset(token)
-    else:
+    if _var is None:
         otel_context.detach(token)
+        return
+    with suppress(ValueError):
+        _var.reset(token)

@@ -1,8 +1,8 @@
 """A span of our own that is a real OpenTelemetry span, for the speed of a plain object.
 
-It is a `trace.Span`, so children of any library parent to it and propagators inject it, and a `ReadableSpan`, so foreign
-processors and exporters read it as it is. What few spans have (events, a status, a trace state) are class defaults; its
-`SpanContext` is made when somebody asks. Attributes are a plain dict that only grows until the span ends.
+It is a `trace.Span`, so children of any library parent to it and propagators inject it, and a `ReadableSpan`, so
+foreign processors and exporters read it as it is. What few spans have (events, a status, a trace state) are class
+defaults; its `SpanContext` is made when somebody asks. Attributes are a plain dict that only grows until the span ends.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ _UNSET: Final = Status()
 class OwnSpan(trace.Span, ReadableSpan):
     """A span that a `SpanMaker` started. It ends once; what is done to it afterwards does nothing.
 
-    `trace_id`, `span_id`, `parent_id` (0 for a root) and `flags` are its identity as plain integers.
+    `trace_id`, `span_id`, `parent_id` (0 for a root) and `flags` are its identity as plain integers; `own_attributes`
+    and `start_ns` are what it holds.
     """
 
     __slots__ = (
-        "_attributes", "_end_time", "_kind", "_maker", "_name", "_not_ended", "_start_time", "flags", "parent_id",
-        "span_id", "trace_id",
+        "_end_time", "_kind", "_maker", "_name", "_not_ended", "flags", "own_attributes", "parent_id", "span_id",
+        "start_ns", "trace_id",
     )  # fmt: skip
 
     _events: Sequence[Event] = ()
@@ -59,7 +60,7 @@ class OwnSpan(trace.Span, ReadableSpan):
     _lost_events = 0
     _lost_links = 0
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - keywords cost the hot path a tenth of a microsecond
         self,
         maker: SpanMaker,
         name: str,
@@ -74,12 +75,12 @@ class OwnSpan(trace.Span, ReadableSpan):
         self._maker = maker
         self._name = name
         self._kind = kind
-        self._attributes = attributes
+        self.own_attributes = attributes
         self.trace_id = trace_id
         self.span_id = span_id
         self.parent_id = parent_id
         self.flags = flags
-        self._start_time = start_ns
+        self.start_ns = start_ns
         self._end_time: int | None = None
         self._not_ended = True
 
@@ -98,9 +99,19 @@ class OwnSpan(trace.Span, ReadableSpan):
         """Return its identity."""
         return self.context
 
+    # What methods of ReadableSpan read instead of the properties.
+
     @property
-    def _context(self) -> SpanContext:  # what ReadableSpan's own methods read
+    def _context(self) -> SpanContext:  # type: ignore[override]  # nobody sets it
         return self.context
+
+    @property
+    def _attributes(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.own_attributes
+
+    @property
+    def _start_time(self) -> int:  # type: ignore[override]
+        return self.start_ns
 
     @property
     def parent(self) -> SpanContext | None:
@@ -117,18 +128,13 @@ class OwnSpan(trace.Span, ReadableSpan):
     @property
     def attributes(self) -> Mapping[str, Any]:
         """A view of the attributes."""
-        return MappingProxyType(self._attributes)
-
-    @property
-    def own_attributes(self) -> dict[str, Any]:
-        """The attributes themselves, for the recorder."""
-        return self._attributes
+        return MappingProxyType(self.own_attributes)
 
     def fields(self) -> tuple[str, int, int, int | None, dict[str, Any], Status | None]:
         """Return name, kind as OTLP counts it, start and end in ns, attributes, and the status where one was set."""
         status = self._status
         return (
-            self._name, self._kind._value_ + 1, self._start_time, self._end_time, self._attributes,  # noqa: SLF001
+            self._name, self._kind._value_ + 1, self.start_ns, self._end_time, self.own_attributes,
             None if status is _UNSET else status,
         )  # fmt: skip
 
@@ -167,7 +173,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         """Set an attribute; beyond the limit new names are refused, so that what a span is called by stays."""
         if self._end_time is not None:
             return
-        attributes, maker = self._attributes, self._maker
+        attributes, maker = self.own_attributes, self._maker
         if type(key) is not str or not key or (len(attributes) >= maker.most_attributes and key not in attributes):
             self._lost_attributes += 1
             self.plain = False
@@ -176,10 +182,10 @@ class OwnSpan(trace.Span, ReadableSpan):
 
     def keep(self, most: int) -> None:
         """Refuse attributes given at the start beyond the first `most`."""
-        if len(self._attributes) > most:
-            self._lost_attributes += len(self._attributes) - most
+        if len(self.own_attributes) > most:
+            self._lost_attributes += len(self.own_attributes) - most
             self.plain = False
-            self._attributes = dict(list(self._attributes.items())[:most])
+            self.own_attributes = dict(list(self.own_attributes.items())[:most])
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes, one after the other."""
@@ -257,7 +263,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         except AttributeError:
             return
         end_ns = time.time_ns() if end_time is None else end_time
-        self._end_time = end_ns if end_ns > self._start_time else self._start_time + 1
+        self._end_time = end_ns if end_ns > self.start_ns else self.start_ns + 1
         self._maker.ended(self)
 
     def __repr__(self) -> str:

@@ -1,6 +1,7 @@
 """The span processor through which everything passes: metrics, journal and destinations hang off it.
 
-Ending a span only appends to a queue; metrics, encoding and disk belong to one background thread, the network to another. Nothing here raises into the host: what cannot be recorded is counted in the ledger, with its reason.
+Ending a span only appends to a queue; metrics, encoding and disk belong to one background thread, the network to
+another. Nothing here raises into the host: what cannot be recorded is counted in the ledger, with its reason.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from spanwise.config.settings import Causality
-    from spanwise.journal.ledger import Counts
     from spanwise.exposition import MetricsServer
+    from spanwise.journal.ledger import Counts
 
 
 class _Relay(SpanProcessor):

@@ -1,7 +1,7 @@
 """A model's stream as its reader sees it, with the chunks counted and the span ended however the reading ends.
 
-They are objects rather than generators: a generator that was never begun runs nothing when it is collected, and an async
-one needs a running loop to be closed. An object is told in `__del__`, so that an abandoned stream ends its span, too.
+They are objects rather than generators: a generator that was never begun runs nothing when it is collected, and an
+async one needs a running loop to be closed. An object is told in `__del__`, so that an abandoned stream ends its span.
 Nothing is attached to the context between two chunks.
 """
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 LONGEST: Final = 1 << 20
 """Characters or bytes of one value; what is longer is cut off."""
@@ -23,7 +26,7 @@ _SCALARS: Final = frozenset({bool, int, float, type(None)})
 
 def clean(value: Any, longest: int = LONGEST) -> Any:
     """Return `value` as plain data: none, bool, int, float, str, bytes, tuples and dicts of these; never raises."""
-    kind = type(value)
+    kind = type(cast("object", value))
     if kind is str:
         return value if len(value) <= longest else value[:longest]
     if kind in _SCALARS:
@@ -49,12 +52,18 @@ def _cleaned(value: Any, longest: int, depth: int) -> Any:  # noqa: PLR0911 - on
         case Mapping() | Sequence() if depth >= DEEPEST:
             return TOO_DEEP
         case Mapping():
-            entries = islice(cast("Mapping[Any, Any]", value).items(), MOST)
-            return {_key(key): _cleaned(one, longest, depth + 1) for key, one in entries}
+            return {
+                _key(key): _cleaned(one, longest, depth + 1)
+                for key, one in _first(cast("Mapping[Any, Any]", value).items())
+            }
         case Sequence():
-            return tuple(_cleaned(one, longest, depth + 1) for one in islice(cast("Sequence[Any]", value), MOST))
+            return tuple(_cleaned(one, longest, depth + 1) for one in _first(cast("Sequence[Any]", value)))
         case _:
             return str(value)[:longest]
+
+
+def _first(elements: Iterable[Any]) -> Iterator[Any]:
+    return islice(elements, MOST)
 
 
 def _key(key: Any) -> str:

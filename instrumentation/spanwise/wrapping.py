@@ -29,9 +29,10 @@ def traced(span: Recorded, function: Callable[P, R]) -> Callable[P, R]:
     if isinstance(target, classmethod | staticmethod):
         method = cast("Any", target)
         return cast("Callable[P, R]", type(method)(traced(span, method.__func__)))
+    kind = type(cast("object", target))
     kinds = ((inspect.isasyncgenfunction, _async_generator), (inspect.isgeneratorfunction, _generator))
     for is_one, wrap in (*kinds, (inspect.iscoroutinefunction, _coroutine)):
-        if is_one(target) or is_one(getattr(type(target), "__call__", None)):  # noqa: B004 - an object may have one
+        if is_one(target) or is_one(getattr(kind, "__call__", None)):  # noqa: B004 - an object may have one
             return cast("Callable[P, R]", wrap(span, target))
     return _plain(span, function)
 
@@ -75,6 +76,7 @@ class _Steps(Generator[Any, Any, Any]):
         return self._step(self._inner.send, value)
 
     def throw(self, kind: Any, value: Any = None, where: TracebackType | None = None, /) -> Any:
+        del where  # the exception has it
         return self._step(self._inner.throw, kind if value is None else value)
 
     def close(self) -> None:

@@ -253,12 +253,11 @@ class ModelClient:
 
     async def _stream(self, request: dict[str, Any], call: ModelCall) -> Reply:
         draft = _Draft()
-        stream = await self._client.chat.completions.create(
+        stream: openai.AsyncStream[ChatCompletionChunk] = await self._client.chat.completions.create(
             **request, stream=True, stream_options={"include_usage": True}
         )
         async with stream:
-            async for chunk in stream:
-                call.chunk()
+            async for chunk in call.stream(stream):
                 draft.add(chunk)
         if not draft.finish_reason:
             raise IncompleteReplyError(f"the stream of {request['model']} ended without a finish reason")

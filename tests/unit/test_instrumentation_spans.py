@@ -17,7 +17,7 @@ from spanwise.spans import Recorded, error_type
 from spanwise.testing import capture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
 
 RUN = "0" * 31 + "1"
 
@@ -213,20 +213,6 @@ def test_only_the_outermost_workflow_gets_a_run_id() -> None:
     with capture() as spans, spanwise.workflow("outer"), spanwise.workflow("inner"):
         pass
     assert ["spanwise.run.id" in span["attributes"] for span in spans()] == [True, False]
-
-
-def generator() -> Iterator[int]:
-    yield 1
-
-
-async def async_generator() -> AsyncIterator[int]:
-    yield 1
-
-
-@pytest.mark.parametrize("function", [generator, async_generator])
-def test_a_generator_function_cannot_be_decorated(function: Callable[[], object]) -> None:
-    with pytest.raises(TypeError, match="is a generator: use the helper as a context manager around its use"):
-        spanwise.agent("a")(function)
 
 
 class RefusedError(Exception):

@@ -177,6 +177,7 @@ def test_a_call_is_a_span_with_usage_and_time_to_first_chunk() -> None:
     attributes = span["attributes"]
     assert 0 < attributes.pop("gen_ai.response.time_to_first_chunk") <= (span["end_ns"] - span["start_ns"]) / 1e9
     assert attributes.pop("spanwise.stream.chunks") > 2
+    assert attributes.pop("spanwise.stream.tokens_per_second") > 0
     assert attributes.pop("gen_ai.response.id")
     assert attributes == {
         "gen_ai.operation.name": "chat",

@@ -62,9 +62,7 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _resource_spans(
-    resource: Resource, scopes: Mapping[InstrumentationScope | None, list[_Span]]
-) -> dict[str, Any]:
+def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | None, list[_Span]]) -> dict[str, Any]:
     return {
         "resource": _present(attributes=_attributes(resource.attributes)),
         "scopeSpans": [_scope_spans(scope, members) for scope, members in scopes.items()],
