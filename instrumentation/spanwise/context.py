@@ -8,7 +8,6 @@ another runtime context (`OTEL_PYTHON_CONTEXT`) has no such variable, and gets t
 from __future__ import annotations
 
 from contextlib import suppress
-from contextvars import Token
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -24,7 +23,7 @@ SPAN_KEY: Final[str] = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, C
 
 _probe: Any = otel_context.attach(otel_context.get_current())
 otel_context.detach(_probe)
-_var: Any = getattr(_probe, "var", None) if isinstance(_probe, Token) else None
+_var: Any = getattr(_probe, "var", None)  # a token of the standard library has its variable
 
 current: Callable[[], Context] = _var.get if _var is not None else otel_context.get_current
 """Return the current context."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Metric, start_http_server, utils
 from prometheus_client.registry import Collector
@@ -12,7 +12,7 @@ from prometheus_client.samples import Exemplar
 from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from wsgiref.simple_server import WSGIServer
 
     from spanwise import conventions as c
@@ -27,7 +27,7 @@ def registry_of(metrics: SpanMetrics, registry: CollectorRegistry | None = None)
     return registry
 
 
-_written: Callable[[float], str] = utils.floatToGoString  # it has no annotations
+_utils: Any = utils  # it has no annotations
 
 
 class _Families(Collector):
@@ -56,7 +56,7 @@ def _add(family: Metric, metric: c.Metric, row: Row) -> None:
     if metric.kind == "counter":
         family.add_sample(f"{family.name}_total", labels, total, exemplar=_shown(exemplars[0]))
     else:
-        bounds = [*(_written(bound) for bound in metric.buckets), "+Inf"]
+        bounds = [*(_utils.floatToGoString(bound) for bound in metric.buckets), "+Inf"]
         for bound, below, exemplar in zip(bounds, accumulate(counts), exemplars, strict=True):
             family.add_sample(f"{family.name}_bucket", labels | {"le": bound}, float(below), exemplar=_shown(exemplar))
         family.add_sample(f"{family.name}_count", labels, float(sum(counts)))

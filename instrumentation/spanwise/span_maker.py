@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -25,7 +25,7 @@ from spanwise.own_span import SAMPLED, OwnSpan
 from spanwise.values import LONGEST, clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.resources import Resource
@@ -142,9 +142,10 @@ class SpanMaker:
     def _sample(self, sampler: Sampler, span: OwnSpan, context: Context, links: Sequence[Link]) -> None:
         """Let the sampler decide; one that fails is taken to want the span."""
         try:
-            result = sampler.should_sample(context, span.trace_id, span.name, span.kind, dict(span.attributes), links)
-            given: Mapping[str, Any] = cast("Any", result.attributes) or {}
-            state, decision, attributes = result.trace_state, result.decision, dict(given)
+            result: Any = sampler.should_sample(
+                context, span.trace_id, span.name, span.kind, dict(span.attributes), links
+            )
+            state, decision, attributes = result.trace_state, result.decision, dict(result.attributes)
         except Exception:  # noqa: BLE001 - a sampler is foreign code
             return
         if state:

@@ -26,7 +26,7 @@ _SCALARS: Final = frozenset({bool, int, float, type(None)})
 
 def clean(value: Any, longest: int = LONGEST) -> Any:
     """Return `value` as plain data: none, bool, int, float, str, bytes, tuples and dicts of these; never raises."""
-    kind = type(cast("object", value))
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind is str:
         return value if len(value) <= longest else value[:longest]
     if kind in _SCALARS:
@@ -52,14 +52,16 @@ def _cleaned(value: Any, longest: int, depth: int) -> Any:  # noqa: PLR0911 - on
         case Mapping() | Sequence() if depth >= DEEPEST:
             return TOO_DEEP
         case Mapping():
-            return {
-                _key(key): _cleaned(one, longest, depth + 1)
-                for key, one in _first(cast("Mapping[Any, Any]", value).items())
-            }
+            pairs = _items(value)  # pyright: ignore[reportUnknownArgumentType]
+            return {_key(key): _cleaned(one, longest, depth + 1) for key, one in _first(pairs)}
         case Sequence():
-            return tuple(_cleaned(one, longest, depth + 1) for one in _first(cast("Sequence[Any]", value)))
+            return tuple(_cleaned(one, longest, depth + 1) for one in _first(value))  # pyright: ignore[reportUnknownArgumentType]
         case _:
             return str(value)[:longest]
+
+
+def _items(mapping: Mapping[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    return mapping.items()
 
 
 def _first(elements: Iterable[Any]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -49,7 +49,7 @@ def _status(status: Status) -> str:
 
 def _pair(key: str, one: Any, value: Callable[[Any], dict[str, Any]]) -> str:
     head = _heads.get(key) or _head(key)
-    kind = type(cast("object", one))
+    kind = type(one)  # pyright: ignore[reportUnknownVariableType]
     if kind is str:
         return f'{head}{{"stringValue":{_text(one)}}}}}'
     if kind is int and -_INT64 <= one < _INT64:
