@@ -178,7 +178,10 @@ class OwnSpan(trace.Span, ReadableSpan):
             self._lost_attributes += 1
             self.plain = False
             return
-        attributes[key] = clean(value, maker.longest_value)
+        scalar = type(value)  # pyright: ignore[reportUnknownVariableType]
+        if scalar is not int and scalar is not bool and (scalar is not str or len(value) > maker.longest_value):
+            value = clean(value, maker.longest_value)
+        attributes[key] = value
 
     def keep(self, most: int) -> None:
         """Refuse attributes given at the start beyond the first `most`."""
@@ -264,7 +267,10 @@ class OwnSpan(trace.Span, ReadableSpan):
             return
         end_ns = time.time_ns() if end_time is None else end_time
         self._end_time = end_ns if end_ns > self.start_ns else self.start_ns + 1
-        self._maker.ended(self)
+        maker = self._maker
+        maker.take(self)
+        if maker.watch.others:
+            maker.announce_end(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self._name!r}, context={self.context})"

@@ -7,6 +7,7 @@ stays here, since the host did not call it.
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -36,7 +37,12 @@ if TYPE_CHECKING:
     from spanwise.recorder import Recorder
 
 _RANDOM: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
-_bits = random.getrandbits  # a forked child gets a seed of its own
+# Our own: a host that seeds `random` would get the same ids in every run, and its numbers must stay its own.
+_source = random.Random()  # noqa: S311 - ids are no secrets
+bits = _source.getrandbits
+"""Return a number of that many random bits."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_source.seed)
 
 
 class Watch:
@@ -66,14 +72,14 @@ class SpanMaker:
         most = self.limits.max_span_attributes
         self.most_attributes = 1 << 30 if most is None else most
         self.lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
-        self._watch = watch or Watch(others=True)
+        self.watch = watch or Watch(others=True)
         self._processor = tracer.span_processor
         self._sampler: Sampler | None = None if tracer.sampler is DEFAULT_ON else tracer.sampler
         self._ids = tracer.id_generator
         self._plain_ids = type(tracer.id_generator) is RandomIdGenerator
         self._root_flags = SAMPLED | (_RANDOM if self._ids_are_random() else 0)
         self._started = recorder.ledger.starts.tick
-        self._take = recorder.take
+        self.take = recorder.take
 
     @property
     def resource(self) -> Resource:
@@ -96,7 +102,7 @@ class SpanMaker:
         """Start a span below the current one of `context`; `attributes` belongs to it from now on."""
         parent: Any = context.get(SPAN_KEY)
         began = time.time_ns() if start_ns is None else start_ns
-        span_id = _bits(64) if self._plain_ids else self._ids.generate_span_id()
+        span_id = bits(64) if self._plain_ids else self._ids.generate_span_id()
         if type(parent) is OwnSpan:
             span = OwnSpan(
                 self, name, kind, attributes, parent.trace_id, span_id, parent.span_id, parent.flags, began
@@ -112,7 +118,7 @@ class SpanMaker:
         if links or self._sampler is not None or not span.flags & SAMPLED or len(attributes) > self.most_attributes:
             self._settle(span, context, links)
         self._started()
-        if self._watch.others and not span.measured_only:
+        if self.watch.others and not span.measured_only:
             with suppress(Exception):  # a processor is foreign code
                 self._processor.on_start(span, parent_context=context)  # type: ignore[arg-type]  # it has what theirs has
         return span
@@ -121,7 +127,7 @@ class SpanMaker:
         """Give a span the identity of a root, or of a child of a span that is not ours."""
         above: SpanContext | None = parent.get_span_context() if parent is not None else None
         if above is None or not above.is_valid:
-            span.trace_id = _bits(128) if self._plain_ids else self._ids.generate_trace_id()
+            span.trace_id = bits(128) if self._plain_ids else self._ids.generate_trace_id()
             span.flags = self._root_flags
         else:
             span.trace_id, span.parent_id, span.flags = above.trace_id, above.span_id, int(above.trace_flags)
@@ -155,10 +161,9 @@ class SpanMaker:
         if decision is not Decision.DROP:
             span.set_attributes(attributes)
 
-    def ended(self, span: OwnSpan) -> None:
-        """Hand on a span that has ended."""
-        self._take(span)
-        if self._watch.others and not span.measured_only:
+    def announce_end(self, span: OwnSpan) -> None:
+        """Show processors of others a span that has ended."""
+        if not span.measured_only:
             with suppress(Exception):  # a processor is foreign code
                 self._processor.on_end(span)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, overload
 
@@ -25,6 +24,7 @@ from spanwise import runtime, watching
 from spanwise import scope as scopes
 from spanwise.context import attach, current, detach
 from spanwise.scope import with_span
+from spanwise.span_maker import bits
 from spanwise.streams import AsyncStream, Stream
 from spanwise.wrapping import traced
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+V = TypeVar("V")
 AttributeValue = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
 _NOT_ERRORS: Final = (GeneratorExit,)
 
@@ -132,7 +133,12 @@ class Recorded:
         return self
 
     def _begin(self, context: Context) -> None:
-        self._span = begin(self._name, self._kind, self._attributes, links=self._links, context=context)
+        maker = runtime.maker()
+        if maker is None:
+            self._span = begin(self._name, self._kind, self._attributes, links=self._links, context=context)
+        else:
+            attributes = {**scopes.of(context).names, **self._attributes}
+            self._span = maker.start(self._name, self._kind, attributes, context, self._links)
         if watching.watcher is not None:
             watching.watcher.started(self._span)
 
@@ -223,7 +229,7 @@ class Workflow(_Enclosing):
     def _begin(self, context: Context) -> None:
         # an outermost one gets a run id of its own
         if c.RUN_ID not in self._attributes and scopes.of(context).workflow is None:
-            self._attributes = {**self._attributes, c.RUN_ID: uuid.uuid4().hex}
+            self._attributes = {**self._attributes, c.RUN_ID: f"{bits(128):032x}"}
         super()._begin(context)
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
@@ -344,7 +350,7 @@ class CacheLookup(Recorded):
                 self.set(name, value)
 
 
-def _given(attributes: Mapping[str, AttributeValue | None]) -> dict[str, AttributeValue]:
+def _given(attributes: Mapping[str, V | None]) -> dict[str, V]:
     return {key: value for key, value in attributes.items() if value is not None}
 
 
@@ -377,8 +383,10 @@ def workflow(
 
 def agent(name: str, *, links: Sequence[Link] = (), step: str | None = None, role: str | None = None) -> Agent:
     """Span of an agent's invocation; `step` and `role` name the step of a graph that it is."""
-    attributes = {c.OPERATION_NAME: "invoke_agent", c.AGENT_NAME: name, c.STEP_NAME: step, c.STEP_ROLE: role}
-    return Agent(c.span_name("invoke_agent", name), attributes=_given(attributes), links=links)
+    attributes = {c.OPERATION_NAME: "invoke_agent", c.AGENT_NAME: name}
+    if step is not None or role is not None:
+        attributes |= _given({c.STEP_NAME: step, c.STEP_ROLE: role})
+    return Agent(c.span_name("invoke_agent", name), attributes=attributes, links=links)
 
 
 def plan(agent_name: str | None = None) -> Plan:
@@ -395,8 +403,10 @@ def tool(
     links: Sequence[Link] = (),
 ) -> Recorded:
     """Span of one tool call; `tool_type` is function, extension or datastore."""
-    attributes = {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: name, c.TOOL_TYPE: tool_type, c.TOOL_CALL_ID: call_id}
-    return Recorded(c.span_name("execute_tool", name), attributes=_given(attributes), links=links)
+    attributes = {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: name, c.TOOL_TYPE: tool_type}
+    if call_id is not None:
+        attributes[c.TOOL_CALL_ID] = call_id
+    return Recorded(c.span_name("execute_tool", name), attributes=attributes, links=links)
 
 
 def llm_call(
@@ -415,7 +425,7 @@ def llm_call(
         c.OPERATION_NAME: "chat",
         c.PROVIDER_NAME: provider,
         c.REQUEST_MODEL: model,
-        c.REQUEST_STREAM: True if stream else None,
+        c.REQUEST_STREAM: stream or None,
         c.REQUEST_MAX_TOKENS: max_tokens,
         c.REQUEST_TEMPERATURE: temperature,
         c.REQUEST_SEED: seed,

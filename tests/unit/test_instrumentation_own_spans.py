@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -419,3 +420,16 @@ def test_always_off_is_honoured() -> None:
     recorder.force_flush()
     recorder.shutdown()
     assert recorder.ledger.counts() == Counts(started=1, dropped={"sampled": 1})
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_host_that_seeds_its_random_numbers_keeps_them_and_gets_new_ids() -> None:
+    spanwise.configure()
+    found: list[tuple[float, int, str]] = []
+    for _ in range(2):
+        random.seed(7)
+        with spanwise.workflow("w") as run:
+            found.append((random.random(), run.context.trace_id, run.run_id))
+    (one, first, first_run), (other, second, second_run) = found
+    assert one == other
+    assert (first != second, first_run != second_run) == (True, True)
