@@ -36,5 +36,5 @@ def detach(token: Any) -> None:
     if _var is None:
         otel_context.detach(token)
         return
-    with suppress(ValueError):
+    with suppress(ValueError, RuntimeError):  # of another task or thread; detached already
         _var.reset(token)

@@ -30,6 +30,7 @@ SERIES_LIMIT: Final = 2_000
 OVERFLOW: Final = "other"
 _NANO: Final = 1e-9
 _LARGEST: Final = 10**300
+_NUMBERS: Final = (int, float)
 
 Exemplar: TypeAlias = "tuple[int, int, float, float]"
 """Trace id, span id, value and Unix seconds of one observation."""
@@ -116,7 +117,7 @@ class _Reading:
 
     def number(self, name: str) -> float | None:
         value = self.attributes.get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not isinstance(value, _NUMBERS) or isinstance(value, bool):
             return None
         return float(value) if abs(value) <= _LARGEST else None  # an integer can be too large for a float
 

@@ -157,6 +157,9 @@ class Recorded:
     def _before_end(self) -> None:
         """Let a subclass write what it gathered."""
 
+    def yielded(self) -> None:
+        """Note that a decorated generator has given a value."""
+
     def _inside(self, context: Context) -> Context:
         """Return the context that is current inside the span."""
         return with_span(context, self._span)
@@ -280,6 +283,11 @@ class ModelCall(Recorded):
         if not self._chunks:
             self._first_ns = time.perf_counter_ns()
         self._chunks += 1
+
+    def yielded(self) -> None:
+        """Count a value of a decorated generator as a chunk."""
+        self._streamed = True
+        self.chunk()
 
     def usage(self, input_tokens: int, output_tokens: int, *, cached_tokens: int | None = None) -> None:
         """Record the tokens of the call (cached ones are part of the input) and add them to agent and workflow."""

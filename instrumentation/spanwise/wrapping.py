@@ -73,11 +73,15 @@ class _Steps(Generator[Any, Any, Any]):
         self._context = call.inside()
 
     def send(self, value: Any, /) -> Any:
-        return self._step(self._inner.send, value)
+        given = self._step(self._inner.send, value)
+        self._call.yielded()
+        return given
 
     def throw(self, kind: Any, value: Any = None, where: TracebackType | None = None, /) -> Any:
         del where  # the exception has it
-        return self._step(self._inner.throw, kind if value is None else value)
+        given = self._step(self._inner.throw, kind if value is None else value)
+        self._call.yielded()
+        return given
 
     def close(self) -> None:
         self._step(self._inner.close)
@@ -111,6 +115,7 @@ def _async_generator(span: Recorded, function: Callable[..., AsyncGenerator[Any,
                 except StopAsyncIteration:
                     return
                 try:
+                    steps.call.yielded()
                     sent = yield item
                 except GeneratorExit:
                     await steps.close()

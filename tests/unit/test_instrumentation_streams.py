@@ -443,3 +443,22 @@ def test_a_span_in_an_undecorated_generator_that_another_task_closes_is_quiet(
     with capture() as spans:
         asyncio.run(main())
     assert (ends(spans()), caplog.records) == ([("step s", "UNSET", None)], [])
+
+
+def test_the_values_of_a_decorated_model_call_are_its_chunks() -> None:
+    @spanwise.llm_call("sync", stream=True)
+    def answer() -> Iterator[str]:
+        yield from "abc"
+
+    @spanwise.llm_call("async", stream=True)
+    async def async_answer() -> AsyncIterator[str]:
+        for letter in "ab":
+            yield letter
+
+    async def main() -> None:
+        assert [letter async for letter in async_answer()] == ["a", "b"]
+
+    with capture() as spans:
+        assert list(answer()) == ["a", "b", "c"]
+        asyncio.run(main())
+    assert [span["attributes"]["spanwise.stream.chunks"] for span in spans()] == [3, 2]

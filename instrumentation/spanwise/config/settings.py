@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
@@ -215,6 +214,8 @@ def _project_table(directory: Path) -> tuple[Mapping[str, Any], Path | None]:
 
 
 def _read_table(path: Path) -> Mapping[str, Any]:
+    import tomllib  # noqa: PLC0415 - only where there is a pyproject.toml
+
     try:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

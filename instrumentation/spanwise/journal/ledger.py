@@ -12,10 +12,8 @@ import os
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +127,8 @@ class Ledger:
 
     def save(self, path: Path) -> None:
         """Write the counts to `path` in one step, on a full disk over the old ones; raises `OSError` if it cannot."""
+        import msgspec  # noqa: PLC0415 - 6 ms, and only where something is written
+
         line = msgspec.json.encode(self.counts()) + b"\n"
         partial = path.with_suffix(".partial")
         try:
@@ -157,6 +157,8 @@ def read(folder: Path) -> Counts:
 
     A ledger file that cannot be read (another process removed or is replacing it) counts as nothing.
     """
+    import msgspec  # noqa: PLC0415 - as above
+
     total = Counts()
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         with suppress(OSError, msgspec.DecodeError):
@@ -166,5 +168,4 @@ def read(folder: Path) -> Counts:
 
 def as_document(counts: Counts) -> dict[str, Any]:
     """Return the counts as a JSON-able mapping."""
-    document: dict[str, Any] = msgspec.to_builtins(counts)
-    return document
+    return asdict(counts)

@@ -24,8 +24,9 @@ _SHORT: Final = 64
 _KNOWN_LIMIT: Final = 2_000
 _encode = msgspec.json.Encoder().encode
 
-# Names and short texts repeat from span to span; both tables stop growing at their limit.
+# Names and short texts repeat from span to span; each table has a limit.
 _heads: dict[str, str] = {}
+_pairs: dict[tuple[str, str], str] = {}
 _quoted: dict[str, str] = {}
 
 
@@ -48,10 +49,12 @@ def _status(status: Status) -> str:
 
 
 def _pair(key: str, one: Any, value: Callable[[Any], dict[str, Any]]) -> str:
-    head = _heads.get(key) or _head(key)
     kind = type(one)  # pyright: ignore[reportUnknownVariableType]
     if kind is str:
-        return f'{head}{{"stringValue":{_text(one)}}}}}'
+        if len(one) > _SHORT:
+            return f'{_heads.get(key) or _head(key)}{{"stringValue":{_text(one)}}}}}'
+        return _pairs.get((key, one)) or _named(key, one)
+    head = _heads.get(key) or _head(key)
     if kind is int and -_INT64 <= one < _INT64:
         return f'{head}{{"intValue":"{one}"}}}}'
     if kind is bool:
@@ -59,6 +62,14 @@ def _pair(key: str, one: Any, value: Callable[[Any], dict[str, Any]]) -> str:
     if kind is float and math.isfinite(one):
         return f'{head}{{"doubleValue":{one!r}}}}}'
     return f"{head}{_encode(value(one)).decode()}}}"
+
+
+def _named(key: str, one: str) -> str:
+    pair = f'{_head(key)}{{"stringValue":{_text(one)}}}}}'
+    if len(_pairs) >= _KNOWN_LIMIT:
+        _pairs.clear()
+    _pairs[key, one] = pair
+    return pair
 
 
 def _head(key: str) -> str:
