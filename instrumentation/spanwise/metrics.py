@@ -69,13 +69,13 @@ class _Family:
         names = tuple(name for label in metric.all_labels if (name := _ATTRIBUTES[label]) != c.TOKEN_TYPE)
         self._attributes = _shared.setdefault(names, names)
 
-    def record(self, value: float, span: _Reading, *more: str) -> None:
+    def record(self, value: float, span: _Reading, more: tuple[str, ...]) -> None:
         """Count `value`; `more` are the values of the last labels, which no attribute has."""
         if not 0 <= value < math.inf:
             return  # a clock that went back or a foreign attribute: a counter must not fall
         labels = span.labels(self._attributes)
         if more:
-            labels += more
+            labels = labels + more
         try:
             series = self.series.get(labels)
         except TypeError:  # an attribute of a foreign span that cannot be hashed
@@ -124,7 +124,7 @@ class _Reading:
 
 def _sampled_identity(span: ReadableSpan) -> tuple[int, int] | None:
     """Return trace and span id of a span that can be found where spans go to."""
-    if isinstance(span, OwnSpan):
+    if type(span) is OwnSpan:
         return (span.trace_id, span.span_id) if span.flags & SAMPLED else None
     context = span.context
     return (context.trace_id, context.span_id) if context is not None and context.trace_flags.sampled else None
@@ -210,15 +210,15 @@ class SpanMetrics:
                 for family in self._families.values()
             ]
 
-    def _put(self, metric: c.Metric, span: _Reading, value: float, *more: str) -> None:
-        self._families[metric.name].record(value, span, *more)
+    def _put(self, metric: c.Metric, span: _Reading, value: float, more: tuple[str, ...] = ()) -> None:
+        self._families[metric.name].record(value, span, more)
 
     def _model_call(self, span: _Reading) -> None:
         self._put(c.OPERATION_DURATION, span, span.seconds)
         for kind, name in (("input", c.USAGE_INPUT_TOKENS), ("output", c.USAGE_OUTPUT_TOKENS)):
             tokens = span.number(name)
             if tokens is not None:
-                self._put(c.TOKEN_USAGE, span, tokens, kind)
+                self._put(c.TOKEN_USAGE, span, tokens, (kind,))
         first = span.number(c.RESPONSE_TIME_TO_FIRST_CHUNK)
         if first is None:
             return

@@ -115,21 +115,20 @@ class Recorder(SpanProcessor):
 
     def measure(self) -> None:
         """Observe the metrics of every span that has ended; a scrape calls it, too, so that it sees them all."""
+        observe = self.metrics.observe if self.metrics is not None else None
         with self._measuring:
             while self._ended:
-                self._measure(self._ended[0])
+                span = self._ended[0]
+                if observe is not None:
+                    try:
+                        observe(span)
+                    except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
+                        self.unmeasured += 1
+                if type(span) is OwnSpan and span.measured_only:
+                    self.ledger.drop("sampled", 1)
+                else:
+                    self._measured.append(span)
                 self._ended.popleft()
-
-    def _measure(self, span: ReadableSpan) -> None:
-        if self.metrics is not None:
-            try:
-                self.metrics.observe(span)
-            except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the others are still measured
-                self.unmeasured += 1
-        if isinstance(span, OwnSpan) and span.measured_only:
-            self.ledger.drop("sampled", 1)
-        else:
-            self._measured.append(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Wait until every ended span is written, and delivered where a destination is set; false on timeout."""
