@@ -126,7 +126,7 @@ def theirs(loop: asyncio.AbstractEventLoop, tracer: trace.Tracer, flush: Callabl
     begin = tracer.start_as_current_span
 
     def context_manager() -> None:
-        with begin("step work") as span:
+        with begin("step work", attributes={c.STEP_NAME: "work"}) as span:
             span.set_attribute("app.number", 1)
             span.set_attribute("app.text", "two")
 
@@ -135,7 +135,7 @@ def theirs(loop: asyncio.AbstractEventLoop, tracer: trace.Tracer, flush: Callabl
         pass
 
     async def task() -> None:
-        with begin("step work") as span:
+        with begin("step work", attributes={c.STEP_NAME: "work"}) as span:
             await asyncio.sleep(0)
             span.set_attribute("app.number", 1)
             span.set_attribute("app.text", "two")
@@ -261,11 +261,11 @@ def memory(spans: int = 1_000_000) -> None:
 
 def imports(rounds: int) -> None:
     """Print what `import spanwise` and `configure()` add to a process that has imported OpenTelemetry's API."""
-    base = "import time; import opentelemetry.trace; a = time.perf_counter()\n"
+    base = "import time, tempfile; import opentelemetry.trace; a = time.perf_counter()\n"
     code = {
         "import spanwise": "import spanwise\n",
         "and configure()": "import spanwise; spanwise.configure()\n",
-        "and a journal": "import spanwise, tempfile; spanwise.configure(journal_dir=tempfile.mkdtemp())\n",
+        "and a journal": "import spanwise; spanwise.configure(journal_dir=tempfile.mkdtemp())\n",
         "opentelemetry.sdk.trace": "import opentelemetry.sdk.trace\n",
     }
     print("\nover importing opentelemetry-api")

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from spanwise.errors import UnavailableError
+from spanwise.journal import otlp_json  # not on the recorder's thread: a fork amid an import would hang the child
 from spanwise.journal.ledger import SUFFIX as LEDGER_SUFFIX
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ class JournalWriter:
             OSError: the disk did not take it; nothing of it is left in the file.
             ValueError: a span cannot be encoded; nothing was written.
         """
-        from spanwise.journal import otlp_json  # noqa: PLC0415 - 7 ms of the recorder's thread, not of the host's start
-
         line = otlp_json.encode(spans)
         descriptor, before = self._open()
         try:
