@@ -11,11 +11,14 @@ import inspect
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from spanwise import watching
 from spanwise.context import attach, current
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from types import TracebackType
+
+    from opentelemetry.context import Context
 
     from spanwise.spans import Recorded
 
@@ -35,6 +38,13 @@ def traced(span: Recorded, function: Callable[P, R]) -> Callable[P, R]:
         if is_one(target) or is_one(getattr(kind, "__call__", None)):  # noqa: B004 - an object may have one
             return cast("Callable[P, R]", wrap(span, target))
     return _plain(span, function)
+
+
+def _switch(context: Context) -> None:
+    """Make `context` current; what ran until now was the span's that is current so far."""
+    if watching.watcher is not None:
+        watching.watcher.leaving()
+    attach(context)
 
 
 def _plain(span: Recorded, function: Callable[P, R]) -> Callable[P, R]:
@@ -89,7 +99,7 @@ class _Steps(Generator[Any, Any, Any]):
 
     def _step(self, resume: Callable[..., Any], *arguments: Any) -> Any:
         outside = current()
-        attach(self._context)
+        _switch(self._context)
         try:
             return resume(*arguments)
         except StopIteration:
@@ -100,7 +110,7 @@ class _Steps(Generator[Any, Any, Any]):
             raise
         finally:
             self._context = current()
-            attach(outside)
+            _switch(outside)
 
 
 def _async_generator(span: Recorded, function: Callable[..., AsyncGenerator[Any, Any]]) -> Callable[..., Any]:
@@ -152,7 +162,7 @@ class _AsyncSteps:
 
     async def _step(self, step: Awaitable[Any]) -> Any:
         outside = current()
-        attach(self._context)
+        _switch(self._context)
         try:
             return await step
         except StopAsyncIteration:
@@ -163,4 +173,4 @@ class _AsyncSteps:
             raise
         finally:
             self._context = current()
-            attach(outside)
+            _switch(outside)
