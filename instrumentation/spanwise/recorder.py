@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from opentelemetry.sdk.trace import SpanProcessor
 
 from spanwise import scope
+from spanwise.content.views import DroppedError
 from spanwise.journal.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from spanwise.content.guard import Guard
     from spanwise.destinations.otlp import Sender
     from spanwise.journal.ledger import Counts
     from spanwise.journal.writer import JournalWriter
@@ -44,7 +46,9 @@ class Recorder(SpanProcessor):
         journal: JournalWriter | None = None,
         ledger: Ledger | None = None,
         sender: Sender | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self._guard = guard
         self.ledger = ledger or Ledger()
         self.write_error: OSError | None = None
         """Why the journal last refused spans; none if it never did."""
@@ -143,17 +147,31 @@ class Recorder(SpanProcessor):
         self._busy = True
         while self._ended:
             batch = tuple(self._ended.popleft() for _ in range(min(_BATCH, len(self._ended))))
-            written = self._journaled(batch)
+            written = self._journaled(self._admitted(batch))
             if written and self._sender is not None:
                 self._sender.offer(written)
         if self._journal is not None:
             self._save_ledger(self._journal)
         self._busy = False
 
+    def _admitted(self, batch: Spans) -> Spans:
+        """Return what of a batch may be recorded, as it may be recorded."""
+        if self._guard is None:
+            return batch
+        admitted: list[ReadableSpan] = []
+        for span in batch:
+            try:
+                admitted.append(self._guard.admit(span))
+            except DroppedError as dropped:
+                self.ledger.drop(dropped.reason, 1)
+            except Exception:  # noqa: BLE001 - a foreign span that cannot be looked through is not written unseen
+                self.ledger.drop("invalid", 1)
+        return tuple(admitted)
+
     def _journaled(self, batch: Spans) -> Spans:
         """Write a batch; returns what of it was written."""
         try:
-            if self._journal is not None:
+            if self._journal is not None and batch:
                 self._journal.write(batch)
         except OSError as error:
             self.write_error = error

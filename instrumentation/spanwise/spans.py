@@ -6,7 +6,8 @@
     async def prices(ticker: str) -> list[float]: ...
 
 The name of the enclosing workflow and agent reaches every span below, and tokens of model calls are summed on them.
-No content is recorded. An exception passes through unchanged; its type is what the span keeps of it.
+What they are told of content is recorded only where the settings allow it (`spanwise.content`). An exception passes
+through unchanged; by default its type is what the span keeps of it.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from spanwise import conventions as c
 from spanwise import runtime, watching
 from spanwise import scope as scopes
+from spanwise.content import messages as forms
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from opentelemetry.trace import Span
+
+    from spanwise.content.policy import Kind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,6 +49,11 @@ def error_type(error: BaseException) -> str:
         return str(status)
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _allowed(kind: Kind) -> bool:
+    guard = runtime.guard()
+    return guard is not None and guard.allows(kind)
 
 
 def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:
@@ -99,10 +108,13 @@ class Recorded:
         """Start the span without making it current; end it with `end`."""
         outer = scopes.current()
         self._began_ns = time.time_ns()
+        name, attributes = self._name, outer.attributes() | self._attributes
+        if (guard := runtime.guard()) is not None:
+            name, attributes = guard.text(name), cast("Any", guard.attributes(attributes))
         self._span = runtime.tracer().start_span(
-            self._name,
+            name,
             kind=self._kind,
-            attributes=cast("Any", outer.attributes() | self._attributes),
+            attributes=cast("Any", attributes),
             links=self._links,
             start_time=self._began_ns,
             record_exception=False,
@@ -117,16 +129,33 @@ class Recorded:
         if self._ended:
             return
         self._ended = True
+        guard = runtime.guard()
         if error is not None and not isinstance(error, _NOT_ERRORS):
             self.fail(error_type(error))
+            if guard is not None:
+                guard.tell(self._span, error, error_type(error))
         self._before_end()
         if watching.watcher is not None:
             watching.watcher.ended(self._span)
+        if guard is not None and runtime.shared():
+            guard.before_end(self._span)
         # Trace stores mark a span without duration as broken, and a clock can stand still or go back.
         self._span.end(max(time.time_ns(), self._began_ns + 1))
 
     def _before_end(self) -> None:
         """Let a subclass write what it gathered."""
+
+    def records(self, kind: Kind) -> bool:
+        """Whether content of that kind is recorded: to spare the making of what would not be."""
+        return self._span.is_recording() and _allowed(kind)
+
+    def _content(self, kind: Kind, name: str, value: object) -> None:
+        """Record content of a kind, as JSON unless it is text, where that kind is allowed."""
+        if not self.records(kind):
+            return
+        text = value if isinstance(value, str) else forms.encoded(value)
+        if text is not None:
+            self._span.set_attribute(name, text)
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
         return outer
@@ -253,6 +282,30 @@ class ModelCall(Recorded):
         self._started_ns = time.perf_counter_ns()
         return super().start()
 
+    def instructions(self, text: str) -> None:
+        """Record instructions that are sent beside the messages, where they are allowed."""
+        self._content("system_instructions", c.SYSTEM_INSTRUCTIONS, [{"type": "text", "content": text}])
+
+    def input(self, messages: Sequence[forms.Message], *, tools: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Record what is sent, where prompts are allowed; instructions among the messages need their own kind.
+
+        Args:
+            messages: in OpenAI's form or that of the GenAI conventions.
+            tools: definitions of the tools on offer.
+        """
+        if tools:
+            self._content("tool_definitions", c.TOOL_DEFINITIONS, tools)
+        if not self.records("prompts"):
+            return
+        whole = _allowed("system_instructions")
+        sent = [one for one in messages if whole or one.get("role") not in forms.INSTRUCTING]
+        self._content("prompts", c.INPUT_MESSAGES, forms.in_convention(sent))
+
+    def output(self, text: str, *, tool_calls: Sequence[forms.Message] = (), finish_reason: str = "") -> None:
+        """Record the answer, where completions are allowed; `tool_calls` are in OpenAI's form."""
+        if self.records("completions"):
+            self._content("completions", c.OUTPUT_MESSAGES, forms.of_answer(text, tool_calls, finish_reason))
+
     def chunk(self) -> None:
         """Count a chunk of the stream; the first one fixes the time to first chunk."""
         if self._first_ns is None:
@@ -277,6 +330,30 @@ class ModelCall(Recorded):
         if self._first_ns is not None:
             self.set(c.RESPONSE_TIME_TO_FIRST_CHUNK, (self._first_ns - self._started_ns) / 1e9)
             self.set(c.STREAM_CHUNKS, self._chunks)
+
+
+class ToolExecution(Recorded):
+    """A span `execute_tool {name}`."""
+
+    def arguments(self, arguments: object) -> None:
+        """Record the arguments of the call, where they are allowed: text as it is, anything else as JSON."""
+        self._content("tool_arguments", c.TOOL_CALL_ARGUMENTS, arguments)
+
+    def result(self, result: object) -> None:
+        """Record the result of the call, where it is allowed: text as it is, anything else as JSON."""
+        self._content("tool_results", c.TOOL_CALL_RESULT, result)
+
+
+class Retrieval(Recorded):
+    """A span `retrieval {source}`."""
+
+    def query(self, text: str) -> None:
+        """Record what was searched for, where it is allowed."""
+        self._content("retrieval", c.RETRIEVAL_QUERY_TEXT, text)
+
+    def documents(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Record what was found, where it is allowed: an `id` and a `score` each."""
+        self._content("retrieval", c.RETRIEVAL_DOCUMENTS, documents)
 
 
 class CacheLookup(Recorded):
@@ -344,10 +421,10 @@ def tool(
     call_id: str | None = None,
     tool_type: str = "function",
     links: Sequence[Link] = (),
-) -> Recorded:
+) -> ToolExecution:
     """Span of one tool call; `tool_type` is function, extension or datastore."""
     attributes = {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: name, c.TOOL_TYPE: tool_type, c.TOOL_CALL_ID: call_id}
-    return Recorded(c.span_name("execute_tool", name), attributes=attributes, links=links)
+    return ToolExecution(c.span_name("execute_tool", name), attributes=attributes, links=links)
 
 
 def llm_call(
@@ -388,10 +465,10 @@ def embeddings(model: str, *, provider: str = "openai", dimensions: int | None =
     return ModelCall(c.span_name("embeddings", model), kind=SpanKind.CLIENT, attributes=attributes)
 
 
-def retrieval(source: str, *, top_k: int | None = None) -> Recorded:
+def retrieval(source: str, *, top_k: int | None = None) -> Retrieval:
     """Span `retrieval {source}` of a search in a data source."""
     attributes = {c.OPERATION_NAME: "retrieval", c.DATA_SOURCE_ID: source, c.RETRIEVAL_TOP_K: top_k}
-    return Recorded(c.span_name("retrieval", source), kind=SpanKind.CLIENT, attributes=attributes)
+    return Retrieval(c.span_name("retrieval", source), kind=SpanKind.CLIENT, attributes=attributes)
 
 
 def cache_lookup(

@@ -69,6 +69,8 @@ def record_wait(
         sum_up(waiter, 1, (end_ns - start_ns) / 1e9)
         return
     known = released_by is not None and released_by.is_valid
+    if (guard := runtime.guard()) is not None:
+        resource = guard.text(resource)
     span = runtime.tracer().start_span(
         c.span_name(c.WAIT_SPAN, resource),
         start_time=start_ns,

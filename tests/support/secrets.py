@@ -126,7 +126,11 @@ def examples(seed: int = 1) -> list[Example]:
     within("url_parameter", "GET /v1?api_key={}&limit=3", chars(20))
     within("url_parameter", "https://bucket.example/x?X-Amz-Signature={}&a=b", chars(64, HEX))
     within("url_parameter", "https://account.example/x?sv=2024&sig={}", chars(43))
-    within("slack_webhook", "https://hooks.example/services/{}", f"T{chars(9, ALNUM.upper())}/B{chars(9, ALNUM.upper())}/{chars(24)}")
+    within(
+        "slack_webhook",
+        "https://hooks.example/services/{}",
+        f"T{chars(9, ALNUM.upper())}/B{chars(9, ALNUM.upper())}/{chars(24)}",
+    )
     within("secret", "aws_secret_access_key = {}", chars(40, ALNUM + "/+"))
     within("secret", '{{"SecretAccessKey": "{}"}}', chars(40, ALNUM + "/+"))
     within("secret", "client_secret: '{}'", chars(32))

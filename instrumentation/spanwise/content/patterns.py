@@ -11,6 +11,7 @@ import functools
 import re
 from typing import Final
 
+
 def _from(first: str, hint: str, rest: str) -> str:
     """Return the pattern of a word that begins with the character `first`, then `hint`, which fails fast."""
     return rf"{first}(?={hint})(?<![A-Za-z0-9_]{first})(?:{rest})"
@@ -71,9 +72,15 @@ _TOKENS: Final = (
     ),
     _from("t", "vly-", rf"(?P<tavily>vly-{_WORD}{{16,}}+)"),
     _from("c", "sk-", r"(?P<cerebras>sk-[A-Za-z0-9]{40,}+)"),
-    _from("d", "(?:api[0-9a-f]|o[opr]_v1)", r"(?P<databricks>api[0-9a-f]{32}+)|(?P<digitalocean>o[opr]_v1_[0-9a-f]{64}+)"),
+    _from(
+        "d", "(?:api[0-9a-f]|o[opr]_v1)", r"(?P<databricks>api[0-9a-f]{32}+)|(?P<digitalocean>o[opr]_v1_[0-9a-f]{64}+)"
+    ),
     _from("f", "w_", r"(?P<fireworks>w_[A-Za-z0-9]{22,}+)"),
-    _from("e", "[y2][Jb]", rf"(?P<e2b>2b_[0-9a-f]{{40}}+)|(?P<jwt>(?<!-e)yJ{_WORD}{{8,}}+\.eyJ{_WORD}{{8,}}+(?:\.{_WORD}*+)?)"),
+    _from(
+        "e",
+        "[y2][Jb]",
+        rf"(?P<e2b>2b_[0-9a-f]{{40}}+)|(?P<jwt>(?<!-e)yJ{_WORD}{{8,}}+\.eyJ{_WORD}{{8,}}+(?:\.{_WORD}*+)?)",
+    ),
     _from("S", "G[.]", rf"(?P<sendgrid>(?<!-S)G\.{_WORD}{{16,}}+\.{_WORD}{{20,}}+)"),
     r"e(?=arer )(?<=[bB]e)arer[ ]{1,4}(?P<bearer>(?=[^\s\"'\\,;<>]{0,40}[0-9])[A-Za-z0-9._~+/=-]{12,}+)",
     r"-(?P<private_key>(?=----BEGIN )----BEGIN[ ][A-Z0-9 ]{0,30}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----"
@@ -91,6 +98,7 @@ _NO_VALUE: Final = (
 )
 _ASSIGNED: Final = r"\\{0,7}[\"']?[ ]{0,3}[:=][ ]{0,3}\\{0,7}[\"']?"
 _SECRETLY: Final = rf"(?={_PLAIN}{{0,60}}[0-9]){_PLAIN}{{12,}}+"
+
 
 def _password(group: str) -> str:
     """Return the pattern of what follows `password`: in prose (no quote, no equals sign) it has to have a digit."""

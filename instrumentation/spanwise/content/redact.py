@@ -26,6 +26,7 @@ _LONGEST_LOCAL, _LONGEST_DOMAIN = 66, 260
 _ESCAPES: Final = "nrtbf"
 _HIDDEN: Final = dict(zip(_ESCAPES, "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4", strict=True))
 """Characters that Unicode reserves for a program's own use: no text holds them."""
+_LONGEST_SECRET: Final = 16_384
 _LARGE: Final = 10**12
 _SECRET_NAME: Final = re.compile(
     r"(?:^|[._-])(?:passw(?:or)?d|passphrase|pwd|secret|client_secret|secret_access_key|api[_-]?key|apikey|access_token"
@@ -106,6 +107,15 @@ class Redactor:
                 self._remember(text)
             return text
         return redacted
+
+    def cut(self, text: str, limit: int) -> int:
+        """Return where `text` can be cut, at most at `limit`, so that no secret stands on both sides."""
+        begin, end = max(0, limit - _LONGEST_SECRET), limit + _LONGEST_SECRET
+        for pattern in (patterns.tokens(), patterns.named(), patterns.email(), patterns.card(), *self._own):
+            for match in pattern.finditer(text, begin, end):
+                if match.start() < limit < match.end():
+                    limit = match.start()
+        return limit
 
     def value(self, name: str, value: Any) -> Any:
         """Return an attribute's value redacted; a name such as `password` redacts all of it."""
@@ -209,7 +219,11 @@ def _searched(text: str) -> str:
 def _without_emails(text: str) -> str:
     """Look only around each at sign where they are rare: every character of a text can begin an address."""
     pattern, mark = patterns.email(), marker("email")
-    signs = [match.start() for match in _SIGN.finditer(text)] if text.count("@") + text.count("%40") < len(text) / 200 else []
+    signs = (
+        [match.start() for match in _SIGN.finditer(text)]
+        if text.count("@") + text.count("%40") < len(text) / 200
+        else []
+    )
     if not signs:
         return pattern.sub(mark, text)
     parts: list[str] = []
@@ -220,10 +234,3 @@ def _without_emails(text: str) -> str:
             parts += text[done : match.start()], mark
             done = match.end()
     return "".join((*parts, text[done:]))
-
-
-def found(text: str, begin: int, end: int) -> Iterable[tuple[int, int]]:
-    """Yield where secrets stand in `text[begin:end]`; overlapping where several expressions find the same."""
-    for pattern in (patterns.tokens(), patterns.named(), patterns.email(), patterns.card()):
-        for match in pattern.finditer(text, begin, end):
-            yield match.span()
