@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from opentelemetry.util.re import parse_env_headers
 
@@ -120,11 +120,20 @@ def _installed(distribution: str) -> bool:
 
 def _shown(sources: Mapping[str, Sourced]) -> Iterator[tuple[str, str | int | float | bool | None, str]]:
     for name, found in sources.items():
-        yield name, masked(found.value) if isinstance(found.value, str) else found.value, found.source
+        yield name, _plain(found.value), found.source
     for variable in _HEADERS:
         names = parse_env_headers(os.environ.get(variable, ""), liberal=True)
         if names:
             yield "headers", ",".join(f"{name}={MASK}" for name in names), variable
+
+
+def _plain(value: Any) -> str | int | float | bool | None:
+    """Return a setting's value as it is shown: lists as text, a function by its name."""
+    if isinstance(value, tuple):
+        return ", ".join(cast("tuple[str, ...]", value)) or "none"
+    if callable(value):
+        return f"{value.__module__}:{value.__qualname__}"
+    return masked(value) if isinstance(value, str) else cast("int | float | bool | None", value)
 
 
 def _switch(settings: Settings) -> Iterator[Line]:

@@ -175,6 +175,7 @@ def _switch(mode: Causality, wait_threshold: float) -> None:
 
 
 def _recorder(settings: Settings, metrics: SpanMetrics, guard: Guard) -> Recorder:
+    from spanwise.content.filters import Outlet  # noqa: PLC0415 - likewise
     from spanwise.destinations import otlp  # noqa: PLC0415 - the exporter loads only where something is sent
     from spanwise.journal.writer import JournalWriter  # noqa: PLC0415 - likewise for the journal
 
@@ -182,7 +183,7 @@ def _recorder(settings: Settings, metrics: SpanMetrics, guard: Guard) -> Recorde
     if not settings.endpoint:
         return Recorder(metrics=metrics, journal=journal, guard=guard)
     ledger = Ledger((otlp.NAME,))
-    outlet = otlp.Outlet(settings.otlp_content, settings.otlp_drop)
+    outlet = Outlet(settings.otlp_content, settings.otlp_drop)
     sender = otlp.Sender(otlp.exporter_for(settings), ledger, outlet)
     return Recorder(metrics=metrics, journal=journal, ledger=ledger, sender=sender, guard=guard)
 

@@ -1,7 +1,8 @@
 """Stands between spans and everything that keeps or sends them: policy, truncation, redaction, and the host's hook.
 
-`admit` works on ended spans, in the recorder's thread. Where processors of the host see our spans, `before_end` does the
-same to the live span, in the calling thread, before they do. The hook comes first, so that what it writes is redacted.
+`admit` works on ended spans, in the recorder's thread. Where processors of the host see our spans, `before_end` does
+the same to the live span, in the calling thread, before they do. The hook comes first, so that what it writes is
+redacted, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Span as LiveSpan
 from opentelemetry.trace import Link, Status, StatusCode
 
 from spanwise import conventions as c
@@ -108,8 +110,14 @@ class Guard:
 
     def before_end(self, span: Span) -> None:
         """Make a live span what `admit` would make of it, except for the hook, which cannot take it from others."""
-        if not isinstance(span, ReadableSpan) or not span.is_recording():
-            return
+        try:
+            if isinstance(span, LiveSpan) and span.is_recording():
+                self._clean(span)
+        except Exception:  # noqa: BLE001 - an attribute that cannot be looked at costs its own detail, not the host
+            if isinstance(span, LiveSpan):
+                span.set_attributes(dict.fromkeys(span.attributes or {}, WITHHELD))
+
+    def _clean(self, span: LiveSpan) -> None:
         given = span.attributes or {}
         kept = self.attributes(given)
         if kept is not given:
@@ -135,17 +143,15 @@ class Guard:
         span.set_status(Status(StatusCode.ERROR, message))
 
     def _hooked(self, hook: Hook, span: ReadableSpan) -> ReadableSpan:
-        before = view(span)
         try:
-            after = hook(before)
-            if after is None:
-                raise DroppedError("hook")
-            return applied(span, after)
-        except DroppedError:
-            raise
+            after = hook(view(span))
+            rewritten = None if after is None else applied(span, after)
         except Exception as error:
             self.hook_error = error
             raise DroppedError("hook_failed") from error
+        if rewritten is None:
+            raise DroppedError("hook")
+        return rewritten
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, str) and len(value) > self._limit:

@@ -1,8 +1,8 @@
 """What a secret or a piece of personal data looks like: four expressions, each linear on any text.
 
-Python's engine backtracks, so every repeat is possessive or bounded, and each expression begins with literal characters,
-which fail fast; that a word begins there is checked behind the first character. The name of the group says what was
-found; where a group does not span the whole match, only the group is replaced.
+Python's engine backtracks, so every repeat is possessive or bounded, and each expression begins with literal
+characters, which fail fast; that a word begins there is checked behind the first one. The name of the group says what
+was found; where a group does not span the whole match, only the group is replaced.
 """
 
 from __future__ import annotations
@@ -83,8 +83,10 @@ _TOKENS: Final = (
     ),
     _from("S", "G[.]", rf"(?P<sendgrid>(?<!-S)G\.{_WORD}{{16,}}+\.{_WORD}{{20,}}+)"),
     r"e(?=arer )(?<=[bB]e)arer[ ]{1,4}(?P<bearer>(?=[^\s\"'\\,;<>]{0,40}[0-9])[A-Za-z0-9._~+/=-]{12,}+)",
-    r"-(?P<private_key>(?=----BEGIN )----BEGIN[ ][A-Z0-9 ]{0,30}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----"
-    r"(?:[^-\"\\]|\\(?!\\{0,7}\")|-(?!----)){0,20000}+(?:-----END[ ][A-Z0-9 ]{0,40}-----)?)",
+    (
+        r"-(?P<private_key>(?=----BEGIN )----BEGIN[ ][A-Z0-9 ]{0,30}PRIVATE[ ]KEY(?:[ ]BLOCK)?-----"
+        r"(?:[^-\"\\]|\\(?!\\{0,7}\")|-(?!----)){0,20000}+(?:-----END[ ][A-Z0-9 ]{0,40}-----)?)"
+    ),
 )
 
 _GATES: Final = ("AKIA", "ASIA", "ABIA", "ACCA", "AIza", "eyJ", "earer", "dapi", "ABSK", "PRIVATE KEY")
@@ -111,16 +113,22 @@ _NAMED: Final = (
     rf"[oO][rR][dD](?<=[pP][aA][sS][sS][wW]...){_password('password')}",
     rf"[dD](?<=[pP][wW][dD]){_password('pwd')}",
     rf"[dD](?<=[pP][aA][sS][sS][wW][dD]){_password('passwd')}",
-    rf"[rR][eE][tT](?<=[sS][eE][cC]...)(?:[_-]?(?:[aA][cC][cC][eE][sS][sS][_-]?)?[kK][eE][yY])?"
-    rf"{_ASSIGNED}{_NO_VALUE}(?P<secret>{_SECRETLY})",
+    (
+        rf"[rR][eE][tT](?<=[sS][eE][cC]...)(?:[_-]?(?:[aA][cC][cC][eE][sS][sS][_-]?)?[kK][eE][yY])?"
+        rf"{_ASSIGNED}{_NO_VALUE}(?P<secret>{_SECRETLY})"
+    ),
     rf"[eE][yY](?:(?<=[iItTsSeE]...)|(?<=[iItTsSeE][_-]...)){_ASSIGNED}{_NO_VALUE}(?P<key>{_SECRETLY})",
     rf"[eE][nN](?<=[tT][oO]...){_ASSIGNED}{_NO_VALUE}(?P<token>{_SECRETLY})",
-    rf"[aA][tT][iI][oO][nN](?<=[uU][tT][hH][oO][rR][iI]......){_ASSIGNED}"
-    rf"(?:[A-Za-z]{{3,12}}[ ])?{_NO_VALUE}(?P<authorization>{_SECRETLY})",
-    r"//[^\s/?#:@\"'\\<>]{0,128}:(?P<url_password>[^\s/?#\"'\\<>]{1,256})@",
-    r"//(?P<url_token>[^\s/?#:@\"'\\<>]{20,256})@",
-    r"(?<=[?&])(?:[a-zA-Z_-]{0,20}(?:[tT]oken|[kK]ey|[sS]ecret|[sS]ignature|[pP]assword|[cC]redential)|[sS]ig|code)="
-    r"(?P<url_parameter>[^\s&#\"'\\<>]{6,}+)",
+    (
+        rf"[aA][tT][iI][oO][nN](?<=[uU][tT][hH][oO][rR][iI]......){_ASSIGNED}"
+        rf"(?:[A-Za-z]{{3,12}}[ ])?{_NO_VALUE}(?P<authorization>{_SECRETLY})"
+    ),
+    r"//[^\s/?#:@\"'\\<>\[\]]{0,128}:(?P<url_password>[^\s/?#\"'\\<>\[\]]{1,256})@",
+    r"//(?P<url_token>[^\s/?#:@\"'\\<>\[\]]{20,256})@",
+    (
+        r"(?<=[?&])(?:[a-zA-Z_-]{0,20}(?:[tT]oken|[kK]ey|[sS]ecret|[sS]ignature|[pP]assword|[cC]redential)|[sS]ig|code)="
+        r"(?P<url_parameter>[^\s&#\"'\\<>]{6,}+)"
+    ),
     r"services/(?P<slack_webhook>T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{16,}+)",
 )
 

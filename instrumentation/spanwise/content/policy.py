@@ -1,7 +1,7 @@
 """Which content may be recorded: nothing by default, then kind by kind, whoever made the span.
 
-OpenTelemetry's variable knows four words; ours adds the kinds, since prompts are seldom as sensitive as tool results. The
-attributes of other instrumentations' dialects belong to a kind, too, so that switching a kind off holds for all of them.
+OpenTelemetry's variable knows four words; ours adds the kinds, since prompts are seldom as sensitive as tool results.
+The attributes of other instrumentations' dialects belong to a kind, too, so that a kind that is off is off for all.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class Redactor:
             return marker("attribute")
         return self._inside(value)
 
-    def _inside(self, value: Any) -> Any:
+    def _inside(self, value: Any) -> Any:  # noqa: PLR0911 - one case a type
         match value:
             case str():
                 return self.text(value)
@@ -139,8 +139,9 @@ class Redactor:
                 pairs = cast("Mapping[str, Any]", value).items()
                 return {self.text(str(name)): self.value(str(name), inner) for name, inner in pairs}
             case Sequence():
-                items = tuple(self._inside(item) for item in cast("Sequence[Any]", value))
-                return value if all(new is old for new, old in zip(items, value, strict=True)) else items
+                members = cast("Sequence[object]", value)
+                items = tuple(self._inside(item) for item in members)
+                return members if all(new is old for new, old in zip(items, members, strict=True)) else items
             case _:
                 return value
 

@@ -66,7 +66,7 @@ def _cut_inside(value: Any, longest: int, items: int, cut: Cut, depth: int) -> A
     if isinstance(value, str):
         return value if len(value) <= longest + _SHORTEST else _shortened(value, longest, cut)
     if isinstance(value, list):
-        members = cast("list[Any]", value)
+        members = cast("list[object]", value)
         if len(members) > 2 * items:
             members = members[:items] + members[-items:]
         return [_cut_inside(one, longest, items, cut, depth + 1) for one in members]
