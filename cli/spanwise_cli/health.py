@@ -81,6 +81,7 @@ def examine(journal: Path | None, default_journal: Path) -> Health:
     if journal is not None:
         sources["journal_dir"] = Sourced(str(journal), "--journal")
     lines += _switch(settings)
+    lines += _content(settings)
     lines += _journal(journal or Path(settings.journal_dir or default_journal))
     lines += _metrics(settings)
     lines += _destination(settings)
@@ -141,6 +142,15 @@ def _switch(settings: Settings) -> Iterator[Line]:
         yield Line("recording", "warning", "switched off by OTEL_SDK_DISABLED or SPANWISE_DISABLED; unset it to record")
     else:
         yield Line("recording", "ok", "on")
+
+
+def _content(settings: Settings) -> Iterator[Line]:
+    recorded = f"recorded: {', '.join(settings.capture_content) or 'none'}"
+    if settings.redact:
+        yield Line("content", "ok", f"{recorded}; secrets and personal data are redacted")
+    else:
+        detail = f"{recorded}; redaction is off, so that secrets are written as they are: unset SPANWISE_REDACT"
+        yield Line("content", "warning", detail)
 
 
 def _journal(folder: Path) -> Iterator[Line]:

@@ -87,7 +87,7 @@ def test_a_rare_at_sign_in_a_long_text_is_found() -> None:
 
 
 def test_a_text_with_nothing_in_it_comes_back_as_the_same_object() -> None:
-    text = "".join(["invoke_agent", " risk"])
+    text = f"invoke_agent {AROUND[0]}"
     redactor = Redactor()
     assert redactor.text(text) is text
     assert redactor.text(text) is text

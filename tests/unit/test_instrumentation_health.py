@@ -234,3 +234,13 @@ def test_a_stack_that_cannot_be_read_is_a_warning(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(health, "running", unreadable)
     assert lines()["stack"] == Line("stack", "warning", "state.json: not readable; remove it")
+
+
+def test_what_is_recorded_of_content_is_shown_and_redaction_that_is_off_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert lines()["content"] == Line("content", "ok", "recorded: none; secrets and personal data are redacted")
+    monkeypatch.setenv("SPANWISE_CAPTURE_CONTENT", "prompts,tool_results")
+    monkeypatch.setenv("SPANWISE_REDACT", "false")
+    detail = "redaction is off, so that secrets are written as they are: unset SPANWISE_REDACT"
+    assert lines()["content"] == Line("content", "warning", f"recorded: prompts, tool_results; {detail}")

@@ -126,8 +126,8 @@ _NAMED: Final = (
     r"//[^\s/?#:@\"'\\<>\[\]]{0,128}:(?P<url_password>[^\s/?#\"'\\<>\[\]]{1,256})@",
     r"//(?P<url_token>[^\s/?#:@\"'\\<>\[\]]{20,256})@",
     (
-        r"(?<=[?&])(?:[a-zA-Z_-]{0,20}(?:[tT]oken|[kK]ey|[sS]ecret|[sS]ignature|[pP]assword|[cC]redential)|[sS]ig|code)="
-        r"(?P<url_parameter>[^\s&#\"'\\<>]{6,}+)"
+        r"(?<=[?&])[a-zA-Z_-]{3,40}+=(?:(?<=[tT]oken=)|(?<=[kK]ey=)|(?<=[sS]ecret=)|(?<=[sS]ignature=)|(?<=[pP]assword=)"
+        r"|(?<=[cC]redential=)|(?<=[?&]sig=)|(?<=[?&]code=))(?P<url_parameter>[^\s&#\"'\\<>]{6,}+)"
     ),
     r"services/(?P<slack_webhook>T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{16,}+)",
 )

@@ -6,6 +6,7 @@ The attributes of other instrumentations' dialects belong to a kind, too, so tha
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final, Literal, cast
 
@@ -39,7 +40,7 @@ _OF_ATTRIBUTE: Final[dict[str, Kind]] = {
     c.RETRIEVAL_QUERY_TEXT: "retrieval",
     c.RETRIEVAL_DOCUMENTS: "retrieval",
 }
-_DIALECTS: Final = re.compile(
+_DIALECTS: Final = (
     r"(?P<prompts>gen_ai\.prompt|gen_ai\.prompt\.(?:[0-9]+|variable)\..*|input\.value|llm\.(?:prompts|input_messages)\b.*"
     r"|traceloop\.entity\.input|gen_ai\.event\.content)"
     r"|(?P<completions>gen_ai\.completion(?:\.[0-9]+\..*)?|output\.value|llm\.(?:completions|output_messages)\b.*"
@@ -53,12 +54,17 @@ _known: dict[str, Kind | None] = dict(_OF_ATTRIBUTE)
 _MEMORY: Final = 10_000
 
 
+@functools.cache
+def _dialects() -> re.Pattern[str]:
+    return re.compile(_DIALECTS)  # not at import, which it would double
+
+
 def kind_of(attribute: str) -> Kind | None:
     """Return the kind of content that an attribute holds; none where it holds none."""
     try:
         return _known[attribute]
     except KeyError:
-        match = _DIALECTS.fullmatch(attribute)
+        match = _dialects().fullmatch(attribute)
         kind = cast("Kind", match.lastgroup) if match is not None else None
         if len(_known) < _MEMORY:
             _known[attribute] = kind
