@@ -94,17 +94,18 @@ _SEPARATED: Final = r"[-_.](?=[A-Za-z0-9_-]{10})"
 
 # A value's end is a quote, a blank, a bracket or a separator; a reference to a value is no value.
 _PLAIN: Final = r"[^\s\"'\\,;&<>(){}\[\]]"
+_NO_DIGIT: Final = r"[^\s\"'\\,;&<>(){}\[\]0-9]"
 _NO_VALUE: Final = (
     r"(?!(?:[Nn]one|[Nn]ull|[Tt]rue|[Ff]alse|str|string|int|bytes|bool|password|secret|token|required|optional)\b)"
     r"(?!(?:os|self|config|settings|args|env)\.|getenv\b|\[redacted|[$<%*])"
 )
 _ASSIGNED: Final = r"\\{0,7}[\"']?[ ]{0,3}[:=][ ]{0,3}\\{0,7}[\"']?"
-_SECRETLY: Final = rf"(?={_PLAIN}{{0,60}}[0-9]){_PLAIN}{{12,}}+"
+_SECRETLY: Final = rf"(?={_NO_DIGIT}{{0,60}}+[0-9]){_PLAIN}{{12,}}+"
 
 
 def _password(group: str) -> str:
     """Return the pattern of what follows `password`: in prose (no quote, no equals sign) it has to have a digit."""
-    value = rf"(?P<{group}>(?<=[=\"']){_PLAIN}{{3,}}+|(?={_PLAIN}{{0,60}}[0-9]){_PLAIN}{{6,}}+)"
+    value = rf"(?P<{group}>(?<=[=\"']){_PLAIN}{{3,}}+|(?={_NO_DIGIT}{{0,60}}+[0-9]){_PLAIN}{{6,}}+)"
     return _ASSIGNED + _NO_VALUE + value
 
 
@@ -123,8 +124,8 @@ _NAMED: Final = (
         rf"[aA][tT][iI][oO][nN](?<=[uU][tT][hH][oO][rR][iI]......){_ASSIGNED}"
         rf"(?:[A-Za-z]{{3,12}}[ ])?{_NO_VALUE}(?P<authorization>{_SECRETLY})"
     ),
-    r"//[^\s/?#:@\"'\\<>\[\]]{0,128}:(?P<url_password>[^\s/?#\"'\\<>\[\]]{1,256})@",
-    r"//(?P<url_token>[^\s/?#:@\"'\\<>\[\]]{20,256})@",
+    r"//[^\s/?#:@\"'\\<>\[\]]{0,128}+:(?P<url_password>[^\s/?#\"'\\<>\[\]]{1,256})@",
+    r"//(?P<url_token>[^\s/?#:@\"'\\<>\[\]]{20,256}+)@",
     (
         r"(?<=[?&])[a-zA-Z_-]{3,40}+=(?:(?<=[tT]oken=)|(?<=[kK]ey=)|(?<=[sS]ecret=)|(?<=[sS]ignature=)|(?<=[pP]assword=)"
         r"|(?<=[cC]redential=)|(?<=[?&]sig=)|(?<=[?&]code=))(?P<url_parameter>[^\s&#\"'\\<>]{6,}+)"
