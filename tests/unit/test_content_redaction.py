@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.secrets import LOOK_ALIKES, Example, examples
+from support.secret_corpus import LOOK_ALIKES, Example, examples
 
 from spanwise.content.redact import Redactor, is_card
 from spanwise.errors import InputError
