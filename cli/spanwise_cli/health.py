@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from opentelemetry.util.re import parse_env_headers
 
@@ -81,6 +81,7 @@ def examine(journal: Path | None, default_journal: Path) -> Health:
     if journal is not None:
         sources["journal_dir"] = Sourced(str(journal), "--journal")
     lines += _switch(settings)
+    lines += _content(settings)
     lines += _journal(journal or Path(settings.journal_dir or default_journal))
     lines += _metrics(settings)
     lines += _destination(settings)
@@ -120,11 +121,20 @@ def _installed(distribution: str) -> bool:
 
 def _shown(sources: Mapping[str, Sourced]) -> Iterator[tuple[str, str | int | float | bool | None, str]]:
     for name, found in sources.items():
-        yield name, masked(found.value) if isinstance(found.value, str) else found.value, found.source
+        yield name, _plain(found.value), found.source
     for variable in _HEADERS:
         names = parse_env_headers(os.environ.get(variable, ""), liberal=True)
         if names:
             yield "headers", ",".join(f"{name}={MASK}" for name in names), variable
+
+
+def _plain(value: Any) -> str | int | float | bool | None:
+    """Return a setting's value as it is shown: lists as text, a function by its name."""
+    if isinstance(value, tuple):
+        return ", ".join(cast("tuple[str, ...]", value)) or "none"
+    if callable(value):
+        return f"{value.__module__}:{value.__qualname__}"
+    return masked(value) if isinstance(value, str) else cast("int | float | bool | None", value)
 
 
 def _switch(settings: Settings) -> Iterator[Line]:
@@ -132,6 +142,15 @@ def _switch(settings: Settings) -> Iterator[Line]:
         yield Line("recording", "warning", "switched off by OTEL_SDK_DISABLED or SPANWISE_DISABLED; unset it to record")
     else:
         yield Line("recording", "ok", "on")
+
+
+def _content(settings: Settings) -> Iterator[Line]:
+    recorded = f"recorded: {', '.join(settings.capture_content) or 'none'}"
+    if settings.redact:
+        yield Line("content", "ok", f"{recorded}; secrets and personal data are redacted")
+    else:
+        detail = f"{recorded}; redaction is off, so that secrets are written as they are: unset SPANWISE_REDACT"
+        yield Line("content", "warning", detail)
 
 
 def _journal(folder: Path) -> Iterator[Line]:

@@ -20,7 +20,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from spanwise.values import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -225,6 +225,11 @@ class OwnSpan(trace.Span, ReadableSpan):
         bounded.dropped = len(attributes or ()) - len(kept)
         return bounded
 
+    def relink(self, change: Callable[[Link], Link]) -> None:
+        """Put what `change` returns in place of each link."""
+        with self._maker.lock:
+            self._links = tuple(change(one) for one in self._links)
+
     def update_name(self, name: str) -> None:
         """Rename it."""
         if self._end_time is None:
@@ -266,8 +271,10 @@ class OwnSpan(trace.Span, ReadableSpan):
         except AttributeError:
             return
         end_ns = time.time_ns() if end_time is None else end_time
-        self._end_time = end_ns if end_ns > self.start_ns else self.start_ns + 1
         maker = self._maker
+        if maker.watch.others:
+            maker.before_end(self)
+        self._end_time = end_ns if end_ns > self.start_ns else self.start_ns + 1
         maker.take(self)
         if maker.watch.others:
             maker.announce_end(self)

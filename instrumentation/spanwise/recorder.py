@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from opentelemetry.sdk.trace import SpanProcessor
 
 from spanwise import scope
+from spanwise.content.views import DroppedError
 from spanwise.journal.ledger import Ledger
 from spanwise.own_span import OwnSpan
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from spanwise.content.guard import Guard
     from spanwise.destinations.otlp import Sender
     from spanwise.journal.ledger import Counts
     from spanwise.journal.writer import JournalWriter
@@ -46,7 +48,9 @@ class Recorder(SpanProcessor):
         journal: JournalWriter | None = None,
         ledger: Ledger | None = None,
         sender: Sender | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self._guard = guard
         self.ledger = ledger or Ledger()
         self.write_error: OSError | None = None
         """Why the journal last refused spans; none if it never did."""
@@ -187,7 +191,7 @@ class Recorder(SpanProcessor):
         while left > 0:
             self.measure()
             batch = tuple(self._measured.popleft() for _ in range(min(_BATCH, len(self._measured))))
-            written = self._journaled(batch) if batch else ()
+            written = self._journaled(self._admitted(batch)) if batch else ()
             if written and self._sender is not None:
                 self._sender.offer(written)
             left = left - len(batch) if batch else 0
@@ -196,10 +200,24 @@ class Recorder(SpanProcessor):
             self._save_due = time.monotonic() + _SAVE_INTERVAL
         self._answered = asked
 
+    def _admitted(self, batch: Spans) -> Spans:
+        """Return what of a batch may be recorded, as it may be recorded."""
+        if self._guard is None:
+            return batch
+        admitted: list[ReadableSpan] = []
+        for span in batch:
+            try:
+                admitted.append(self._guard.admit(span))
+            except DroppedError as dropped:
+                self.ledger.drop(dropped.reason, 1)
+            except Exception:  # noqa: BLE001 - a foreign span that cannot be looked through is not written unseen
+                self.ledger.drop("invalid", 1)
+        return tuple(admitted)
+
     def _journaled(self, batch: Spans) -> Spans:
         """Write a batch; returns what of it was written."""
         try:
-            if self._journal is not None:
+            if self._journal is not None and batch:
                 self._journal.write(batch)
         except OSError as error:
             self.write_error = error

@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace import Tracer as SdkTracer
 
 from spanwise import conventions as c
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
+from spanwise.content.guard import Guard
 from spanwise.errors import UnavailableError
 from spanwise.journal.ledger import Ledger
 from spanwise.metrics import SpanMetrics
@@ -29,13 +30,14 @@ from spanwise.recorder import Recorder
 from spanwise.span_maker import SpanMaker, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.trace import Tracer
 
     from spanwise.config.settings import Causality
+    from spanwise.content.guard import Hook
     from spanwise.exposition import MetricsServer
     from spanwise.journal.ledger import Counts
 
@@ -93,6 +95,18 @@ class Telemetry:
     recorder: Recorder | None = None
     metrics: SpanMetrics | None = None
     server: MetricsServer | None = None
+    guard: Guard | None = None
+    """What may be recorded; none when recording is disabled."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether processors other than ours see the spans."""
+        return self.provider.watch.others if isinstance(self.provider, _OwnProvider) else self.provider is not None
+
+    @property
+    def hook_error(self) -> Exception | None:
+        """What the span hook last raised."""
+        return self.guard.hook_error if self.guard is not None else None
 
     @property
     def metrics_port(self) -> int | None:
@@ -110,12 +124,14 @@ class Telemetry:
         return self.recorder.write_error if self.recorder is not None else None
 
     def __post_init__(self) -> None:
+        if self.guard is None and self.provider is not None:
+            self.guard = Guard(self.settings)
         self._tracer = (self.provider or trace.NoOpTracerProvider()).get_tracer(c.SCOPE)
         self.maker: SpanMaker | None = None
         """What the span helpers record through; none where nothing is recorded."""
         if self.recorder is not None and isinstance(self._tracer, SdkTracer):
             watch = self.provider.watch if isinstance(self.provider, _OwnProvider) else None
-            self.maker = SpanMaker(self._tracer, self.recorder, watch)
+            self.maker = SpanMaker(self._tracer, self.recorder, watch, self.guard)
 
     def tracer(self) -> Tracer:
         """Return a tracer of the provider; its spans land in the same record as those of the helpers."""
@@ -146,8 +162,8 @@ class Telemetry:
 def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
     if settings.disabled:
         return Telemetry(settings, sources, None)
-    metrics = SpanMetrics()
-    recorder = _recorder(settings, metrics)
+    metrics, guard = SpanMetrics(), Guard(settings)
+    recorder = _recorder(settings, metrics, guard)
     try:
         server = None if settings.metrics_port is None else _server(metrics, settings.metrics_port)
     except UnavailableError:
@@ -158,7 +174,7 @@ def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
         _relay(one).target = recorder
     if settings.causality != "off":
         _switch(settings.causality, settings.wait_threshold)
-    return Telemetry(settings, sources, provider, recorder, metrics, server)
+    return Telemetry(settings, sources, provider, recorder, metrics, server, guard)
 
 
 def _switch(mode: Causality, wait_threshold: float) -> None:
@@ -173,23 +189,26 @@ def _server(metrics: SpanMetrics, port: int) -> MetricsServer:
     return MetricsServer(metrics.registry, port)
 
 
-def _recorder(settings: Settings, metrics: SpanMetrics) -> Recorder:
+def _recorder(settings: Settings, metrics: SpanMetrics, guard: Guard) -> Recorder:
     from spanwise.journal.writer import JournalWriter  # noqa: PLC0415 - loads only where something is written
 
     journal = JournalWriter(Path(settings.journal_dir)) if settings.journal_dir else None
     if not settings.endpoint:
-        return Recorder(metrics=metrics, journal=journal)
+        return Recorder(metrics=metrics, journal=journal, guard=guard)
+    from spanwise.content.filters import Outlet  # noqa: PLC0415 - likewise
     from spanwise.destinations import otlp  # noqa: PLC0415 - the exporter loads only where something is sent
 
     ledger = Ledger((otlp.NAME,))
-    sender = otlp.Sender(otlp.exporter_for(settings), ledger)
-    return Recorder(metrics=metrics, journal=journal, ledger=ledger, sender=sender)
+    outlet = Outlet(settings.otlp_content, settings.otlp_drop)
+    sender = otlp.Sender(otlp.exporter_for(settings), ledger, outlet)
+    return Recorder(metrics=metrics, journal=journal, ledger=ledger, sender=sender, guard=guard)
 
 
 _lock = threading.Lock()
 _active: Telemetry | None = None
 _own: WeakSet[TracerProvider] = WeakSet()
 _newest: TracerProvider | None = None
+_unconfigured: Guard | None = None
 
 
 def configure(
@@ -203,6 +222,14 @@ def configure(
     wait_threshold: float | None = None,
     causality: Causality | None = None,
     shutdown_timeout: float | None = None,
+    capture_content: str | Sequence[str] | None = None,
+    exceptions: str | None = None,
+    content_limit: int | None = None,
+    redact: bool | None = None,
+    redact_patterns: str | Sequence[str] | None = None,
+    span_hook: str | Hook | None = None,
+    otlp_content: str | Sequence[str] | None = None,
+    otlp_drop: str | Sequence[str] | None = None,
 ) -> Telemetry:
     """Set up recording for this process and return its handle; safe to call more than once.
 
@@ -219,6 +246,14 @@ def configure(
         wait_threshold: seconds from which a wait gets a span of its own.
         causality: whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`.
         shutdown_timeout: seconds that flushing may take at the end.
+        capture_content: kinds of content to record, `all`, or `none`.
+        exceptions: what to record of one: `type`, also its `message`, or its `stacktrace` besides.
+        content_limit: longest text in characters; JSON stays JSON when it is cut.
+        redact: replace secrets and personal data.
+        redact_patterns: regular expressions of further things to replace.
+        span_hook: gets each ended span and returns it, a changed one, or none to drop it.
+        otlp_content: kinds of content that the receiver gets of those recorded.
+        otlp_drop: rules such as `name=wait *` of spans that the receiver does not get.
 
     Raises:
         InputError: a setting cannot be used.
@@ -262,6 +297,21 @@ def maker() -> SpanMaker | None:
 def tracer() -> Tracer:
     """Return the tracer in force: of `configure`, else of the host's provider (which records nothing by default)."""
     return _active.tracer() if _active is not None else trace.get_tracer(c.SCOPE)
+
+
+def guard() -> Guard | None:
+    """Return what says what may be recorded: of `configure`, else the defaults; none when recording is disabled."""
+    global _unconfigured  # noqa: PLW0603 - a process has one set-up
+    if _active is not None:
+        return _active.guard
+    if _unconfigured is None:
+        _unconfigured = Guard(Settings())
+    return _unconfigured
+
+
+def shared() -> bool:
+    """Whether processors other than ours see the spans that the helpers make."""
+    return _active is None or _active.shared
 
 
 def _provider(settings: Settings) -> TracerProvider:

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -21,6 +21,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import TraceFlags
 
 from spanwise import conventions as c
+from spanwise.content.views import WITHHELD
 from spanwise.context import SPAN_KEY
 from spanwise.own_span import SAMPLED, OwnSpan
 from spanwise.values import LONGEST, clean
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Link, SpanContext, SpanKind
 
+    from spanwise.content.guard import Guard
     from spanwise.recorder import Recorder
 
 _RANDOM: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
@@ -61,9 +63,12 @@ class SpanMaker:
         tracer: of the provider in force; what it was configured with holds for our spans, too.
         recorder: takes every span that ends.
         watch: whether processors of others are to see the spans; by default they are.
+        guard: what of names and attributes may be recorded; without one, everything.
     """
 
-    def __init__(self, tracer: Tracer, recorder: Recorder, watch: Watch | None = None) -> None:
+    def __init__(
+        self, tracer: Tracer, recorder: Recorder, watch: Watch | None = None, guard: Guard | None = None
+    ) -> None:
         self._tracer = tracer
         self.scope = InstrumentationScope(c.SCOPE, "")
         self.limits: SpanLimits = getattr(tracer, "_span_limits", None) or SpanLimits()
@@ -73,6 +78,7 @@ class SpanMaker:
         self.most_attributes = 1 << 30 if most is None else most
         self.lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
         self.watch = watch or Watch(others=True)
+        self._guard = guard
         self._processor = tracer.span_processor
         self._sampler: Sampler | None = None if tracer.sampler is DEFAULT_ON else tracer.sampler
         self._ids = tracer.id_generator
@@ -100,8 +106,14 @@ class SpanMaker:
         start_ns: int | None = None,
     ) -> OwnSpan:
         """Start a span below the current one of `context`; `attributes` belongs to it from now on."""
-        parent: Any = context.get(SPAN_KEY)
         began = time.time_ns() if start_ns is None else start_ns
+        longest = self.longest_value
+        for key, value in attributes.items():
+            if type(value) is not str or len(value) > longest:
+                attributes[key] = clean(value, longest)
+        if self._guard is not None:
+            name, attributes = self._allowed(self._guard, name, attributes)
+        parent: Any = context.get(SPAN_KEY)
         span_id = bits(64) if self._plain_ids else self._ids.generate_span_id()
         if type(parent) is OwnSpan:
             span = OwnSpan(
@@ -111,10 +123,6 @@ class SpanMaker:
                 span.trace_state, span.plain = parent.trace_state, False
         else:
             span = self._below_foreign(parent, OwnSpan(self, name, kind, attributes, 0, span_id, 0, 0, began))
-        longest = self.longest_value
-        for key, value in attributes.items():
-            if type(value) is not str or len(value) > longest:
-                attributes[key] = clean(value, longest)
         if links or self._sampler is not None or not span.flags & SAMPLED or len(attributes) > self.most_attributes:
             self._settle(span, context, links)
         self._started()
@@ -122,6 +130,14 @@ class SpanMaker:
             with suppress(Exception):  # a processor is foreign code
                 self._processor.on_start(span, parent_context=context)  # type: ignore[arg-type]  # it has what theirs has
         return span
+
+    @staticmethod
+    def _allowed(guard: Guard, name: str, attributes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return what may be recorded of a name and attributes, before a sampler, processor or metric sees them."""
+        try:
+            return guard.text(name), cast("dict[str, Any]", guard.attributes(attributes))
+        except Exception:  # noqa: BLE001 - a name that is no text costs its span the detail, not the host
+            return WITHHELD, {}
 
     def _below_foreign(self, parent: Any, span: OwnSpan) -> OwnSpan:
         """Give a span the identity of a root, or of a child of a span that is not ours."""
@@ -160,6 +176,11 @@ class SpanMaker:
         span.measured_only = decision is Decision.DROP
         if decision is not Decision.DROP:
             span.set_attributes(attributes)
+
+    def before_end(self, span: OwnSpan) -> None:
+        """Take from a span that processors of others are to see what may not be recorded."""
+        if self._guard is not None and not span.measured_only:
+            self._guard.before_end(span)
 
     def announce_end(self, span: OwnSpan) -> None:
         """Show processors of others a span that has ended."""

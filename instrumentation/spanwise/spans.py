@@ -6,7 +6,8 @@
     async def prices(ticker: str) -> list[float]: ...
 
 The name of the enclosing workflow and agent reaches every span below, and tokens of model calls are summed on them.
-No content is recorded. An exception passes through unchanged; its type is what the span keeps of it.
+What they are told of content is recorded only where the settings allow it (`spanwise.content`). An exception passes
+through unchanged; by default its type is what the span keeps of it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 from spanwise import conventions as c
 from spanwise import runtime, watching
 from spanwise import scope as scopes
+from spanwise.content import messages as forms
 from spanwise.context import attach, current, detach
+from spanwise.own_span import OwnSpan
 from spanwise.scope import with_span
 from spanwise.span_maker import bits
 from spanwise.streams import AsyncStream, Stream
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
+
+    from spanwise.content.policy import Kind
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,6 +57,11 @@ def error_type(error: BaseException) -> str:
         return str(int(status))
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _allowed(kind: Kind) -> bool:
+    guard = runtime.guard()
+    return guard is not None and guard.allows(kind)
 
 
 def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:
@@ -78,8 +88,11 @@ def begin(
     maker = runtime.maker()
     if maker is not None:
         return maker.start(name, kind, {**scope.names, **attributes}, context, links, start_ns)
+    about: Mapping[str, Any] = {**scope.names, **attributes}
+    if (guard := runtime.guard()) is not None:
+        name, about = guard.text(name), guard.attributes(about)
     return runtime.tracer().start_span(
-        name, context, kind, {**scope.names, **attributes}, links, start_ns or time.time_ns(),
+        name, context, kind, about, links, start_ns or time.time_ns(),
         record_exception=False, set_status_on_exception=False,
     )  # fmt: skip
 
@@ -147,11 +160,16 @@ class Recorded:
         if self._ended:
             return
         self._ended = True
+        guard = runtime.guard()
         if error is not None and not isinstance(error, _NOT_ERRORS):
             self.fail(error_type(error))
+            if guard is not None:
+                guard.tell(self._span, error, error_type(error))
         self._before_end()
         if watching.watcher is not None:
             watching.watcher.ended(self._span)
+        if type(self._span) is not OwnSpan and guard is not None and runtime.shared():
+            guard.before_end(self._span)  # a span of ours sees to it itself
         self._span.end()
 
     def _before_end(self) -> None:
@@ -169,6 +187,18 @@ class Recorded:
         outer = current()
         self._begin(outer)
         return self._inside(outer)
+
+    def records(self, kind: Kind) -> bool:
+        """Whether content of that kind is recorded: to spare the making of what would not be."""
+        return self._span.is_recording() and _allowed(kind)
+
+    def _content(self, kind: Kind, name: str, value: object) -> None:
+        """Record content of a kind, as JSON unless it is text, where that kind is allowed."""
+        if not self.records(kind):
+            return
+        text = value if isinstance(value, str) else forms.encoded(value)
+        if text is not None:
+            self._span.set_attribute(name, text)
 
     def __enter__(self) -> Self:
         """Start the span and make it current."""
@@ -278,6 +308,30 @@ class ModelCall(Recorded):
         self._started_ns = time.perf_counter_ns()
         super()._begin(context)
 
+    def instructions(self, text: str) -> None:
+        """Record instructions that are sent beside the messages, where they are allowed."""
+        self._content("system_instructions", c.SYSTEM_INSTRUCTIONS, [{"type": "text", "content": text}])
+
+    def input(self, messages: Sequence[forms.Message], *, tools: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Record what is sent, where prompts are allowed; instructions among the messages need their own kind.
+
+        Args:
+            messages: in OpenAI's form or that of the GenAI conventions.
+            tools: definitions of the tools on offer.
+        """
+        if tools:
+            self._content("tool_definitions", c.TOOL_DEFINITIONS, tools)
+        if not self.records("prompts"):
+            return
+        whole = _allowed("system_instructions")
+        sent = [one for one in messages if whole or one.get("role") not in forms.INSTRUCTING]
+        self._content("prompts", c.INPUT_MESSAGES, forms.in_convention(sent))
+
+    def output(self, text: str, *, tool_calls: Sequence[forms.Message] = (), finish_reason: str = "") -> None:
+        """Record the answer, where completions are allowed; `tool_calls` are in OpenAI's form."""
+        if self.records("completions"):
+            self._content("completions", c.OUTPUT_MESSAGES, forms.of_answer(text, tool_calls, finish_reason))
+
     def chunk(self) -> None:
         """Count a chunk of the stream; the first one fixes the time to first chunk."""
         if not self._chunks:
@@ -336,6 +390,30 @@ class ModelCall(Recorded):
         if self._streamed and self._output_tokens:
             seconds = (time.perf_counter_ns() - self._started_ns) / 1e9
             self.set(c.STREAM_TOKENS_PER_SECOND, self._output_tokens / seconds)
+
+
+class ToolExecution(Recorded):
+    """A span `execute_tool {name}`."""
+
+    def arguments(self, arguments: object) -> None:
+        """Record the arguments of the call, where they are allowed: text as it is, anything else as JSON."""
+        self._content("tool_arguments", c.TOOL_CALL_ARGUMENTS, arguments)
+
+    def result(self, result: object) -> None:
+        """Record the result of the call, where it is allowed: text as it is, anything else as JSON."""
+        self._content("tool_results", c.TOOL_CALL_RESULT, result)
+
+
+class Retrieval(Recorded):
+    """A span `retrieval {source}`."""
+
+    def query(self, text: str) -> None:
+        """Record what was searched for, where it is allowed."""
+        self._content("retrieval", c.RETRIEVAL_QUERY_TEXT, text)
+
+    def documents(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Record what was found, where it is allowed: an `id` and a `score` each."""
+        self._content("retrieval", c.RETRIEVAL_DOCUMENTS, documents)
 
 
 class CacheLookup(Recorded):
@@ -409,12 +487,12 @@ def tool(
     call_id: str | None = None,
     tool_type: str = "function",
     links: Sequence[Link] = (),
-) -> Recorded:
+) -> ToolExecution:
     """Span of one tool call; `tool_type` is function, extension or datastore."""
     attributes = {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: name, c.TOOL_TYPE: tool_type}
     if call_id is not None:
         attributes[c.TOOL_CALL_ID] = call_id
-    return Recorded(c.span_name("execute_tool", name), attributes=attributes, links=links)
+    return ToolExecution(c.span_name("execute_tool", name), attributes=attributes, links=links)
 
 
 def llm_call(
@@ -455,10 +533,10 @@ def embeddings(model: str, *, provider: str = "openai", dimensions: int | None =
     return ModelCall(c.span_name("embeddings", model), kind=SpanKind.CLIENT, attributes=_given(attributes))
 
 
-def retrieval(source: str, *, top_k: int | None = None) -> Recorded:
+def retrieval(source: str, *, top_k: int | None = None) -> Retrieval:
     """Span `retrieval {source}` of a search in a data source."""
     attributes = {c.OPERATION_NAME: "retrieval", c.DATA_SOURCE_ID: source, c.RETRIEVAL_TOP_K: top_k}
-    return Recorded(c.span_name("retrieval", source), kind=SpanKind.CLIENT, attributes=_given(attributes))
+    return Retrieval(c.span_name("retrieval", source), kind=SpanKind.CLIENT, attributes=_given(attributes))
 
 
 def cache_lookup(

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from spanwise import conventions as c
 from spanwise.config.settings import Settings
+from spanwise.content.policy import kinds
 from spanwise.metrics import SpanMetrics
 from spanwise.own_span import OwnSpan
 from spanwise.recorder import Recorder
@@ -60,15 +61,19 @@ class _Memory(Recorder):
 
 
 @contextmanager
-def capture(*, time_scale: float = 1.0, wait_threshold: float = 0.0) -> Generator[Callable[[], list[PlainSpan]]]:
+def capture(
+    *, time_scale: float = 1.0, wait_threshold: float = 0.0, capture_content: str = "none", exceptions: str = "type"
+) -> Generator[Callable[[], list[PlainSpan]]]:
     """Record into memory inside the block; yields a function that returns the ended spans, by start time."""
-    with captured_telemetry(time_scale=time_scale, wait_threshold=wait_threshold) as (_, spans):
+    with captured_telemetry(
+        time_scale=time_scale, wait_threshold=wait_threshold, capture_content=capture_content, exceptions=exceptions
+    ) as (_, spans):
         yield spans
 
 
 @contextmanager
 def captured_telemetry(
-    *, time_scale: float = 1.0, wait_threshold: float = 0.0
+    *, time_scale: float = 1.0, wait_threshold: float = 0.0, capture_content: str = "none", exceptions: str = "type"
 ) -> Generator[tuple[Telemetry, Callable[[], list[PlainSpan]]]]:
     """Like `capture`, and yields the telemetry too, whose `metrics.registry` holds what the spans counted."""
     resource = Resource({"service.name": "test", c.TIME_SCALE: time_scale})
@@ -76,7 +81,13 @@ def captured_telemetry(
     metrics = SpanMetrics()
     memory = _Memory(metrics)
     provider.add_span_processor(memory)
-    settings = Settings(service_name="test", time_scale=time_scale, wait_threshold=wait_threshold)
+    settings = Settings(
+        service_name="test",
+        time_scale=time_scale,
+        wait_threshold=wait_threshold,
+        capture_content=kinds(capture_content),
+        exceptions=exceptions,
+    )
     telemetry = Telemetry(settings, {}, provider, memory, metrics)
     try:
         with substituted(telemetry):

@@ -68,6 +68,8 @@ def record_wait(
     if end_ns - start_ns < settings.wait_threshold * 1e9:
         sum_up(waiter, 1, (end_ns - start_ns) / 1e9)
         return
+    if (guard := runtime.guard()) is not None:
+        resource = guard.text(resource)
     links = [waits_on(released_by)] if released_by is not None and released_by.is_valid else []
     begin(
         c.span_name(c.WAIT_SPAN, resource), SpanKind.INTERNAL, {c.WAIT_KIND: kind, c.WAIT_RESOURCE: resource},

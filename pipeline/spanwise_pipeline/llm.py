@@ -71,15 +71,19 @@ class Reply:
         """Return the answer as a message of the conversation."""
         message: Message = {"role": "assistant", "content": self.text or None}
         if self.tool_calls:
-            message["tool_calls"] = [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments))},
-                }
-                for call in self.tool_calls
-            ]
+            message["tool_calls"] = self.requested()
         return message
+
+    def requested(self) -> list[Message]:
+        """Return the tool calls in OpenAI's form."""
+        return [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments))},
+            }
+            for call in self.tool_calls
+        ]
 
 
 @dataclass(slots=True)
@@ -232,6 +236,7 @@ class ModelClient:
             attempt=number,
         )
         with call:
+            call.input(request["messages"], tools=request.get("tools", ()))
             try:
                 return await self._in_time(request, call)
             except Exception as error:
@@ -274,7 +279,10 @@ def _finish(draft: _Draft, call: ModelCall) -> Reply:
     calls = tuple(
         ToolCall(made["id"], made["name"], json.loads(made["arguments"] or "{}")) for made in draft.calls.values()
     )
-    return Reply("".join(draft.text), calls, draft.finish_reason, sent, received)
+    reply = Reply("".join(draft.text), calls, draft.finish_reason, sent, received)
+    if call.records("completions"):
+        call.output(reply.text, tool_calls=reply.requested(), finish_reason=reply.finish_reason)
+    return reply
 
 
 def is_retryable(error: BaseException) -> bool:

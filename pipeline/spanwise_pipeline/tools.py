@@ -128,9 +128,12 @@ class Toolbox:
         if tool is None:
             raise UnknownToolError(f"no tool {call.name!r}; {nearest(call.name, self._tools)}")
         with spanwise.tool(tool.name, call_id=call.id) as span:
-            if inspect.iscoroutinefunction(tool.function):
-                return str(await tool.function(**call.arguments)), span.context
-            return str(await in_thread(tool.function, **call.arguments)), span.context
+            span.arguments(call.arguments)
+            asynchronous = inspect.iscoroutinefunction(tool.function)
+            work = tool.function(**call.arguments) if asynchronous else in_thread(tool.function, **call.arguments)
+            text = str(await work)
+            span.result(text)
+            return text, span.context
 
 
 async def _unchanged(text: str) -> str:

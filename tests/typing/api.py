@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanContext
 
 import spanwise
 from spanwise.journal.ledger import Counts
-from spanwise.spans import Agent, CacheLookup, ModelCall, Recorded, Workflow
+from spanwise.spans import Agent, CacheLookup, ModelCall, Recorded, Retrieval, ToolExecution, Workflow
 from spanwise.waits import Wait
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ async def context_managers_know_their_helper() -> None:
         assert_type(agent.context, SpanContext)
     with spanwise.llm_call("m") as call:
         assert_type(call, ModelCall)
+        call.input([{"role": "user", "content": "x"}])
+        call.output("x", finish_reason="stop")
+    with spanwise.tool("add") as tool:
+        assert_type(tool, ToolExecution)
+        tool.arguments({"a": 1})
     with spanwise.embeddings("m") as vector:
         assert_type(vector, ModelCall)
     with spanwise.cache_lookup("replies") as lookup:
@@ -61,7 +66,7 @@ async def context_managers_know_their_helper() -> None:
         lookup.result("hit", saved_tokens=3)
         lookup.result("found")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with spanwise.retrieval("filings") as search, spanwise.step("merge") as step:
-        assert_type(search, Recorded)
+        assert_type(search, Retrieval)
         assert_type(step.set("a", 1).set("b", ["x"]), Recorded)
     with spanwise.waiting("lock", "l") as wait:
         assert_type(wait, Wait)
@@ -76,4 +81,5 @@ def configuring() -> None:
     assert_type(telemetry.flush(timeout=1), bool)
     assert_type(telemetry.metrics_port, int | None)
     assert_type(telemetry.write_error, OSError | None)
+    spanwise.configure(capture_content=["prompts"], redact_patterns=["A-[0-9]+"], span_hook="m:f", otlp_content="none")
     spanwise.configure("desk")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -131,10 +131,14 @@ def test_a_sound_installation_is_ok_throughout(tmp_path: Path, capsys: pytest.Ca
     assert checks["journal"] == ("ok", ".spanwise (made with the first run)")
     assert checks["endpoint"] == ("ok", "none configured; runs stay on this machine")
     assert document["settings"] == [
-        {"name": name, "value": getattr(Settings(), name), "source": "default"}
+        {"name": name, "value": shown(getattr(Settings(), name)), "source": "default"}
         for name in Settings.__dataclass_fields__
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+def shown(value: object) -> object:
+    return (", ".join(value) or "none") if isinstance(value, tuple) else value
 
 
 def test_each_setting_is_shown_with_its_source_and_without_its_secrets(
@@ -230,3 +234,13 @@ def test_a_stack_that_cannot_be_read_is_a_warning(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(health, "running", unreadable)
     assert lines()["stack"] == Line("stack", "warning", "state.json: not readable; remove it")
+
+
+def test_what_is_recorded_of_content_is_shown_and_redaction_that_is_off_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert lines()["content"] == Line("content", "ok", "recorded: none; secrets and personal data are redacted")
+    monkeypatch.setenv("SPANWISE_CAPTURE_CONTENT", "prompts,tool_results")
+    monkeypatch.setenv("SPANWISE_REDACT", "false")
+    detail = "redaction is off, so that secrets are written as they are: unset SPANWISE_REDACT"
+    assert lines()["content"] == Line("content", "warning", f"recorded: prompts, tool_results; {detail}")

@@ -56,14 +56,18 @@ class Kept(Recorder):
 
 
 def recording(
-    recorder: Recorder, *processors: SpanProcessor, sampler: Sampler | None = None, limits: SpanLimits | None = None
+    recorder: Recorder,
+    *processors: SpanProcessor,
+    sampler: Sampler | None = None,
+    limits: SpanLimits | None = None,
+    exceptions: str = "type",
 ) -> Telemetry:
     provider = TracerProvider(
         sampler=sampler, resource=Resource({"service.name": "host"}), shutdown_on_exit=False, span_limits=limits
     )
     for processor in (*processors, recorder):
         provider.add_span_processor(processor)
-    return Telemetry(Settings(), {}, provider, recorder, recorder.metrics)
+    return Telemetry(Settings(exceptions=exceptions), {}, provider, recorder, recorder.metrics)
 
 
 def by_name(spans: list[ReadableSpan]) -> dict[str, ReadableSpan]:
@@ -131,7 +135,7 @@ class Watching(SpanProcessor):
 def test_processors_and_exporters_of_the_host_receive_a_readable_span() -> None:
     kept, watching, exporter = Kept(), Watching(), InMemorySpanExporter()
     with (
-        substituted(recording(kept, watching, SimpleSpanProcessor(exporter))),
+        substituted(recording(kept, watching, SimpleSpanProcessor(exporter), exceptions="message")),
         spanwise.step("outer") as outer,
         spanwise.step("inner", links=[spanwise.waits_on(outer.context)]) as inner,
     ):
@@ -315,7 +319,7 @@ def test_ok_is_final_and_a_name_can_change() -> None:
 
 def test_an_exception_that_a_program_records_itself_keeps_its_message_as_in_the_sdk() -> None:
     kept = Kept()
-    with substituted(recording(kept)), spanwise.step("s") as step:
+    with substituted(recording(kept, exceptions="stacktrace")), spanwise.step("s") as step:
         step.span.record_exception(ValueError("why"), {"more": 1})
     [event] = kept.spans[0].events
     about = dict(event.attributes or {})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spanwise.config.settings import Settings, Sourced, masked, resolve, settings_of
+from spanwise.content.policy import KINDS
 from spanwise.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         "SPANWISE_WAIT_THRESHOLD": "0.5",
         "SPANWISE_CAUSALITY": "sampled",
         "SPANWISE_SHUTDOWN_TIMEOUT": "2.5",
+        "SPANWISE_CAPTURE_CONTENT": "prompts, tool_results",
+        "SPANWISE_EXCEPTIONS": "message",
+        "SPANWISE_CONTENT_LIMIT": "1000",
+        "SPANWISE_REDACT": "false",
+        "SPANWISE_REDACT_PATTERNS": "ACME-[0-9]+\n employee [0-9]{6}",
+        "SPANWISE_SPAN_HOOK": "desk.privacy:keep",
+        "SPANWISE_OTLP_CONTENT": "none",
+        "SPANWISE_OTLP_DROP": "name=wait *\nhttp.route=/health*",
         "SPANWISE_DISABLED": "true",
     }
     found = resolved(tmp_path, environment=environment)
@@ -72,6 +81,14 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         wait_threshold=0.5,
         causality="sampled",
         shutdown_timeout=2.5,
+        capture_content=("prompts", "tool_results"),
+        exceptions="message",
+        content_limit=1000,
+        redact=False,
+        redact_patterns=("ACME-[0-9]+", "employee [0-9]{6}"),
+        span_hook="desk.privacy:keep",
+        otlp_content=(),
+        otlp_drop=("name=wait *", "http.route=/health*"),
         disabled=True,
     )
     assert [one.source for one in found.values()] == list(environment)
@@ -85,6 +102,10 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318/v1/traces", "endpoint", "http://c:4318/v1/traces"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "protocol", "grpc"),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", "protocol", "grpc"),
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "NO_CONTENT", "capture_content", ()),
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_ONLY", "capture_content", KINDS),
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "EVENT_ONLY", "capture_content", ()),
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "span_and_event", "capture_content", KINDS),
         ("OTEL_SDK_DISABLED", "true", "disabled", True),
         ("OTEL_SDK_DISABLED", "FALSE", "disabled", False),
     ],
@@ -138,6 +159,15 @@ def test_a_pyproject_without_our_table_changes_nothing(tmp_path: Path) -> None:
         ("time_scale", "nan", "a number above 0"),
         ("wait_threshold", -1, "a number of seconds of at least 0"),
         ("shutdown_timeout", "inf", "a number of seconds of at least 0"),
+        ("capture_content", "thoughts", f"none, all, or some of {', '.join(KINDS)}"),
+        ("exceptions", "all", "type, message or stacktrace"),
+        ("content_limit", 10, "a number of characters of at least 256"),
+        ("redact", "perhaps", "true or false"),
+        ("redact_patterns", "(", "regular expressions, one a line, that match at least a character"),
+        ("redact_patterns", "a*", "regular expressions, one a line, that match at least a character"),
+        ("span_hook", "module", "module:function"),
+        ("otlp_content", "some", f"same, none, or some of {', '.join(KINDS)}"),
+        ("otlp_drop", "name=", "rules, one a line, such as name=wait * or http.route=/health*"),
         ("disabled", "perhaps", "true or false"),
     ],
 )
@@ -166,8 +196,8 @@ def test_an_unknown_key_in_the_project_is_answered_with_the_nearest_name(tmp_pat
     with pytest.raises(InputError) as error:
         resolved(tmp_path)
     assert str(error.value).startswith(
-        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: causality, disabled, "
-        "endpoint, "
+        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: capture_content, "
+        "causality, "
     )
 
 

@@ -470,3 +470,29 @@ def test_what_can_be_tried_again() -> None:
 def test_no_attempts_are_refused() -> None:
     with pytest.raises(ValueError, match="attempts must be at least 1, this is 0"):
         Retries(attempts=0)
+
+
+def test_prompts_answers_and_offered_tools_are_recorded_where_they_are_allowed() -> None:
+    def asked(allowed: str) -> tuple[Reply, dict[str, Any]]:
+        with capture(capture_content=allowed) as spans:
+            reply, _ = running(lambda client: chat(client, "a = ada@example.com\nState a.", tools=[PRICE]))
+        [span] = [one for one in spans() if one["name"] == "chat m"]
+        found = {name: json.loads(value) for name, value in span["attributes"].items() if name in content}
+        return reply, found
+
+    content = {"gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tool.definitions"}
+    assert asked("none")[1] == {}
+    reply, found = asked("all")
+    text = reply.text.replace("ada@example.com", "[redacted:email]")
+    told = [{"type": "text", "content": text}] if text else []
+    calls = [
+        {"type": "tool_call", "id": one.id, "name": one.name, "arguments": dict(one.arguments)}
+        for one in reply.tool_calls
+    ]
+    assert found == {
+        "gen_ai.tool.definitions": [PRICE],
+        "gen_ai.input.messages": [
+            {"role": "user", "parts": [{"type": "text", "content": "a = [redacted:email]\nState a."}]}
+        ],
+        "gen_ai.output.messages": [{"role": "assistant", "parts": told + calls, "finish_reason": reply.finish_reason}],
+    }

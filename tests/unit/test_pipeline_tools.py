@@ -240,3 +240,20 @@ def test_a_failure_in_what_follows_ends_the_batch(*, concurrent: bool) -> None:
         return asyncio.get_running_loop().time()
 
     assert run_virtual(main)[0] == 1.0
+
+
+def test_arguments_and_results_are_recorded_where_they_are_allowed() -> None:
+    def called(allowed: str) -> dict[str, Any]:
+        box = Toolbox([Tool("echo", "", {}, lambda text: f"<{text}>")])
+        with capture(capture_content=allowed) as spans:
+            asyncio.run(box.call(ToolCall("1", "echo", {"text": "ada@example.com"})))
+        attributes = spans()[0]["attributes"]
+        return {
+            name: attributes[name] for name in attributes if name.startswith("gen_ai.tool.call.") and name[-3:] != ".id"
+        }
+
+    assert called("prompts") == {}
+    assert called("tool_arguments,tool_results") == {
+        "gen_ai.tool.call.arguments": '{"text":"[redacted:email]"}',
+        "gen_ai.tool.call.result": "<[redacted:email]>",
+    }

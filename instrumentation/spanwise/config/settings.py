@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
 
+from spanwise.content.policy import KINDS, SAME, destination_kinds, kinds
 from spanwise.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 TRUE_WORDS: Final = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS: Final = frozenset({"0", "false", "no", "off"})
 MASK: Final = "***"
 Causality = Literal["off", "sampled", "on"]
+_SHORTEST_LIMIT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,22 @@ class Settings:
     """Whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`."""
     shutdown_timeout: float = 5.0
     """Longest time that flushing may take at the end of the process."""
+    capture_content: tuple[str, ...] = ()
+    """Kinds of content that are recorded (`spanwise.content.policy.KINDS`); none by default."""
+    exceptions: str = "type"
+    """What is recorded of an exception: `type`, also its `message`, or its `stacktrace` besides."""
+    content_limit: int = 32_768
+    """Longest text of an attribute, event or message, in characters."""
+    redact: bool = True
+    """Whether secrets and personal data are replaced before anything is written or sent."""
+    redact_patterns: tuple[str, ...] = ()
+    """Regular expressions of further things to redact."""
+    span_hook: str | Callable[..., Any] | None = None
+    """`module:function`, or in code a function, that may rewrite or drop each ended span."""
+    otlp_content: tuple[str, ...] = SAME
+    """Kinds of content that the OTLP receiver gets of those recorded; `same`: all of them."""
+    otlp_drop: tuple[str, ...] = ()
+    """Rules such as `name=wait *` of spans that the OTLP receiver does not get."""
     disabled: bool = False
     """`OTEL_SDK_DISABLED`: nothing is recorded, written, sent or served."""
 
@@ -105,6 +124,49 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def _length(text: str) -> int:
+    value = int(text)
+    if value < _SHORTEST_LIMIT:
+        raise ValueError(text)
+    return value
+
+
+def _exceptions(text: str) -> str:
+    if text not in {"type", "message", "stacktrace"}:
+        raise ValueError(text)
+    return text
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    for line in _lines(text):
+        try:
+            matches_nothing = re.compile(line).match("") is not None
+        except re.error as error:
+            raise ValueError(line) from error
+        if matches_nothing:
+            raise ValueError(line)
+    return _lines(text)
+
+
+def _rules(text: str) -> tuple[str, ...]:
+    for line in _lines(text):
+        attribute, _, form = line.partition("=")
+        if not attribute.strip() or not form.strip():
+            raise ValueError(line)
+    return _lines(text)
+
+
+def _hook(text: str) -> str:
+    module, _, function = text.partition(":")
+    if not module or not function:
+        raise ValueError(text)
+    return text
+
+
 def _truth(text: str) -> bool:
     word = text.strip().lower()
     if word not in TRUE_WORDS | FALSE_WORDS:
@@ -117,6 +179,8 @@ class _Rule:
     parse: Callable[[str], Any]
     needs: str
     otel: tuple[str, ...] = ()
+    empty: str = ""
+    """What an empty list stands for."""
 
 
 _RULES: Final[Mapping[str, _Rule]] = {
@@ -135,6 +199,19 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "wait_threshold": _Rule(_number, "a number of seconds of at least 0"),
     "causality": _Rule(_causality, "off, sampled or on"),
     "shutdown_timeout": _Rule(_number, "a number of seconds of at least 0"),
+    "capture_content": _Rule(
+        kinds,
+        f"none, all, or some of {', '.join(KINDS)}",
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",),
+        empty="none",
+    ),
+    "exceptions": _Rule(_exceptions, "type, message or stacktrace"),
+    "content_limit": _Rule(_length, "a number of characters of at least 256"),
+    "redact": _Rule(_truth, "true or false"),
+    "redact_patterns": _Rule(_patterns, "regular expressions, one a line, that match at least a character"),
+    "span_hook": _Rule(_hook, "module:function"),
+    "otlp_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
+    "otlp_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),
 }
 
@@ -185,6 +262,11 @@ def _from_environment(name: str, environment: Mapping[str, str]) -> Sourced | No
 
 def _checked(name: str, value: Any, where: str) -> Any:
     rule = _RULES[name]
+    if name == "span_hook" and callable(value):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        separator = "," if rule.parse in (kinds, destination_kinds) else "\n"
+        value = separator.join(str(one) for one in cast("Iterable[object]", value)) or rule.empty
     try:
         return rule.parse(str(value))
     except ValueError:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace.export import SpanExportResult
 
+from spanwise.content.filters import Outlet, portions
 from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def _can_be_sent(spans: Sequence[ReadableSpan]) -> bool:
 class Sender:
     """A queue of journaled batches and the thread that delivers them in order."""
 
-    def __init__(self, exporter: SpanExporter, ledger: Ledger) -> None:
+    def __init__(self, exporter: SpanExporter, ledger: Ledger, outlet: Outlet | None = None) -> None:
+        self._outlet = outlet or Outlet()
         self._exporter = exporter
         self._ledger = ledger
         self._batches: deque[tuple[ReadableSpan, ...]] = deque()
@@ -107,13 +109,15 @@ class Sender:
         self._thread.start()
 
     def offer(self, spans: tuple[ReadableSpan, ...]) -> None:
-        """Take a batch; beyond 100,000 held spans it is not kept and stays pending."""
+        """Take what of a batch may be sent; beyond 100,000 held spans it is not kept and stays pending."""
+        admitted = self._outlet.admitted(spans)
+        self._ledger.filter(NAME, len(spans) - len(admitted))
         with self._changed:
-            if self._held + len(spans) > _LIMIT:
-                self._not_kept += len(spans)
+            if self._held + len(admitted) > _LIMIT:
+                self._not_kept += len(admitted)
                 return
-            self._batches.append(spans)
-            self._held += len(spans)
+            self._batches.extend(portions(admitted))
+            self._held += len(admitted)
             self._changed.notify_all()
 
     def flush(self, deadline: float) -> bool:

@@ -76,6 +76,7 @@ class Ledger:
         self._dropped: Counter[str] = Counter()
         self._delivered: dict[str, int] = dict.fromkeys(destinations, 0)
         self._set_aside: dict[str, int] = dict.fromkeys(destinations, 0)
+        self._filtered: dict[str, int] = dict.fromkeys(destinations, 0)
 
     def start(self) -> None:
         """Count a span that was started."""
@@ -100,6 +101,11 @@ class Ledger:
         with self._lock:
             self._set_aside[destination] += number
 
+    def filter(self, destination: str, number: int) -> None:
+        """Count journaled spans that a destination is not to get."""
+        with self._lock:
+            self._filtered[destination] += number
+
     def deliver(self, destination: str, number: int) -> None:
         """Count journaled spans that a destination accepted."""
         with self._lock:
@@ -121,9 +127,12 @@ class Ledger:
             )
 
     def _fates(self, destination: str) -> dict[str, int]:
-        delivered, aside = self._delivered[destination], self._set_aside[destination]
-        pending = self._journaled - delivered - aside
-        return dict.fromkeys(_FATES, 0) | {"delivered": delivered, "pending": pending, "set_aside": aside}
+        gone = {
+            "delivered": self._delivered[destination],
+            "set_aside": self._set_aside[destination],
+            "filtered": self._filtered[destination],
+        }
+        return dict.fromkeys(_FATES, 0) | gone | {"pending": self._journaled - sum(gone.values())}
 
     def save(self, path: Path) -> None:
         """Write the counts to `path` in one step, on a full disk over the old ones; raises `OSError` if it cannot."""

@@ -1,0 +1,1 @@
+"""What may be recorded: policy of kinds, redaction, truncation, filters, and the hook. Loaded by `configure`."""

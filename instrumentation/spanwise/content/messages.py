@@ -1,0 +1,97 @@
+"""Messages in the form of the GenAI conventions, from those of OpenAI's chat API, and JSON of anything.
+
+Recording content must never fail the call that it is about: what cannot be expressed is left out or becomes its `repr`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+import msgspec
+
+Message: TypeAlias = Mapping[str, Any]
+INSTRUCTING: Final = frozenset({"system", "developer"})
+"""Roles whose messages are instructions, not prompts."""
+
+
+def encoded(value: object) -> str | None:
+    """Return `value` as JSON text; none where that cannot be had."""
+    try:
+        return msgspec.json.encode(value, enc_hook=repr).decode()
+    except Exception:  # noqa: BLE001 - the host's value: cyclic, not Unicode, or with a broken repr
+        return _dumped(value)
+
+
+def _dumped(value: object) -> str | None:
+    try:
+        return json.dumps(value, default=repr, skipkeys=True)
+    except Exception:  # noqa: BLE001 - likewise; its record goes without it
+        return None
+
+
+def in_convention(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return messages of OpenAI's form in that of the conventions: a role and parts; such ones stay as they are."""
+    return [_message(message) for message in messages]
+
+
+def of_answer(text: str, tool_calls: Sequence[Message] = (), finish_reason: str = "") -> list[dict[str, Any]]:
+    """Return a model's answer as the output messages of the conventions.
+
+    Args:
+        text: what it wrote.
+        tool_calls: what it asks for, in OpenAI's form.
+        finish_reason: why it stopped.
+    """
+    parts = [*_content(text), *(_call(one) for one in tool_calls)]
+    message: dict[str, Any] = {"role": "assistant", "parts": parts}
+    return [message | {"finish_reason": finish_reason} if finish_reason else message]
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if "parts" in message:
+        return dict(message)
+    role = str(message.get("role", ""))
+    if role == "tool":
+        response = {"type": "tool_call_response", "id": message.get("tool_call_id"), "response": message.get("content")}
+        return {"role": role, "parts": [response]}
+    calls = cast("Sequence[Message]", message.get("tool_calls") or ())
+    return {"role": role, "parts": [*_content(message.get("content")), *(_call(one) for one in calls)]}
+
+
+def _content(content: object) -> list[dict[str, Any]]:
+    if content is None or content == "":
+        return []
+    if isinstance(content, str):
+        return [{"type": "text", "content": content}]
+    if not isinstance(content, Sequence):
+        return [{"type": "text", "content": repr(content)}]
+    return [_part(part) for part in cast("Sequence[object]", content)]
+
+
+def _part(part: object) -> dict[str, Any]:
+    if not isinstance(part, Mapping):
+        return {"type": "text", "content": str(part)}
+    known = cast("Mapping[str, Any]", part)
+    if "text" in known:
+        return {"type": "text", "content": known["text"]}
+    return {"type": str(known.get("type", "unknown"))}  # images and sound are named, not copied
+
+
+def _call(call: Message) -> dict[str, Any]:
+    function = cast("Mapping[str, Any]", call.get("function") or {})
+    arguments = function.get("arguments")
+    return {
+        "type": "tool_call",
+        "id": call.get("id"),
+        "name": function.get("name"),
+        "arguments": _decoded(arguments) if isinstance(arguments, str) else arguments,
+    }
+
+
+def _decoded(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # a model's JSON can be broken, which is what one wants to see

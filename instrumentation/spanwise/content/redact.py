@@ -1,0 +1,239 @@
+"""Replaces secrets and personal data in texts by `[redacted:<what>]`, in linear time, whatever the text holds.
+
+A text passes cheap gates first (a literal, an at sign), since nearly all texts hold nothing. Short texts that hold
+nothing are remembered, as span attributes repeat; what does hold something never is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from spanwise.content import patterns
+from spanwise.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SHORTEST: Final = 6
+_REMEMBERED: Final = 256
+"""Longest text that is remembered as clean, in characters."""
+_MEMORY: Final = 10_000
+_DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
+_SIGN: Final = re.compile("@|%40")
+_LONGEST_LOCAL, _LONGEST_DOMAIN = 66, 260
+_ESCAPES: Final = "nrtbf"
+_HIDDEN: Final = dict(zip(_ESCAPES, "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4", strict=True))
+"""Characters that Unicode reserves for a program's own use: no text holds them."""
+_LONGEST_SECRET: Final = 16_384
+LARGE: Final = 10**12
+"""From here on a number may be a payment card's."""
+_SECRET_NAME: Final = re.compile(
+    r"(?:^|[._-])(?:passw(?:or)?d|passphrase|pwd|secret|client_secret|secret_access_key|api[_-]?key|apikey|access_token"
+    r"|refresh_token|id_token|auth_token|authorization|proxy-authorization|cookie|set-cookie|private_key)$",
+    re.IGNORECASE,
+)
+
+
+def marker(what: str) -> str:
+    """Return what stands in place of something redacted."""
+    return f"[redacted:{what}]"
+
+
+def is_card(digits: str) -> bool:
+    """Whether digits are a payment card's: a known issuer, its length, and a checksum (Luhn) that holds."""
+    return _issued(digits) and not _luhn(digits) % 10
+
+
+def _luhn(digits: str) -> int:
+    code = digits.encode("ascii")
+    return sum(code[-1::-2]) + sum(code[-2::-2].translate(_DOUBLED)) - 48 * len(code)
+
+
+_ISSUERS: Final = (
+    r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
+    r"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
+    r"|3[47][0-9]{13}"  # American Express
+    r"|3(?:0[0-5]|[68][0-9])[0-9]{11}"  # Diners Club
+    r"|35(?:2[89]|[3-8][0-9])[0-9]{12}"  # JCB
+    r"|6(?:011|4[4-9][0-9]|5[0-9]{2})[0-9]{12}"  # Discover
+    r"|62[0-9]{14,17}"  # UnionPay
+    r"|(?:50|5[6-9]|6[0-9])[0-9]{14}"  # Maestro
+)
+
+
+def _issued(digits: str) -> bool:
+    return re.fullmatch(_ISSUERS, digits) is not None
+
+
+def _replaced(match: re.Match[str]) -> str:
+    what = match.lastgroup or "secret"
+    begin, end = match.span(what)
+    text, start = match.group(), match.start()
+    return f"{text[: begin - start]}{marker(what)}{text[end - start :]}"
+
+
+def _token(match: re.Match[str]) -> str:
+    return _replaced(match) if match.lastgroup == "bearer" else marker(match.lastgroup or "secret")
+
+
+def _card(match: re.Match[str]) -> str:
+    text = match.group()
+    return marker("card") if is_card(text.replace(" ", "").replace("-", "")) else text
+
+
+class Redactor:
+    """Redacts texts and attribute values; safe to call from any thread.
+
+    Args:
+        own: further regular expressions; what they match is redacted, or their group `secret` where they have one.
+
+    Raises:
+        InputError: one of them is no regular expression, or matches the empty text.
+    """
+
+    def __init__(self, own: Iterable[str] = ()) -> None:
+        self._own = tuple(compiled(pattern) for pattern in own)
+        self._clean: dict[str, None] = {}
+        self._names: dict[str, bool] = {}
+
+    def text(self, text: str) -> str:
+        """Return `text` with what is secret or personal replaced; the same object where there is nothing."""
+        if text in self._clean or (len(text) < _SHORTEST and not self._own):
+            return text
+        redacted = self._own_redacted(_secrets(text))
+        if redacted == text:
+            if len(text) <= _REMEMBERED:
+                self._remember(text)
+            return text
+        return redacted
+
+    def cut(self, text: str, limit: int) -> int:
+        """Return where `text` can be cut, at most at `limit`, so that no secret stands on both sides."""
+        begin, end = max(0, limit - _LONGEST_SECRET), limit + _LONGEST_SECRET
+        for pattern in (patterns.tokens(), patterns.named(), patterns.email(), patterns.card(), *self._own):
+            for match in pattern.finditer(text, begin, end):
+                if match.start() < limit < match.end():
+                    limit = match.start()
+        return limit
+
+    def value(self, name: str, value: Any) -> Any:
+        """Return an attribute's value redacted; a name such as `password` redacts all of it."""
+        if type(value) is bool or type(value) is float:
+            return value
+        if self.is_secret_name(name) and value not in ("", None):
+            return marker("attribute")
+        return self._inside(value)
+
+    def _inside(self, value: Any) -> Any:  # noqa: PLR0911 - one case a type
+        match value:
+            case str():
+                return self.text(value)
+            case bool():
+                return value
+            case int():
+                return marker("card") if value >= LARGE and is_card(_digits(value)) else value
+            case bytes():
+                return self._bytes(value)
+            case Mapping():
+                pairs = cast("Mapping[str, Any]", value).items()
+                return {self.text(str(name)): self.value(str(name), inner) for name, inner in pairs}
+            case Sequence():
+                members = cast("Sequence[object]", value)
+                items = tuple(self._inside(item) for item in members)
+                return members if all(new is old for new, old in zip(items, members, strict=True)) else items
+            case _:
+                return value
+
+    def _bytes(self, value: bytes) -> bytes:
+        text = value.decode("latin-1")  # one character a byte, so that every byte comes back
+        redacted = self.text(text)
+        return value if redacted is text else redacted.encode("latin-1")
+
+    def is_secret_name(self, name: str) -> bool:
+        """Whether an attribute of that name is redacted, whatever its value."""
+        known = self._names.get(name)
+        if known is None:
+            known = _SECRET_NAME.search(name) is not None
+            if len(self._names) < _MEMORY:
+                self._names[name] = known
+        return known
+
+    def _own_redacted(self, text: str) -> str:
+        for pattern in self._own:
+            text = pattern.sub(_own, text)
+        return text
+
+    def _remember(self, text: str) -> None:
+        if len(self._clean) >= _MEMORY:
+            self._clean = {}
+        self._clean[text] = None
+
+
+def _digits(value: int) -> str:
+    return str(value) if value < 10**19 else ""
+
+
+def _own(match: re.Match[str]) -> str:
+    if "secret" not in match.re.groupindex or match["secret"] is None:
+        return marker("pattern") if match.group() else ""
+    begin, end = match.span("secret")
+    text, start = match.group(), match.start()
+    return f"{text[: begin - start]}{marker('pattern')}{text[end - start :]}"
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Return an own pattern ready for use.
+
+    Raises:
+        InputError: it is no regular expression, or matches the empty text.
+    """
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"redact_patterns: {pattern!r} is no regular expression ({error}); mend it") from None
+    if found.match("") is not None:
+        raise InputError(f"redact_patterns: {pattern!r} matches the empty text; let it match at least a character")
+    return found
+
+
+def _secrets(text: str) -> str:
+    if "\\" not in text:
+        return _searched(text)
+    # In JSON a word can follow an escape, whose letter would count as part of it: it is hidden while searching.
+    for letter in _ESCAPES:
+        text = text.replace(f"\\{letter}", f"\\{_HIDDEN[letter]}")
+    text = _searched(text)
+    for letter in _ESCAPES:
+        text = text.replace(f"\\{_HIDDEN[letter]}", f"\\{letter}")
+    return text
+
+
+def _searched(text: str) -> str:
+    if patterns.gate().search(text) is not None or any(literal in text for literal in patterns.literals()):
+        text = patterns.tokens().sub(_token, text)
+    text = patterns.named().sub(_replaced, text)
+    if "@" in text or "%40" in text:
+        text = _without_emails(text)
+    return patterns.card().sub(_card, text)
+
+
+def _without_emails(text: str) -> str:
+    """Look only around each at sign where they are rare: every character of a text can begin an address."""
+    pattern, mark = patterns.email(), marker("email")
+    signs = (
+        [match.start() for match in _SIGN.finditer(text)]
+        if text.count("@") + text.count("%40") < len(text) / 200
+        else []
+    )
+    if not signs:
+        return pattern.sub(mark, text)
+    parts: list[str] = []
+    done = 0
+    for sign in signs:
+        match = pattern.search(text, max(done, sign - _LONGEST_LOCAL), sign + _LONGEST_DOMAIN) if sign >= done else None
+        if match is not None:
+            parts += text[done : match.start()], mark
+            done = match.end()
+    return "".join((*parts, text[done:]))
