@@ -9,6 +9,7 @@ async def assess(plan: str) -> str: ...
 """
 
 from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
+from spanwise.recorded import waits_on
 from spanwise.runtime import Telemetry, configure, shutdown
 from spanwise.spans import (
     agent,
@@ -19,7 +20,6 @@ from spanwise.spans import (
     retrieval,
     step,
     tool,
-    waits_on,
     workflow,
 )
 from spanwise.waits import record_wait, waiting

@@ -15,226 +15,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from opentelemetry import trace
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, SpanKind
 
 from spanwise import conventions as c
-from spanwise import runtime, watching
 from spanwise import scope as scopes
 from spanwise.content import messages as forms
-from spanwise.context import attach, current, detach
-from spanwise.own_span import OwnSpan
+from spanwise.recorded import AttributeValue, Recorded, allowed
 from spanwise.scope import with_span
 from spanwise.span_maker import bits
 from spanwise.streams import AsyncStream, Stream
-from spanwise.wrapping import traced
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span
 
-    from spanwise.content.policy import Kind
 
-P = ParamSpec("P")
-R = TypeVar("R")
 T = TypeVar("T")
 V = TypeVar("V")
-AttributeValue = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
-_NOT_ERRORS: Final = (GeneratorExit,)
-
-
-def error_type(error: BaseException) -> str:
-    """Return `error.type` of an exception: an HTTP status code where it has one, else its qualified class name."""
-    try:
-        status = getattr(error, "status_code", None)
-    except Exception:  # noqa: BLE001 - a property of the host's exception must not replace the exception
-        status = None
-    if isinstance(status, int):
-        return str(int(status))
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _allowed(kind: Kind) -> bool:
-    guard = runtime.guard()
-    return guard is not None and guard.allows(kind)
-
-
-def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:
-    """Return the link from a span to the one that it waited for."""
-    return Link(released_by, {c.LINK_REASON: reason})
-
-
-def begin(
-    name: str,
-    kind: SpanKind,
-    attributes: Mapping[str, Any],
-    *,
-    links: Sequence[Link] = (),
-    start_ns: int | None = None,
-    context: Context | None = None,
-) -> Span:
-    """Start a span below the current one, with the names of its workflow and agent; the caller ends it.
-
-    Without `configure` it is a span of the host's provider, which records nothing by default.
-    """
-    if context is None:
-        context = current()
-    scope = scopes.of(context)
-    maker = runtime.maker()
-    if maker is not None:
-        return maker.start(name, kind, {**scope.names, **attributes}, context, links, start_ns)
-    about: Mapping[str, Any] = {**scope.names, **attributes}
-    if (guard := runtime.guard()) is not None:
-        name, about = guard.text(name), guard.attributes(about)
-    return runtime.tracer().start_span(
-        name, context, kind, about, links, start_ns or time.time_ns(),
-        record_exception=False, set_status_on_exception=False,
-    )  # fmt: skip
-
-
-class Recorded:
-    """A span as a context manager, or around each call of a function that it decorates.
-
-    Entering it twice at the same time is an error of the caller; a decorator makes a new one for each call.
-    """
-
-    _span: Span = trace.INVALID_SPAN
-    _token: Any = None
-    _ended = False
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Mapping[str, AttributeValue],
-        links: Sequence[Link] = (),
-    ) -> None:
-        self._name = name
-        self._kind = kind
-        self._attributes = attributes
-        self._links = links
-
-    @property
-    def span(self) -> Span:
-        """The OpenTelemetry span; a non-recording one before entering."""
-        return self._span
-
-    @property
-    def context(self) -> SpanContext:
-        """The identity of the span, to link to."""
-        return self._span.get_span_context()
-
-    def set(self, name: str, value: AttributeValue) -> Self:
-        """Set an attribute; use names of `spanwise.conventions` or your own."""
-        self._span.set_attribute(name, value)
-        return self
-
-    def fail(self, kind: str) -> None:
-        """Mark the span as ended in an error of that `error.type`, without an exception."""
-        self._span.set_attribute(c.ERROR_TYPE, kind)
-        self._span.set_status(Status(StatusCode.ERROR))
-
-    def start(self) -> Self:
-        """Start the span without making it current; end it with `end`."""
-        self._begin(current())
-        return self
-
-    def _begin(self, context: Context) -> None:
-        maker = runtime.maker()
-        if maker is None:
-            self._span = begin(self._name, self._kind, self._attributes, links=self._links, context=context)
-        else:
-            attributes = {**scopes.of(context).names, **self._attributes}
-            self._span = maker.start(self._name, self._kind, attributes, context, self._links)
-        if watching.watcher is not None:
-            watching.watcher.started(self._span)
-
-    def end(self, error: BaseException | None = None) -> None:
-        """End the span, once; later calls do nothing."""
-        if self._ended:
-            return
-        self._ended = True
-        guard = runtime.guard()
-        if error is not None and not isinstance(error, _NOT_ERRORS):
-            self.fail(error_type(error))
-            if guard is not None:
-                guard.tell(self._span, error, error_type(error))
-        self._before_end()
-        if watching.watcher is not None:
-            watching.watcher.ended(self._span)
-        if type(self._span) is not OwnSpan and guard is not None and runtime.shared():
-            guard.before_end(self._span)  # a span of ours sees to it itself
-        self._span.end()
-
-    def _before_end(self) -> None:
-        """Let a subclass write what it gathered."""
-
-    def yielded(self) -> None:
-        """Note that a decorated generator has given a value."""
-
-    def _inside(self, context: Context) -> Context:
-        """Return the context that is current inside the span."""
-        return with_span(context, self._span)
-
-    def inside(self) -> Context:
-        """Start the span and return the context for what runs inside it, without making that current."""
-        outer = current()
-        self._begin(outer)
-        return self._inside(outer)
-
-    def records(self, kind: Kind) -> bool:
-        """Whether content of that kind is recorded: to spare the making of what would not be."""
-        return self._span.is_recording() and _allowed(kind)
-
-    def _content(self, kind: Kind, name: str, value: object) -> None:
-        """Record content of a kind, as JSON unless it is text, where that kind is allowed."""
-        if not self.records(kind):
-            return
-        text = value if isinstance(value, str) else forms.encoded(value)
-        if text is not None:
-            self._span.set_attribute(name, text)
-
-    def __enter__(self) -> Self:
-        """Start the span and make it current."""
-        outer = current()
-        self._begin(outer)
-        self._token = attach(self._inside(outer))
-        return self
-
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        """End the span; an exception passes through."""
-        if watching.watcher is not None:
-            watching.watcher.leaving()
-        detach(self._token)
-        self.end(error)
-
-    async def __aenter__(self) -> Self:
-        """Start the span and make it current."""
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        """End the span; an exception passes through."""
-        self.__exit__(kind, error, where)
-
-    def fresh(self) -> Self:
-        """Return another one like it, not started."""
-        return type(self)(self._name, kind=self._kind, attributes=self._attributes, links=self._links)
-
-    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Return `function` with a span around each call, or around what each of its generators does.
-
-        Coroutine functions, generators and async generators stay what they are; class and static methods may be
-        decorated above or below their own decorator.
-        """
-        return traced(self, function)
 
 
 class _Enclosing(Recorded):
@@ -310,7 +108,7 @@ class ModelCall(Recorded):
 
     def instructions(self, text: str) -> None:
         """Record instructions that are sent beside the messages, where they are allowed."""
-        self._content("system_instructions", c.SYSTEM_INSTRUCTIONS, [{"type": "text", "content": text}])
+        self.content("system_instructions", c.SYSTEM_INSTRUCTIONS, [{"type": "text", "content": text}])
 
     def input(self, messages: Sequence[forms.Message], *, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         """Record what is sent, where prompts are allowed; instructions among the messages need their own kind.
@@ -320,17 +118,17 @@ class ModelCall(Recorded):
             tools: definitions of the tools on offer.
         """
         if tools:
-            self._content("tool_definitions", c.TOOL_DEFINITIONS, tools)
+            self.content("tool_definitions", c.TOOL_DEFINITIONS, tools)
         if not self.records("prompts"):
             return
-        whole = _allowed("system_instructions")
+        whole = allowed("system_instructions")
         sent = [one for one in messages if whole or one.get("role") not in forms.INSTRUCTING]
-        self._content("prompts", c.INPUT_MESSAGES, forms.in_convention(sent))
+        self.content("prompts", c.INPUT_MESSAGES, forms.in_convention(sent))
 
     def output(self, text: str, *, tool_calls: Sequence[forms.Message] = (), finish_reason: str = "") -> None:
         """Record the answer, where completions are allowed; `tool_calls` are in OpenAI's form."""
         if self.records("completions"):
-            self._content("completions", c.OUTPUT_MESSAGES, forms.of_answer(text, tool_calls, finish_reason))
+            self.content("completions", c.OUTPUT_MESSAGES, forms.of_answer(text, tool_calls, finish_reason))
 
     def chunk(self) -> None:
         """Count a chunk of the stream; the first one fixes the time to first chunk."""
@@ -397,11 +195,11 @@ class ToolExecution(Recorded):
 
     def arguments(self, arguments: object) -> None:
         """Record the arguments of the call, where they are allowed: text as it is, anything else as JSON."""
-        self._content("tool_arguments", c.TOOL_CALL_ARGUMENTS, arguments)
+        self.content("tool_arguments", c.TOOL_CALL_ARGUMENTS, arguments)
 
     def result(self, result: object) -> None:
         """Record the result of the call, where it is allowed: text as it is, anything else as JSON."""
-        self._content("tool_results", c.TOOL_CALL_RESULT, result)
+        self.content("tool_results", c.TOOL_CALL_RESULT, result)
 
 
 class Retrieval(Recorded):
@@ -409,11 +207,11 @@ class Retrieval(Recorded):
 
     def query(self, text: str) -> None:
         """Record what was searched for, where it is allowed."""
-        self._content("retrieval", c.RETRIEVAL_QUERY_TEXT, text)
+        self.content("retrieval", c.RETRIEVAL_QUERY_TEXT, text)
 
     def documents(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Record what was found, where it is allowed: an `id` and a `score` each."""
-        self._content("retrieval", c.RETRIEVAL_DOCUMENTS, documents)
+        self.content("retrieval", c.RETRIEVAL_DOCUMENTS, documents)
 
 
 class CacheLookup(Recorded):

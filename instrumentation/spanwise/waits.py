@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind
 from spanwise import conventions as c
 from spanwise import runtime, watching
 from spanwise.config.settings import Settings
-from spanwise.spans import begin, waits_on
+from spanwise.recorded import begin, waits_on
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from spanwise.spans import Recorded
+    from spanwise.recorded import Recorded
 
 P = ParamSpec("P")
 R = TypeVar("R")

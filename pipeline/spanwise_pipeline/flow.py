@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Link, SpanContext
 
-    from spanwise.spans import Recorded
+    from spanwise.recorded import Recorded
     from spanwise_pipeline.limits import ConcurrencyLimit
 
 T = TypeVar("T")

@@ -8,7 +8,8 @@ from opentelemetry.trace import SpanContext
 
 import spanwise
 from spanwise.journal.ledger import Counts
-from spanwise.spans import Agent, CacheLookup, ModelCall, Recorded, Retrieval, ToolExecution, Workflow
+from spanwise.recorded import Recorded
+from spanwise.spans import Agent, CacheLookup, ModelCall, Retrieval, ToolExecution, Workflow
 from spanwise.waits import Wait
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 import spanwise
 from spanwise import spans as helpers
-from spanwise.spans import Recorded, error_type
+from spanwise.recorded import Recorded, error_type
 from spanwise.testing import capture
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import spanwise
 from spanwise.journal.ledger import Counts
-from spanwise.spans import error_type
+from spanwise.recorded import error_type
 from spanwise.testing import capture
 from spanwise.values import DEEPEST, LONGEST, MOST, TOO_DEEP, clean
 

@@ -1,0 +1,227 @@
+"""What all span helpers have in common: a span as a context manager, and around each call of what it decorates.
+
+It is made by our own `SpanMaker` where `configure` was called, else by the host's provider. What may not be recorded of
+a name or an attribute is taken out before anything sees it. An exception passes through unchanged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
+
+from opentelemetry import trace
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+
+from spanwise import conventions as c
+from spanwise import runtime, watching
+from spanwise import scope as scopes
+from spanwise.content import messages as forms
+from spanwise.context import attach, current, detach
+from spanwise.own_span import OwnSpan
+from spanwise.scope import with_span
+from spanwise.wrapping import traced
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from spanwise.content.policy import Kind
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AttributeValue = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
+_NOT_ERRORS: Final = (GeneratorExit,)
+
+
+def error_type(error: BaseException) -> str:
+    """Return `error.type` of an exception: an HTTP status code where it has one, else its qualified class name."""
+    try:
+        status = getattr(error, "status_code", None)
+    except Exception:  # noqa: BLE001 - a property of the host's exception must not replace the exception
+        status = None
+    if isinstance(status, int):
+        return str(int(status))
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def allowed(kind: Kind) -> bool:
+    """Whether content of that kind is recorded."""
+    guard = runtime.guard()
+    return guard is not None and guard.allows(kind)
+
+
+def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:
+    """Return the link from a span to the one that it waited for."""
+    return Link(released_by, {c.LINK_REASON: reason})
+
+
+def begin(
+    name: str,
+    kind: SpanKind,
+    attributes: Mapping[str, Any],
+    *,
+    links: Sequence[Link] = (),
+    start_ns: int | None = None,
+    context: Context | None = None,
+) -> Span:
+    """Start a span below the current one, with the names of its workflow and agent; the caller ends it.
+
+    Without `configure` it is a span of the host's provider, which records nothing by default.
+    """
+    if context is None:
+        context = current()
+    scope = scopes.of(context)
+    maker = runtime.maker()
+    if maker is not None:
+        return maker.start(name, kind, {**scope.names, **attributes}, context, links, start_ns)
+    about: Mapping[str, Any] = {**scope.names, **attributes}
+    if (guard := runtime.guard()) is not None:
+        name, about = guard.text(name), guard.attributes(about)
+    return runtime.tracer().start_span(
+        name, context, kind, about, links, start_ns or time.time_ns(),
+        record_exception=False, set_status_on_exception=False,
+    )  # fmt: skip
+
+
+class Recorded:
+    """A span as a context manager, or around each call of a function that it decorates.
+
+    Entering it twice at the same time is an error of the caller; a decorator makes a new one for each call.
+    """
+
+    _span: Span = trace.INVALID_SPAN
+    _token: Any = None
+    _ended = False
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, AttributeValue],
+        links: Sequence[Link] = (),
+    ) -> None:
+        self._name = name
+        self._kind = kind
+        self._attributes = attributes
+        self._links = links
+
+    @property
+    def span(self) -> Span:
+        """The OpenTelemetry span; a non-recording one before entering."""
+        return self._span
+
+    @property
+    def context(self) -> SpanContext:
+        """The identity of the span, to link to."""
+        return self._span.get_span_context()
+
+    def set(self, name: str, value: AttributeValue) -> Self:
+        """Set an attribute; use names of `spanwise.conventions` or your own."""
+        self._span.set_attribute(name, value)
+        return self
+
+    def fail(self, kind: str) -> None:
+        """Mark the span as ended in an error of that `error.type`, without an exception."""
+        self._span.set_attribute(c.ERROR_TYPE, kind)
+        self._span.set_status(Status(StatusCode.ERROR))
+
+    def start(self) -> Self:
+        """Start the span without making it current; end it with `end`."""
+        self._begin(current())
+        return self
+
+    def _begin(self, context: Context) -> None:
+        maker = runtime.maker()
+        if maker is None:
+            self._span = begin(self._name, self._kind, self._attributes, links=self._links, context=context)
+        else:
+            attributes = {**scopes.of(context).names, **self._attributes}
+            self._span = maker.start(self._name, self._kind, attributes, context, self._links)
+        if watching.watcher is not None:
+            watching.watcher.started(self._span)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the span, once; later calls do nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        guard = runtime.guard()
+        if error is not None and not isinstance(error, _NOT_ERRORS):
+            self.fail(error_type(error))
+            if guard is not None:
+                guard.tell(self._span, error, error_type(error))
+        self._before_end()
+        if watching.watcher is not None:
+            watching.watcher.ended(self._span)
+        if type(self._span) is not OwnSpan and guard is not None and runtime.shared():
+            guard.before_end(self._span)  # a span of ours sees to it itself
+        self._span.end()
+
+    def _before_end(self) -> None:
+        """Let a subclass write what it gathered."""
+
+    def yielded(self) -> None:
+        """Note that a decorated generator has given a value."""
+
+    def _inside(self, context: Context) -> Context:
+        """Return the context that is current inside the span."""
+        return with_span(context, self._span)
+
+    def inside(self) -> Context:
+        """Start the span and return the context for what runs inside it, without making that current."""
+        outer = current()
+        self._begin(outer)
+        return self._inside(outer)
+
+    def records(self, kind: Kind) -> bool:
+        """Whether content of that kind is recorded: to spare the making of what would not be."""
+        return self._span.is_recording() and allowed(kind)
+
+    def content(self, kind: Kind, name: str, value: object) -> None:
+        """Record content of a kind, as JSON unless it is text, where that kind is allowed."""
+        if not self.records(kind):
+            return
+        text = value if isinstance(value, str) else forms.encoded(value)
+        if text is not None:
+            self._span.set_attribute(name, text)
+
+    def __enter__(self) -> Self:
+        """Start the span and make it current."""
+        outer = current()
+        self._begin(outer)
+        self._token = attach(self._inside(outer))
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        """End the span; an exception passes through."""
+        if watching.watcher is not None:
+            watching.watcher.leaving()
+        detach(self._token)
+        self.end(error)
+
+    async def __aenter__(self) -> Self:
+        """Start the span and make it current."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """End the span; an exception passes through."""
+        self.__exit__(kind, error, where)
+
+    def fresh(self) -> Self:
+        """Return another one like it, not started."""
+        return type(self)(self._name, kind=self._kind, attributes=self._attributes, links=self._links)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return `function` with a span around each call, or around what each of its generators does.
+
+        Coroutine functions, generators and async generators stay what they are; class and static methods may be
+        decorated above or below their own decorator.
+        """
+        return traced(self, function)
