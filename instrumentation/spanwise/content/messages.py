@@ -9,8 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-import msgspec
-
 Message: TypeAlias = Mapping[str, Any]
 INSTRUCTING: Final = frozenset({"system", "developer"})
 """Roles whose messages are instructions, not prompts."""
@@ -18,6 +16,8 @@ INSTRUCTING: Final = frozenset({"system", "developer"})
 
 def encoded(value: object) -> str | None:
     """Return `value` as JSON text; none where that cannot be had."""
+    import msgspec  # noqa: PLC0415 - 6 ms, and only where there is content
+
     try:
         return msgspec.json.encode(value, enc_hook=repr).decode()
     except Exception:  # noqa: BLE001 - the host's value: cyclic, not Unicode, or with a broken repr

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import msgspec
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,6 +33,8 @@ def truncated(text: str, limit: int, cut: Cut = plain_cut) -> str:
     if len(text) <= limit:
         return text
     if text[:1] in "[{":
+        import msgspec  # noqa: PLC0415 - 6 ms, and only where a text is cut
+
         try:
             return _json(msgspec.json.decode(text), limit, len(text), cut)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
@@ -48,6 +48,8 @@ def _shortened(text: str, limit: int, cut: Cut) -> str:
 
 
 def _json(value: Any, limit: int, length: int, cut: Cut) -> str:
+    import msgspec  # noqa: PLC0415 - as above
+
     longest = max(_SHORTEST, limit // 2)
     items = max(1, limit // 8)
     while True:
