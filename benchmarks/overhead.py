@@ -4,7 +4,7 @@ Configurations take turns, block by block and in an order that changes each roun
 falls on all of them. A figure is the median over the rounds of CPU per operation; a ratio is the median of the rounds'
 ratios to the SDK with a simple processor. The SDK exports to nothing, spanwise writes its journal to disk.
 
-    python benchmarks/overhead.py [--rounds 7] [--memory] [--imports]
+    python benchmarks/overhead.py [--rounds 7] [--memory] [--imports] [--no-redaction]
 """
 
 from __future__ import annotations
@@ -193,11 +193,11 @@ def sdk(loop: asyncio.AbstractEventLoop, processor: Any) -> Configuration:
     return theirs(loop, provider.get_tracer("benchmark"), provider.force_flush)
 
 
-def measured(rounds: int) -> dict[str, Configuration]:
+def measured(rounds: int, *, redact: bool) -> dict[str, Configuration]:
     """Return all configurations after `rounds` rounds; a first one that is not counted warms them up."""
     loop = asyncio.new_event_loop()
     with tempfile.TemporaryDirectory() as folder:
-        telemetry = spanwise.configure(service_name="benchmark", journal_dir=folder)
+        telemetry = spanwise.configure(service_name="benchmark", journal_dir=folder, redact=redact)
         found = {
             OURS: ours(loop, telemetry),
             API: theirs(loop, trace.NoOpTracer(), lambda: None),
@@ -284,8 +284,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--memory", action="store_true", help="a million spans, about a minute")
     parser.add_argument("--imports", action="store_true", help="start-up, in fresh processes")
+    parser.add_argument("--no-redaction", action="store_true", help="ours with redact=False")
     arguments = parser.parse_args()
-    report(measured(arguments.rounds))
+    report(measured(arguments.rounds, redact=not arguments.no_redaction))
     if arguments.memory:
         memory()
     if arguments.imports:
