@@ -18,6 +18,9 @@ from spanwise_cli.progress import Progress
 from spanwise_cli.report import comparison_table, footnotes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanwise_cli.experiment import Experiment, Finished
     from spanwise_pipeline.system import Published, System
 
 _SHOW: Final = "show"
@@ -132,24 +135,28 @@ def run(
     ):
         finished = list(runs_of.execute(experiment, telemetry=telemetry, watcher=progress, simulated=simulated))
     warn(runs_of.undelivered(telemetry))
+    _print_runs(experiment, finished, json=json)
+    failed = runs_of.first_error(finished)
+    if failed is not None:
+        raise failed
+
+
+def _print_runs(experiment: Experiment, finished: Sequence[Finished], *, json: bool) -> None:
     if json:
         emit_json(
             {
                 "schema": "spanwise.systems.run/1",
-                "system": chosen.name,
-                "speed": speed,
-                "seed": seed,
-                "base_url": base_url or "simulated",
+                "system": experiment.system.name,
+                "speed": experiment.speed,
+                "seed": experiment.seed,
+                "base_url": experiment.base_url or "simulated",
                 "runs": [run.document() for run in finished],
             }
         )
-    else:
-        out = console()
-        out.print(comparison_table(finished))
-        out.print(footnotes(finished, speed), soft_wrap=True)
-    failed = runs_of.first_error(finished)
-    if failed is not None:
-        raise failed
+        return
+    out = console()
+    out.print(comparison_table(finished))
+    out.print(footnotes(finished, experiment.speed), soft_wrap=True)
 
 
 def _names() -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def _oldest_promtool(shop: Workshop) -> None:
     debian.extract(shop, "prometheus", "usr/bin/promtool", name="promtool-2.42", closure=False)
 
 
-_GO_REMEDY: Final = "needs the package index, proxy.golang.org and 10 GB of disk; or run the stack with Docker"
+_GO_REMEDY: Final = "needs the package index, the Go module proxy and 10 GB of disk; or run the stack with Docker"
 
 CATALOGUE: Final = (
     Item(
