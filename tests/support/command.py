@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,13 @@ def start(
         [*PROGRAM, *arguments],
         cwd=folder, env=environment(extra) | {MARK: str(folder)}, stdin=subprocess.DEVNULL, stdout=stdout,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - it takes no lock that another thread could hold
     )  # fmt: skip
+
+
+def hear_ctrl_c() -> None:
+    """Undo that a shell lets what it starts in the background ignore Ctrl-C, which its children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def spanwise(*arguments: str, folder: Path, extra: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
