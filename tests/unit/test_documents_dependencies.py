@@ -9,14 +9,15 @@ from typing import Any
 from support.pages import ROOT
 
 ALWAYS = [
-    "msgspec", "opentelemetry-api", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk", "prometheus-client",
-    "pyyaml", "rich", "typer",
+    "backports.zstd", "msgspec", "numpy", "opentelemetry-api", "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry-sdk", "prometheus-client", "pyyaml", "rich", "typer",
 ]  # fmt: skip
 EXTRAS = {
     "pipeline": ["cachetools", "httpx2", "openai", "starlette", "tenacity", "uvicorn"],
     "grpc": ["opentelemetry-exporter-otlp-proto-grpc"],
     "grafana": ["grafana-foundation-sdk"],
-    "all": ["spanwise[pipeline,grpc,grafana]"],
+    "langsmith": ["langsmith"],
+    "all": ["spanwise[pipeline,grpc,grafana,langsmith]"],
 }
 PAGE = (ROOT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
 
