@@ -1,0 +1,120 @@
+"""What profiling one run yields, as plain data: analyses fill it, renderers show it, and neither knows the other.
+
+Times are recorded, unscaled integer nanoseconds since 1970 (or lengths of such); `Run.scaled` makes seconds of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spanwise.journal.reader import SpanRecord
+    from spanwise_profiling.runs import Run
+
+Bucket: TypeAlias = Literal[
+    "model_prefill", "model_decode", "model", "tool", "retrieval", "cache_lookup", "wait_rate_limit",
+    "wait_concurrency", "wait_retry", "wait_circuit", "connect", "loop_blocked", "gc", "queue", "cpu", "coordination",
+    "human", "unknown",
+]  # fmt: skip
+BUCKETS: Final[tuple[Bucket, ...]] = get_args(Bucket)
+Edge: TypeAlias = Literal["observed", "inferred"]
+Confidence: TypeAlias = Literal["high", "medium", "low"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the critical path: what the answer waited for then. Segments follow one another without gaps."""
+
+    span: SpanRecord
+    """Whose own time it is; of a wait, the wait's span."""
+    agent: str | None
+    """The nearest agent above."""
+    start_ns: int
+    end_ns: int
+    bucket: Bucket
+    edge: Edge
+    """How it is known that the path goes through here: a recorded wait, or the order of times."""
+    overlap: bool = False
+    """Siblings overlapped here, so that times alone leave open which one was waited for."""
+
+    @property
+    def duration_ns(self) -> int:
+        """Its length."""
+        return self.end_ns - self.start_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one agent, or one role of steps, has of a run."""
+
+    name: str
+    on_path_ns: int
+    """On the critical path."""
+    total_ns: int
+    """Union of its spans."""
+    budget_ns: Mapping[Bucket, int]
+    """Of what is on the path; adds up to `on_path_ns`."""
+    calls: int
+    """Model calls, failed and retried ones included."""
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A span that a finding rests on."""
+
+    span_id: str
+    on_path_ns: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to change, found by a rule and not by a model."""
+
+    id: str
+    """Its rule, in kebab case; docs/findings/<id>.md explains it."""
+    title: str
+    """One sentence that names agents, tools or steps."""
+    evidence: tuple[Evidence, ...]
+    saves_ns: int
+    """What it could bring on the critical path; an estimate, never more than what is on the path."""
+    confidence: Confidence
+    here: str
+    """How it is done with spanwise's own pipeline."""
+    elsewhere: str
+    """How it is done in any other program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """All that is known of where one run's wall clock went."""
+
+    run: Run
+    path: tuple[Segment, ...]
+    """From the run's start to its end; the lengths add up to `run.duration_ns` exactly."""
+    second_path: tuple[Segment, ...]
+    """The longest path that leaves the first one; empty where there is none."""
+    budget_ns: Mapping[Bucket, int]
+    """Every bucket; adds up to `run.duration_ns` exactly."""
+    agents: tuple[Share, ...]
+    """By time on the path; what no agent did is under the empty name."""
+    roles: tuple[Share, ...]
+    """The same by `spanwise.step.role`."""
+    slack_ns: Mapping[str, int]
+    """Span id to how much later it could have ended without the run ending later; 0 on the path."""
+    work_ns: int
+    """Sum of all spans' own time: what one worker would have taken."""
+    blockers: Mapping[str, int]
+    """Span id to nanoseconds of the path in which it kept the event loop from others."""
+    findings: tuple[Finding, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def parallelism(self) -> float:
+        """Work over duration: the speed-up over doing one thing after the other; 0 for an empty run."""
+        return self.work_ns / self.run.duration_ns if self.run.duration_ns else 0.0
