@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from opentelemetry.sdk.trace import SpanProcessor
 
 from spanwise import scope
-from spanwise.content.views import DroppedError
+from spanwise.content.rebuilt import DroppedError
 from spanwise.journal.ledger import Ledger
 from spanwise.own_span import OwnSpan
 
@@ -89,7 +89,7 @@ class Recorder(SpanProcessor):
         known = span.attributes or {}
         for name, value in inherited.items():
             if name not in known:
-                span.set_attribute(name, value)
+                span.set_attribute(name, value if self._guard is None else self._guard.text(value))
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span of another library."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from spanwise.content.guard import Hook
     from spanwise.exposition import MetricsServer
     from spanwise.journal.ledger import Counts
+    from spanwise.journal.writer import JournalWriter
 
 
 class _Relay(SpanProcessor):
@@ -162,7 +163,8 @@ class Telemetry:
 def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
     if settings.disabled:
         return Telemetry(settings, sources, None)
-    metrics, guard = SpanMetrics(), Guard(settings)
+    guard = Guard(settings)
+    metrics = SpanMetrics(shown=guard.text)
     recorder = _recorder(settings, metrics, guard)
     try:
         server = None if settings.metrics_port is None else _server(metrics, settings.metrics_port)
@@ -190,9 +192,7 @@ def _server(metrics: SpanMetrics, port: int) -> MetricsServer:
 
 
 def _recorder(settings: Settings, metrics: SpanMetrics, guard: Guard) -> Recorder:
-    from spanwise.journal.writer import JournalWriter  # noqa: PLC0415 - loads only where something is written
-
-    journal = JournalWriter(Path(settings.journal_dir)) if settings.journal_dir else None
+    journal = _journal(settings.journal_dir) if settings.journal_dir else None
     if not settings.endpoint:
         return Recorder(metrics=metrics, journal=journal, guard=guard)
     from spanwise.content.filters import Outlet  # noqa: PLC0415 - likewise
@@ -202,6 +202,12 @@ def _recorder(settings: Settings, metrics: SpanMetrics, guard: Guard) -> Recorde
     outlet = Outlet(settings.otlp_content, settings.otlp_drop)
     sender = otlp.Sender(otlp.exporter_for(settings), ledger, outlet)
     return Recorder(metrics=metrics, journal=journal, ledger=ledger, sender=sender, guard=guard)
+
+
+def _journal(folder: str) -> JournalWriter:
+    from spanwise.journal.writer import JournalWriter  # noqa: PLC0415 - loads only where something is written
+
+    return JournalWriter(Path(folder))
 
 
 _lock = threading.Lock()

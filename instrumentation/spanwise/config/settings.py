@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 from spanwise.content.policy import KINDS, SAME, destination_kinds, kinds
@@ -27,7 +27,7 @@ Causality = Literal["off", "sampled", "on"]
 _SHORTEST_LIMIT: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """What `configure` works from. Durations are seconds."""
 
@@ -72,8 +72,7 @@ class Settings:
     """`OTEL_SDK_DISABLED`: nothing is recorded, written, sent or served."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sourced:
+class Sourced(NamedTuple):
     """A setting's value and the place it was taken from."""
 
     value: Any
@@ -174,8 +173,7 @@ def _truth(text: str) -> bool:
     return word in TRUE_WORDS
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     parse: Callable[[str], Any]
     needs: str
     otel: tuple[str, ...] = ()

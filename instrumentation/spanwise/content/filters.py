@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from spanwise.content.policy import SAME, kind_of
-from spanwise.content.views import rebuilt
+from spanwise.content.rebuilt import rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -18,18 +17,21 @@ from opentelemetry.trace import Link, Status, StatusCode
 
 from spanwise import conventions as c
 from spanwise.content import policy
+from spanwise.content.rebuilt import WITHHELD, DroppedError, rebuilt, with_attributes
 from spanwise.content.redact import LARGE, Redactor
 from spanwise.content.truncate import plain_cut, truncated
-from spanwise.content.views import WITHHELD, DroppedError, SpanView, applied, rebuilt, view, with_attributes
 from spanwise.errors import InputError
 from spanwise.own_span import OwnSpan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from opentelemetry.trace import Span
 
     from spanwise.config.settings import Settings
+    from spanwise.content.views import SpanView
 
-Hook: TypeAlias = Callable[[SpanView], SpanView | None]
+Hook: TypeAlias = "Callable[[SpanView], SpanView | None]"
 _EVENT_CONTENT: Final = "content"
 _REMEMBERED: Final = 256
 """Longest value that is remembered as harmless, in characters."""
@@ -42,6 +44,7 @@ def load_hook(named: str | Hook) -> Hook:
     Raises:
         InputError: there is no such module or function.
     """
+    importlib.import_module("spanwise.content.views")  # here: a fork amid an import would hang the child
     if callable(named):
         return named
     module, _, function = named.partition(":")
@@ -90,7 +93,7 @@ class Guard:
             return span
         given, had, linked = span.attributes or {}, span.events, span.links
         name, attributes, status = self.text(span.name), self.attributes(given), self._status(span.status)
-        events, links = [self._event(one) for one in had], [self._link(one) for one in linked]
+        events, links = [self._event(one) for one in had], [self.link(one) for one in linked]
         unchanged = name is span.name and attributes is given and status is span.status
         if unchanged and _alike(events, had) and _alike(links, linked):
             return span
@@ -175,7 +178,7 @@ class Guard:
             if (new := self._event(event)) is not event:
                 event._name, event._attributes = new.name, new.attributes  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         if isinstance(span, OwnSpan):
-            span.relink(self._link)
+            span.relink(self.link)
 
     def tell(self, span: Span, error: BaseException, kind: str) -> None:
         """Record what `error` says on `span`, as far as the settings let exceptions speak."""
@@ -189,9 +192,11 @@ class Guard:
         span.set_status(Status(StatusCode.ERROR, message))
 
     def _hooked(self, hook: Hook, span: ReadableSpan) -> ReadableSpan:
+        from spanwise.content import views  # noqa: PLC0415 - loaded with the hook already
+
         try:
-            after = hook(view(span))
-            rewritten = None if after is None else applied(span, after)
+            after = hook(views.view(span))
+            rewritten = None if after is None else views.applied(span, after)
         except Exception as error:
             self.hook_error = error
             raise DroppedError("hook_failed") from error
@@ -215,7 +220,8 @@ class Guard:
         name = self.text(event.name)
         return event if name is event.name and kept is given else with_attributes(event, name, kept)
 
-    def _link(self, link: Link) -> Link:
+    def link(self, link: Link) -> Link:
+        """Return a link as it may be recorded; the same object where nothing has to change."""
         given = link.attributes or {}
         kept = self.attributes(given)
         return link if kept is given else Link(link.context, kept)
