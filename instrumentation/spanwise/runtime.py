@@ -236,6 +236,7 @@ def configure(
     span_hook: str | Hook | None = None,
     otlp_content: str | Sequence[str] | None = None,
     otlp_drop: str | Sequence[str] | None = None,
+    propagate_to: str | Sequence[str] | None = None,
 ) -> Telemetry:
     """Set up recording for this process and return its handle; safe to call more than once.
 
@@ -260,6 +261,7 @@ def configure(
         span_hook: gets each ended span and returns it, a changed one, or none to drop it.
         otlp_content: kinds of content that the receiver gets of those recorded.
         otlp_drop: rules such as `name=wait *` of spans that the receiver does not get.
+        propagate_to: hosts that requests carry the trace to; none by default.
 
     Raises:
         InputError: a setting cannot be used.

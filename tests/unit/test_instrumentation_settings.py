@@ -68,6 +68,7 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         "SPANWISE_SPAN_HOOK": "desk.privacy:keep",
         "SPANWISE_OTLP_CONTENT": "none",
         "SPANWISE_OTLP_DROP": "name=wait *\nhttp.route=/health*",
+        "SPANWISE_PROPAGATE_TO": "*.Internal, localhost:8080",
         "SPANWISE_DISABLED": "true",
     }
     found = resolved(tmp_path, environment=environment)
@@ -89,6 +90,7 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         span_hook="desk.privacy:keep",
         otlp_content=(),
         otlp_drop=("name=wait *", "http.route=/health*"),
+        propagate_to=("*.internal", "localhost:8080"),
         disabled=True,
     )
     assert [one.source for one in found.values()] == list(environment)

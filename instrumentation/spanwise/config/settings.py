@@ -68,6 +68,8 @@ class Settings:
     """Kinds of content that the OTLP receiver gets of those recorded; `same`: all of them."""
     otlp_drop: tuple[str, ...] = ()
     """Rules such as `name=wait *` of spans that the OTLP receiver does not get."""
+    propagate_to: tuple[str, ...] = ()
+    """Hosts that requests carry the trace to (`inject(headers, url=…)`), such as `*.internal` or `localhost:8080`."""
     disabled: bool = False
     """`OTEL_SDK_DISABLED`: nothing is recorded, written, sent or served."""
 
@@ -159,6 +161,13 @@ def _rules(text: str) -> tuple[str, ...]:
     return _lines(text)
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(one.strip().lower() for one in re.split(r"[,\n]", text) if one.strip())
+    if any("/" in one or "@" in one for one in hosts):
+        raise ValueError(text)
+    return hosts
+
+
 def _hook(text: str) -> str:
     module, _, function = text.partition(":")
     if not module or not function:
@@ -210,6 +219,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "span_hook": _Rule(_hook, "module:function"),
     "otlp_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
     "otlp_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
+    "propagate_to": _Rule(_hosts, "hosts with commas, such as *.internal, localhost:8080"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),
 }
 
