@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 
 from spanwise import conventions as c
+from spanwise import threads
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.content.guard import Guard
 from spanwise.errors import UnavailableError
@@ -153,6 +154,8 @@ class Telemetry:
             _relay(provider).target = None
         if self.settings.causality != "off" and not self.settings.disabled:
             _switch("off", 0)
+        if self.settings.thread_context and not self.settings.disabled:
+            threads.stop()
         if self.recorder is not None:
             self.recorder.shutdown(self.settings.shutdown_timeout)
         if self.server is not None:
@@ -176,6 +179,8 @@ def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
         _relay(one).target = recorder
     if settings.causality != "off":
         _switch(settings.causality, settings.wait_threshold)
+    if settings.thread_context:
+        threads.carry()
     return Telemetry(settings, sources, provider, recorder, metrics, server, guard)
 
 
@@ -237,6 +242,7 @@ def configure(
     otlp_content: str | Sequence[str] | None = None,
     otlp_drop: str | Sequence[str] | None = None,
     propagate_to: str | Sequence[str] | None = None,
+    thread_context: bool | None = None,
 ) -> Telemetry:
     """Set up recording for this process and return its handle; safe to call more than once.
 
@@ -262,6 +268,7 @@ def configure(
         otlp_content: kinds of content that the receiver gets of those recorded.
         otlp_drop: rules such as `name=wait *` of spans that the receiver does not get.
         propagate_to: hosts that requests carry the trace to; none by default.
+        thread_context: let threads and thread pools continue the span that they are started or asked in.
 
     Raises:
         InputError: a setting cannot be used.

@@ -69,6 +69,7 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         "SPANWISE_OTLP_CONTENT": "none",
         "SPANWISE_OTLP_DROP": "name=wait *\nhttp.route=/health*",
         "SPANWISE_PROPAGATE_TO": "*.Internal, localhost:8080",
+        "SPANWISE_THREAD_CONTEXT": "no",
         "SPANWISE_DISABLED": "true",
     }
     found = resolved(tmp_path, environment=environment)
@@ -91,6 +92,7 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         otlp_content=(),
         otlp_drop=("name=wait *", "http.route=/health*"),
         propagate_to=("*.internal", "localhost:8080"),
+        thread_context=False,
         disabled=True,
     )
     assert [one.source for one in found.values()] == list(environment)

@@ -70,6 +70,8 @@ class Settings:
     """Rules such as `name=wait *` of spans that the OTLP receiver does not get."""
     propagate_to: tuple[str, ...] = ()
     """Hosts that requests carry the trace to (`inject(headers, url=…)`), such as `*.internal` or `localhost:8080`."""
+    thread_context: bool = True
+    """Whether threads and thread pools continue the span that they are started or asked in."""
     disabled: bool = False
     """`OTEL_SDK_DISABLED`: nothing is recorded, written, sent or served."""
 
@@ -220,6 +222,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "otlp_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
     "otlp_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
     "propagate_to": _Rule(_hosts, "hosts with commas, such as *.internal, localhost:8080"),
+    "thread_context": _Rule(_truth, "true or false"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),
 }
 
