@@ -20,7 +20,7 @@ OURS = "https://search.desk.internal/find"
 @pytest.fixture(autouse=True)
 def recording(isolated_provider: None) -> Iterator[None]:
     del isolated_provider
-    spanwise.configure(propagate_to=["*.desk.internal", "localhost:8080", "api.openai.com", "10.0.0.?"])
+    spanwise.configure(propagate_to=["*.desk.internal", "localhost:8080", "api.openai.com", "node-?.test"])
     yield
     spanwise.shutdown()
 
@@ -72,7 +72,7 @@ def test_a_workflow_elsewhere_with_a_run_id_of_its_own_is_that_run() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    [OURS, "http://localhost:8080", "http://LOCALHOST:8080/x", "https://a.b.desk.internal.", "http://10.0.0.7:99/"],
+    [OURS, "http://localhost:8080", "http://LOCALHOST:8080/x", "https://a.b.desk.internal.", "http://node-7.test:99/"],
 )
 def test_a_request_to_a_host_on_the_list_carries_the_trace(url: str) -> None:
     with spanwise.workflow("desk"), spanwise.tool("search"):
