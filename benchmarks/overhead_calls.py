@@ -39,8 +39,8 @@ MESSAGES: Any = [{"role": "user", "content": "What moves the price of this share
 
 def whole() -> bytes:
     """Return the answer to a plain call."""
-    message = {"role": "assistant", "content": "Earnings. " * CHUNKS}
-    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    message: dict[str, Any] = {"role": "assistant", "content": "Earnings. " * CHUNKS}
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "message": message}
     body = json.dumps({**ABOUT, "object": "chat.completion", "choices": [choice], "usage": USAGE}).encode()
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
@@ -48,7 +48,9 @@ def whole() -> bytes:
 
 def chunked() -> bytes:
     """Return the answer to a streamed call: `CHUNKS` chunks and the usage."""
-    deltas = [{"index": 0, "delta": {"content": "Earnings. "}, "finish_reason": None} for _ in range(CHUNKS - 1)]
+    deltas: list[dict[str, Any]] = [
+        {"index": 0, "delta": {"content": "Earnings. "}, "finish_reason": None} for _ in range(CHUNKS - 1)
+    ]
     deltas.append({"index": 0, "delta": {}, "finish_reason": "stop"})
     about = {**ABOUT, "object": "chat.completion.chunk"}
     events = [{**about, "choices": [one]} for one in deltas] + [{**about, "choices": [], "usage": USAGE}]

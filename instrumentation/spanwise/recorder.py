@@ -91,6 +91,11 @@ class Recorder(SpanProcessor):
             if name not in known:
                 span.set_attribute(name, value if self._guard is None else self._guard.text(value))
 
+    def on_ending(self, span: Span) -> None:
+        """Take secrets out of a span of another library."""
+        if self._guard is not None and not isinstance(span, OwnSpan):
+            self._guard.redact_ended(span)
+
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span of another library."""
         context = span.context

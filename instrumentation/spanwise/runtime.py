@@ -53,6 +53,10 @@ class _Relay(SpanProcessor):
         if self.target is not None:
             self.target.on_start(span, parent_context)
 
+    def _on_ending(self, span: Span) -> None:  # before any processor's `on_end`, wherever ours stands among them
+        if self.target is not None:
+            self.target.on_ending(span)
+
     def on_end(self, span: ReadableSpan) -> None:
         if self.target is not None:
             self.target.on_end(span)

@@ -245,6 +245,50 @@ def test_a_processor_of_the_host_sees_our_spans_redacted(ours: bool, tmp_path: P
 
 
 @pytest.mark.usefixtures("isolated_provider")
+@pytest.mark.parametrize("first", [True, False])
+def test_a_processor_of_the_host_sees_the_hosts_own_spans_without_secrets(first: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    trace.set_tracer_provider(provider)
+    if first:
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+    spanwise.configure(journal_dir=tmp_path)
+    if not first:
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+    about: dict[str, Any] = {"to": MAIL, "password": "x", "list": ("a", MAIL), "input.value": "kept", "n": 1}
+    link = trace.Link(trace.SpanContext(1, 2, is_remote=False), {"link": MAIL})
+    span = provider.get_tracer("theirs").start_span(f"GET {MAIL}", attributes=about, links=[link])
+    span.add_event("sent", {"event": MAIL})
+    span.set_status(trace.StatusCode.ERROR, f"no {MAIL}")
+    span.end()
+    spanwise.shutdown()
+    [seen] = exporter.get_finished_spans()
+    assert MAIL not in seen.to_json()
+    assert dict(seen.attributes or {}) == {
+        "to": "[redacted:email]", "password": "[redacted:attribute]", "list": ("a", "[redacted:email]"),
+        "input.value": "kept", "n": 1,
+    }  # fmt: skip
+    assert (seen.name, seen.status.description) == ("GET [redacted:email]", "no [redacted:email]")
+    assert dict(seen.events[0].attributes or {}) == {"event": "[redacted:email]"}
+    assert dict(seen.links[0].attributes or {}) == {"link": "[redacted:email]"}
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_span_without_secrets_reaches_the_host_as_it_was() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    spanwise.configure()
+    span: Any = provider.get_tracer("theirs").start_span("GET", attributes={"a": "b"})
+    attributes = span._attributes
+    span.end()
+    spanwise.shutdown()
+    [seen] = exporter.get_finished_spans()
+    assert seen._attributes is attributes
+
+
+@pytest.mark.usefixtures("isolated_provider")
 def test_spans_of_other_instrumentations_are_redacted_in_the_journal(tmp_path: Path) -> None:
     spanwise.configure(journal_dir=tmp_path)
     tracer = trace.get_tracer("host")

@@ -11,6 +11,7 @@ import importlib
 import traceback
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace import Span as LiveSpan
 from opentelemetry.trace import Link, Status, StatusCode
@@ -180,6 +181,31 @@ class Guard:
         if isinstance(span, OwnSpan):
             span.relink(self.link)
 
+    def redact_ended(self, span: LiveSpan) -> None:
+        """Take secrets out of another library's span that has just ended, before any processor is shown it.
+
+        What it may hold otherwise is its library's business: neither the content policy nor the hook applies here.
+        Values that cannot be looked through are withheld; never raises.
+        """
+        if self._redactor is None:
+            return
+        try:
+            attributes = _redacted(self._redactor, span.attributes)
+            if attributes is not None:
+                _replace(span, attributes)
+            entries: list[Event | Link] = [*span.events, *span.links]
+            for entry in entries:
+                attributes = _redacted(self._redactor, entry.attributes)
+                if attributes is not None:
+                    _replace(entry, attributes)
+            said = span.status.description
+            if said and (text := self._redactor.text(said)) is not said:
+                span._status = Status(span.status.status_code, text)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            if (name := self._redactor.text(span.name)) is not span.name:
+                span._name = name  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        except Exception:  # noqa: BLE001 - a foreign span is anything: what cannot be looked through is not shown
+            _replace(span, dict.fromkeys(span.attributes or {}, WITHHELD))
+
     def tell(self, span: Span, error: BaseException, kind: str) -> None:
         """Record what `error` says on `span`, as far as the settings let exceptions speak."""
         if self._exceptions == "type" or not span.is_recording():
@@ -234,6 +260,19 @@ class Guard:
             return Status(status.status_code)
         text = self.text(said)
         return status if text is said else Status(status.status_code, text)
+
+
+def _redacted(redactor: Redactor, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return attributes without secrets; none where they have none."""
+    kept = {name: redactor.value(name, value) for name, value in (given or {}).items()}
+    return kept if any(kept[name] is not value for name, value in (given or {}).items()) else None
+
+
+def _replace(holder: Any, attributes: Mapping[str, Any]) -> None:
+    """Give an ended span, an event or a link other attributes; it has no public way to."""
+    bounded = BoundedAttributes(None, attributes)
+    bounded.dropped = holder.dropped_attributes
+    holder._attributes = bounded  # noqa: SLF001
 
 
 _MESSAGES: Final = frozenset({"prompts", "completions"})
