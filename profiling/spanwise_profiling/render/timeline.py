@@ -36,7 +36,7 @@ def timeline(run: Run, width: int, *, glyphs: Glyphs = UNICODE, show_all: bool =
     Big runs are cut down to the errors and the longest spans unless `show_all`; lines say what was left out.
     """
     lines = lines_of(run, show_all=show_all)
-    labels = [_label(line, glyphs) for line in lines]
+    labels = [label_of_line(line, glyphs) for line in lines]
     whole = max(width, NARROWEST)
     name_width, axis = columns(run, whole, labels)
     text = Text(no_wrap=True, overflow="ignore")
@@ -111,7 +111,8 @@ def label_with_error(span: SpanRecord) -> str:
     return f"{kinds.label_of(span)} {failure}{retried}" if failure else kinds.label_of(span)
 
 
-def _label(line: SpanLine | OmittedLine, glyphs: Glyphs) -> str:
+def label_of_line(line: SpanLine | OmittedLine, glyphs: Glyphs) -> str:
+    """Return what stands in the name column: branches of the tree, an error's sign, the span; cleaned."""
     guide = _guide(line.place, glyphs)
     if isinstance(line, OmittedLine):
         left_out = ", ".join(f"{number:,} {kind}" for kind, number in line.counts.items())
