@@ -15,7 +15,7 @@ from spanwise import conventions
 from spanwise_profiling import kinds
 from spanwise_profiling.analysis.blocking import Blocking
 from spanwise_profiling.analysis.siblings import Siblings
-from spanwise_profiling.analysis.tree import SOCKET
+from spanwise_profiling.analysis.tree import ROUNDING_NS, SOCKET
 from spanwise_profiling.profile import BUCKETS, Bucket, Segment
 from spanwise_profiling.runs import NANOSECONDS
 
@@ -47,6 +47,14 @@ def first_chunk_ns(call: SpanRecord) -> int | None:
     return call.start_ns + call.duration_ns if streamed else None
 
 
+def connection_ns(call: SpanRecord) -> int:
+    """Return how long `call` opened its connection, before all else."""
+    seconds = kinds.number_of(call, conventions.CONNECTION_SECONDS)
+    if seconds is None or not 0 < seconds * NANOSECONDS <= call.duration_ns:
+        return 0
+    return round(seconds * NANOSECONDS)
+
+
 def wait_bucket(wait: SpanRecord) -> Bucket:
     """Return the bucket of a wait that no call's time covers."""
     kind = kinds.text_of(wait, conventions.WAIT_KIND) or "unknown"
@@ -70,21 +78,23 @@ class Sorter:
         self._tree, self._agents = tree, agents
         self._waits: dict[int, Siblings] = {}
         self._blocking = Blocking(tree)
+        waits = [node for node, kind in enumerate(tree.kinds) if kind == "wait"]
+        self._for_people = [node for node in waits if wait_bucket(tree.spans[node]) == "human"]
 
     @property
     def blockers(self) -> Mapping[str, int]:
         """Span id to nanoseconds of the path in which it kept the event loop from others."""
         return self._blocking.by_span
 
-    def segments(self, stretches: Sequence[Stretch]) -> list[Segment]:
-        """Return `stretches`, from first to last, as segments; neighbours that say the same are one."""
+    def segments(self, stretches: Sequence[Stretch]) -> list[tuple[int, Segment]]:
+        """Return `stretches`, from first to last, as (node, segment); neighbours that say the same are one."""
         coloured = [piece for stretch in reversed(stretches) for piece in self._coloured(stretch)]
-        merged: list[Segment] = []
+        merged: list[tuple[int, Segment]] = []
         for piece in reversed(coloured):
             begin = piece.start_ns
             for bucket, until in self._buckets(piece):
                 if until > begin:
-                    _append(merged, self._segment(piece, bucket, begin, until))
+                    _append(merged, piece.node, self._segment(piece, bucket, begin, until))
                 begin = until
         return merged
 
@@ -115,6 +125,14 @@ class Sorter:
             known = self._waits[node] = Siblings(waits, tree.starts, tree.ends)
         return known
 
+    def _is_for_people(self, gap: Stretch) -> bool:
+        """Whether the segment before `gap` ended, or the one after it began, with a wait for a person."""
+        tree = self._tree
+        return any(
+            abs(tree.ends[wait] - gap.start_ns) <= ROUNDING_NS or abs(tree.starts[wait] - gap.end_ns) <= ROUNDING_NS
+            for wait in self._for_people
+        )
+
     def _buckets(self, piece: Stretch) -> Iterator[tuple[Bucket, int]]:
         """Yield (bucket, until) for the time of `piece`."""
         tree, node = self._tree, piece.node
@@ -124,7 +142,7 @@ class Sorter:
         elif call >= 0:
             yield from _of_call(tree.spans[call], tree.kinds[call], piece.start_ns, piece.end_ns)
         elif node == 0 and tree.made_up:
-            yield "queue", piece.end_ns
+            yield "human" if self._is_for_people(piece) else "queue", piece.end_ns
         else:
             rest = wait_bucket(tree.spans[node]) if kind == "wait" else _rest(kind)
             yield from self._blocking.split(node, piece.start_ns, piece.end_ns, rest)
@@ -134,17 +152,22 @@ def _rest(kind: Kind) -> Bucket:
     return "coordination" if kind in _HAS_OWN_COURSE else "unknown"
 
 
-def _append(path: list[Segment], segment: Segment) -> None:
+def _append(path: list[tuple[int, Segment]], node: int, segment: Segment) -> None:
     """Add `segment`, as part of the last one where they say the same."""
-    last = path[-1] if path else segment
-    known = (last.bucket, last.edge, last.overlap) == (segment.bucket, segment.edge, segment.overlap)
-    if path and known and last.span is segment.span:
-        path[-1] = replace(last, end_ns=segment.end_ns)
-    else:
-        path.append(segment)
+    if path and path[-1][0] == node:
+        last = path[-1][1]
+        if (last.bucket, last.edge, last.overlap) == (segment.bucket, segment.edge, segment.overlap):
+            path[-1] = node, replace(last, end_ns=segment.end_ns)
+            return
+    path.append((node, segment))
 
 
 def _of_call(call: SpanRecord, kind: Kind, start: int, end: int) -> Iterator[tuple[Bucket, int]]:
+    if (connecting := connection_ns(call)) and start < call.start_ns + connecting:
+        start = min(call.start_ns + connecting, end)
+        yield "connect", start
+    if start >= end:
+        return
     if kind != "chat":
         yield _OF_CALLS[kind], end
     elif (chunk := first_chunk_ns(call)) is None:

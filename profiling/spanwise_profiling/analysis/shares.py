@@ -33,14 +33,14 @@ def roles_of(tree: Tree) -> list[str | None]:
     return _inherited(tree, lambda span: kinds.text_of(span, conventions.STEP_ROLE))
 
 
-def shares_of(tree: Tree, names: Sequence[str | None], path: Iterable[Segment]) -> tuple[Share, ...]:
+def shares_of(tree: Tree, names: Sequence[str | None], path: Iterable[tuple[int, Segment]]) -> tuple[Share, ...]:
     """Return the share of each of `names` (one a node), most of the path first."""
     spans: defaultdict[str, list[int]] = defaultdict(list)
     for node, name in enumerate(names):
         spans[name or ""].append(node)
     segments: defaultdict[str, list[Segment]] = defaultdict(list)
-    for segment in path:
-        segments[names[tree.numbers[segment.span.span_id]] or ""].append(segment)
+    for node, segment in path:
+        segments[names[node] or ""].append(segment)
     shares = [_share(tree, name, nodes, segments[name]) for name, nodes in spans.items()]
     return tuple(sorted(shares, key=lambda share: (-share.on_path_ns, -share.total_ns, share.name)))
 
@@ -60,7 +60,7 @@ def _inherited(tree: Tree, own: Callable[[SpanRecord], str | None]) -> list[str 
 
 def _share(tree: Tree, name: str, nodes: Sequence[int], path: Sequence[Segment]) -> Share:
     spans = [tree.spans[node] for node in nodes if node or not tree.made_up]
-    calls = [span for span, node in zip(spans, nodes, strict=False) if tree.kinds[node] == "chat"]
+    calls = [tree.spans[node] for node in nodes if tree.kinds[node] == "chat"]
     return Share(
         name=name,
         on_path_ns=sum(segment.duration_ns for segment in path),

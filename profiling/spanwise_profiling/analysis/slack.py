@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 from spanwise_profiling.analysis.tree import CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from spanwise_profiling.analysis.tree import Tree
 
 
-def slacks_of(tree: Tree, on_path: frozenset[int]) -> list[int]:
-    """Return the slack of each node in nanoseconds; 0 for `on_path`, which are the spans that have a part of it."""
+def slacks_of(tree: Tree, critical: set[int]) -> list[int]:
+    """Return the slack of each node in nanoseconds; 0 for those of `critical`."""
     slack = [0] * len(tree.spans)
-    critical = _with_all_above(tree, on_path)
     for parent, children in enumerate(tree.children):
         _among(tree, parent, children, critical, slack)
     return slack
@@ -33,7 +32,8 @@ def work_of(tree: Tree) -> int:
     )
 
 
-def _with_all_above(tree: Tree, nodes: frozenset[int]) -> set[int]:
+def critical_nodes(tree: Tree, nodes: Iterable[int]) -> set[int]:
+    """Return `nodes`, which have a part of the path, and all above them."""
     found: set[int] = set()
     for node in nodes:
         here = node

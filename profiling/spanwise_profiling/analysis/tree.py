@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 Role: TypeAlias = Literal["work", "admission", "suspended"]
 """`admission`: a wait that is itself what one waits for; `suspended`: a wait for another's progress."""
 
-DETACHED_OVER_NS: Final = 1_000_000
-DETACHED_SHARE: Final = 20
+ROUNDING_NS: Final = 1_000_000
+"""What times may be wrong by: many formats keep milliseconds."""
+_DETACHED_SHARE: Final = 20
 CALLS: Final[frozenset[Kind]] = frozenset({"chat", "embeddings", "tool", "retrieval", "cache"})
 _ADMISSION: Final = frozenset({"rate_limit", "concurrency", "retry_backoff", "circuit_open", "human"})
 SOCKET: Final = "connection"
@@ -59,7 +60,7 @@ class Tree:
         A millisecond, or a twentieth of its length, is taken for rounding or skewed clocks.
         """
         over = self.ends[node] - self.ends[self.parents[node]]
-        return over > DETACHED_OVER_NS and over * DETACHED_SHARE > self.ends[node] - self.starts[node]
+        return over > ROUNDING_NS and over * _DETACHED_SHARE > self.ends[node] - self.starts[node]
 
 
 def tree_of(run: Run) -> Tree:

@@ -33,18 +33,18 @@ class Stretch:
 
 
 class Walk:
-    """One walk back through a tree; keeps what may be looked at only once."""
+    """One walk back through a tree, to `begin` (nanoseconds); keeps what may be looked at only once."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, begin: int) -> None:
         self.tree = tree
-        self._begin = tree.starts[0]
+        self._begin = begin
         self._work: dict[int, Siblings] = {}
         self._waits: dict[int, Siblings] = {}
         self._how: dict[int, tuple[bool, bool]] = {}
         self._stretches: list[Stretch] = []
 
     def back_from(self, node: int, moment: int) -> list[Stretch]:
-        """Return the path that ends in `node` at `moment`, from the run's start on."""
+        """Return the path that ends in `node` at `moment`, from the first stretch to the last."""
         self._how[node] = (False, False)
         while moment > self._begin:
             node, moment = self._step(node, moment) if moment > self.tree.starts[node] else self._leave(node, moment)
@@ -144,4 +144,4 @@ class Walk:
 
 def critical_path(tree: Tree) -> list[Stretch]:
     """Return what the run waited for, from its start to its end without gaps."""
-    return Walk(tree).back_from(0, tree.ends[0])
+    return Walk(tree, tree.starts[0]).back_from(0, tree.ends[0])

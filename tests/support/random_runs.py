@@ -1,0 +1,84 @@
+"""Random recordings, most of them broken somewhere: skewed and detached children, orphans, links to anywhere.
+
+Times are small whole numbers of a unit, so that many ends and starts fall on the same moment.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from spanwise import conventions as c
+from spanwise.journal.reader import LinkRecord
+from support import traces
+
+if TYPE_CHECKING:
+    from spanwise.journal.reader import SpanRecord
+    from spanwise_profiling.runs import Run
+
+UNITS = (1e-9, 1e-7, 0.0004, 0.01)
+WAITS = (
+    "rate_limit", "concurrency", "retry_backoff", "circuit_open", "connection", "queue", "lock", "task", "task", "task",
+    "timer", "executor", "future", "human", "unknown",
+)  # fmt: skip
+
+
+def random_run(seed: int, *, most: int = 24) -> Run:
+    """Return the run that `seed` stands for."""
+    draw = random.Random(seed)
+    unit, count = draw.choice(UNITS), draw.randint(1, most)
+    length = draw.randint(2, 60)
+    spans = [_span(draw, number, unit, length) for number in range(1, count + 1)]
+    if draw.random() < 0.7:
+        spans[0] = traces.workflow(1, 0, length * unit)
+    else:
+        spans[0] = traces.span(1, 0, length * unit)
+    return traces.run_of(*(_linked(draw, span, count) for span in spans))
+
+
+def _span(draw: random.Random, number: int, unit: float, length: int) -> SpanRecord:
+    start = draw.randint(-1, length)
+    end = start + draw.choice(
+        (draw.randint(0, 3), draw.randint(0, length), length + 2 - start if draw.random() < 0.2 else 2)
+    )
+    parent = draw.choice((number - 1, draw.randint(1, number - 1), 1)) if number > 1 else None
+    if draw.random() < 0.03:
+        parent = 999
+    kind = draw.choice(
+        ("agent", "step", "span", "chat", "chat", "tool", "cache", "retrieval", "plan", "wait", "wait", "wait")
+    )
+    times: dict[str, Any] = {"parent": parent}
+    first, last = start * unit, end * unit
+    match kind:
+        case "agent":
+            return traces.agent(number, first, last, name=f"a{number % 3}", **times)
+        case "step":
+            return traces.step(number, first, last, **times)
+        case "chat":
+            streamed = (
+                {c.RESPONSE_TIME_TO_FIRST_CHUNK: (last - first) / 3} if draw.random() < 0.5 and end > start else {}
+            )
+            return traces.chat(number, first, last, attributes=streamed, **times)
+        case "tool":
+            return traces.tool(number, first, last, **times)
+        case "cache":
+            return traces.cache_lookup(number, first, last, **times)
+        case "wait":
+            resource = draw.choice(("connection", "slots"))
+            return traces.wait(number, first, last, kind=draw.choice(WAITS), resource=resource, **times)
+        case "span":
+            return traces.span(number, first, last, **times)
+        case _:
+            return traces.span(number, first, last, attributes={c.OPERATION_NAME: kind}, **times)
+
+
+def _linked(draw: random.Random, span: SpanRecord, count: int) -> SpanRecord:
+    often = 0.7 if c.WAIT_KIND in span.attributes else 0.2
+    links = []
+    while draw.random() < often and len(links) < 3:
+        reason = draw.choice((c.LINK_REASON, c.LINK_REASON, "other"))
+        attributes = {reason: draw.choice(("waits_on", "waits_on", "spawned_by", "admitted_by"))}
+        other = traces.identifier(draw.randint(1, count + 1))
+        links.append(LinkRecord(span.trace_id, other, attributes))
+    return replace(span, links=tuple(links))
