@@ -86,7 +86,8 @@ class _Columns:
             "message": {n: text(span.status_message) for n, span in enumerate(spans) if span.status_message},
             "retried": [n for n, span in enumerate(spans) if kinds.is_retried(span)],
             "tokens": {n: used for n, span in enumerate(spans) if (used := _tokens(span)) is not None},
-            "slack": _slack(self.profile.slack_ns, spans),
+            "slack": _of_spans(self.profile.slack_ns, numbers),
+            "blocked": _of_spans(self.profile.blockers, numbers),
             "attributes": [self._attributes(span.attributes) for span in spans],
             "events": {n: self._events(span) for n, span in enumerate(spans) if span.events},
             "links": {n: self._links(span) for n, span in enumerate(spans) if span.links},
@@ -146,8 +147,8 @@ def _owners(walked: Iterable[tuple[int, SpanRecord]]) -> list[str]:
     return owners
 
 
-def _slack(slack_ns: Mapping[str, int], spans: Sequence[SpanRecord]) -> dict[int, int]:
-    return {n: slack_ns[span.span_id] for n, span in enumerate(spans) if span.span_id in slack_ns}
+def _of_spans(lengths: Mapping[str, int], numbers: Mapping[str, int]) -> dict[int, int]:
+    return {numbers[span_id]: length for span_id, length in lengths.items() if span_id in numbers}
 
 
 def _tokens(span: SpanRecord) -> list[float | None] | None:

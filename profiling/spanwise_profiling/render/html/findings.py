@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from spanwise_profiling import kinds
 from spanwise_profiling.render import numbers
 from spanwise_profiling.render.html import columns
 from spanwise_profiling.render.html.columns import LETTERS
-from spanwise_profiling.render.html.markup import escaped, name
+from spanwise_profiling.render.html.markup import escaped, name, span_link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +52,7 @@ def _item(profile: Profile, finding: Finding, spans: Mapping[str, SpanRecord], l
         f"<h3>{escaped(finding.title)}</h3>"
         f'<p class="saves">saves up to <strong>{saves}</strong>{share} · {finding.confidence} confidence · '
         f"<code>{escaped(finding.id)}</code></p>"
-        f"<details open><summary>Spans</summary><ul>{links}{more}</ul></details>"
+        f'<ul class="evidence">{links}{more}</ul>'
         f"<details><summary>How</summary><p>With spanwise: {escaped(finding.here)}</p>"
         f"<p>Elsewhere: {escaped(finding.elsewhere)}</p></details>"
     )
@@ -61,8 +60,7 @@ def _item(profile: Profile, finding: Finding, spans: Mapping[str, SpanRecord], l
 
 def _link(profile: Profile, evidence: Evidence, spans: Mapping[str, SpanRecord], letter: str) -> str:
     span = spans.get(evidence.span_id)
-    label = name(kinds.label_of(span)) if span else f"<code>{escaped(evidence.span_id)}</code>"
+    target = span_link(letter, span) if span else f"<code>{escaped(evidence.span_id)}</code>"
     on_path = f" <small>{numbers.seconds(profile.run.scaled(evidence.on_path_ns))} on the path</small>"
     note = f" <small>{escaped(evidence.note)}</small>" if evidence.note else ""
-    target = f'<a href="#{letter}/{escaped(evidence.span_id)}">{label}</a>' if span else label
-    return f"{target}{on_path if evidence.on_path_ns else ''}{note}"
+    return f"{target}{note}{on_path if evidence.on_path_ns else ''}"

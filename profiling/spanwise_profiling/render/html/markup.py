@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Final
 
+from spanwise_profiling import kinds
 from spanwise_profiling.render.html.palette import INKS
 from spanwise_profiling.render.html.strings import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.profile import Bucket
 
 _LONGEST: Final = 300
@@ -25,6 +27,11 @@ def escaped(text: str) -> str:
 def name(text: str) -> str:
     """Return a recorded name as an element of its own, so that its direction of writing turns nothing else around."""
     return f"<bdi>{escaped(text)}</bdi>"
+
+
+def span_link(letter: str, span: SpanRecord) -> str:
+    """Return a link to `span` of the run `letter`, which the script follows in the timeline."""
+    return f'<a href="#{letter}/{escaped(span.span_id)}">{name(kinds.label_of(span))}</a>'
 
 
 def table(caption: str, head: Iterable[str], rows: Iterable[Iterable[str]], style: str) -> str:

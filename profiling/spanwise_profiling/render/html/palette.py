@@ -32,32 +32,32 @@ class Ink:
 
 
 INKS: Final[Mapping[Bucket, Ink]] = {
-    "model_prefill": Ink("Model: until first chunk", "#86b6ee", "#9cc4f2", "the model read the prompt"),
-    "model_decode": Ink("Model: writing", "#1f5fb4", "#3d7fd9", "the model wrote its answer"),
-    "model": Ink("Model: not streamed", "#4a8ad8", "#6aa3e8", "model calls that came back in one piece"),
-    "tool": Ink("Tools", "#00795c", "#12a07c", "tools ran"),
-    "retrieval": Ink("Retrieval", "#3fae8c", "#5ccbaa", "documents were looked for"),
-    "cache_lookup": Ink("Cache lookups", "#93d2bb", "#a6e2cd", "caches were asked"),
+    "model_prefill": Ink("Model: until first chunk", "#5bbefd", "#b2cfff", "the model read the prompt"),
+    "model_decode": Ink("Model: writing", "#243ebd", "#4a6df0", "the model wrote its answer"),
+    "model": Ink("Model: not streamed", "#4c87f8", "#6498f9", "model calls that came back in one piece"),
+    "tool": Ink("Tools", "#0e8c41", "#44764f", "tools ran"),
+    "retrieval": Ink("Retrieval", "#85b286", "#6fcb74", "documents were looked for"),
+    "cache_lookup": Ink("Cache lookups", "#a4ee9e", "#9cfdf0", "caches were asked"),
     "wait_rate_limit": Ink(
-        "Wait: rate limit", "#c2410c", "#f2773a", "requests or tokens a minute were used up", hatched=True
+        "Wait: rate limit", "#bf4215", "#e24d26", "requests or tokens a minute were used up", hatched=True
     ),
     "wait_concurrency": Ink(
-        "Wait: free slot", "#e58a1f", "#f5a94a", "as many calls as allowed were under way", hatched=True
+        "Wait: free slot", "#cd7c1d", "#e7972c", "as many calls as allowed were under way", hatched=True
     ),
     "wait_retry": Ink(
-        "Wait: before a retry", "#8f2d1c", "#cf5a45", "a call had failed and was to be tried again", True
+        "Wait: before a retry", "#842a2b", "#953f2e", "a call had failed and was to be tried again", hatched=True
     ),
     "wait_circuit": Ink(
-        "Wait: open circuit", "#5f1a2b", "#a8465e", "a service that failed was left alone", hatched=True
+        "Wait: open circuit", "#5b0f24", "#770924", "a service that failed was left alone", hatched=True
     ),
-    "connect": Ink("Wait: connection", "#d9ab2b", "#e8c352", "a connection was made or waited for", hatched=True),
-    "loop_blocked": Ink("Event loop blocked", "#a1217c", "#d653ae", "a span kept the loop from all others"),
-    "gc": Ink("Garbage collector", "#e08cc6", "#f2b0dd", "every thread stood still"),
-    "queue": Ink("Wait: queue", "#a88355", "#c9a577", "work lay in a queue", hatched=True),
-    "cpu": Ink("CPU", "#6a4fb3", "#937ae0", "this program computed"),
-    "coordination": Ink("Coordination", "#75808c", "#8e99a6", "between calls, for no reason that was recorded"),
-    "human": Ink("People", "#b7a800", "#d9cb3a", "somebody was asked", hatched=True),
-    "unknown": Ink("Unknown", "#b9c0c8", "#56606b", "nothing was recorded that would say"),
+    "connect": Ink("Wait: connection", "#e5d27b", "#f9c20e", "a connection was made or waited for", hatched=True),
+    "loop_blocked": Ink("Event loop blocked", "#8b0f49", "#9f3a8e", "a span kept the loop from all others"),
+    "gc": Ink("Garbage collector", "#c37bbb", "#ffadbf", "every thread stood still"),
+    "queue": Ink("Wait: queue", "#9c8677", "#9f9180", "work lay in a queue", hatched=True),
+    "cpu": Ink("CPU", "#622681", "#9e6dbb", "this program computed"),
+    "coordination": Ink("Coordination", "#67697c", "#9399aa", "between calls, for no reason that was recorded"),
+    "human": Ink("People", "#bab92c", "#c7e593", "somebody was asked", hatched=True),
+    "unknown": Ink("Unknown", "#c3c3c5", "#434a55", "nothing was recorded that would say"),
 }
 
 

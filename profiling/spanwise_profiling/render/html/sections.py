@@ -6,18 +6,20 @@ Each part shows one run, or two beside one another with the change from the firs
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.profile import BUCKETS
 from spanwise_profiling.render import numbers
 from spanwise_profiling.render.html import columns, findings, shares, shells
-from spanwise_profiling.render.html.markup import escaped, name, stacked, swatch, table
+from spanwise_profiling.render.html.markup import escaped, name, span_link, stacked, swatch, table
 from spanwise_profiling.render.html.palette import INKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from spanwise_profiling.profile import Bucket, Profile
+
+_MOST_BLOCKERS: Final = 6
 
 
 def body(profiles: Sequence[Profile]) -> str:
@@ -114,14 +116,32 @@ def _budget(profiles: Sequence[Profile]) -> str:
     used = [bucket for bucket in BUCKETS if any(profile.budget_ns.get(bucket) for profile in profiles)]
     used.sort(key=lambda bucket: -max(_seconds(profile, bucket) for profile in profiles))
     rows = [_bucket_cells(profiles, bucket) for bucket in used]
-    unused = ", ".join(INKS[bucket].label.lower() for bucket in BUCKETS if bucket not in used)
+    unused = " &middot; ".join(INKS[bucket].label for bucket in BUCKETS if bucket not in used)
     return (
         '<section aria-labelledby="h-budget"><h2 id="h-budget">Where the time went</h2>'
         "<p>Each nanosecond of the run is in one bucket: what the answer waited for then.</p>"
         f"{bars}{table('Wall-clock budget', ['Bucket', *columns.heads(profiles, 'seconds')], rows, 'budget')}"
-        + (f'<p class="quiet">Nothing in {unused}.</p>' if unused else "")
+        + "".join(_blockers(profiles, position) for position in range(len(profiles)))
+        + (f'<p class="unused">No time in: {unused}</p>' if unused else "")
         + "</section>"
     )
+
+
+def _blockers(profiles: Sequence[Profile], position: int) -> str:
+    """Return who kept the event loop from the others while the answer waited."""
+    profile, letter = profiles[position], columns.LETTERS[position]
+    spans = {span.span_id: span for _, span in profile.run.walk() if span.span_id in profile.blockers}
+    longest = sorted(profile.blockers.items(), key=lambda item: (-item[1], item[0]))
+    items = [
+        f"<li>{span_link(letter, spans[span_id])} <small>{numbers.seconds(profile.run.scaled(length))}</small></li>"
+        for span_id, length in longest
+        if span_id in spans
+    ]
+    if not items:
+        return ""
+    left = f"<li>and {len(items) - _MOST_BLOCKERS:,} more</li>" if len(items) > _MOST_BLOCKERS else ""
+    heading = f"<p>{columns.badge(profiles, position)}The event loop was blocked by</p>"
+    return f'{heading}<ul class="blockers">{"".join(items[:_MOST_BLOCKERS])}{left}</ul>'
 
 
 def _bar_of(profile: Profile, longest: float) -> str:

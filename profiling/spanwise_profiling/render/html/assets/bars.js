@@ -3,6 +3,7 @@
 const ROW = 22;
 const BAR = 12;
 const THIN = 4;
+const WAIT = 6;
 const PALE = 0.42;
 
 class Bars {
@@ -38,11 +39,15 @@ class Bars {
     if (span === state.selected) this.band(pen, y, COLOURS.picked);
     else if (span === state.hovered) this.band(pen, y, COLOURS.shade);
     pen.globalAlpha = state.found && !state.found.has(span) ? 0.25 : 1;
-    if (this.rows.folded[span] && this.run.hasChildren(span)) this.drawFolded(pen, span, y);
+    if (this.run.bucket[span] < 0 && this.isFolded(span)) this.drawFolded(pen, span, y);
     else this.drawOne(pen, span, y);
     this.drawPath(pen, span, y);
     this.drawLength(pen, span, y);
     pen.globalAlpha = 1;
+  }
+
+  isFolded(span) {
+    return this.rows.folded[span] && this.run.hasChildren(span);
   }
 
   band(pen, y, colour) {
@@ -55,6 +60,8 @@ class Bars {
     const [bucket, first] = [run.bucket[span], run.firstChunk(span)];
     if (bucket < 0) {
       this.fill(pen, run.start[span], run.end[span], y + (ROW - THIN) / 2, THIN, COLOURS.span, false);
+    } else if (run.isWait[span]) {
+      this.block(pen, run.start[span], run.end[span], y, bucket, 0.6, WAIT);
     } else if (first === null) {
       this.block(pen, run.start[span], run.end[span], y, bucket, PALE);
     } else {
@@ -71,18 +78,19 @@ class Bars {
     const reached = new Map();
     for (let below = span + 1; below < run.last[span]; below++) {
       const bucket = run.bucket[below];
-      if (bucket < 0 || run.end[below] < this.axis.from || run.start[below] > this.axis.to) continue;
+      if (bucket < 0 || run.isWait[below] || run.end[below] < this.axis.from || run.start[below] > this.axis.to) continue;
       const right = this.x(run.end[below]);
       if (right <= (reached.get(bucket) ?? -Infinity)) continue;
       reached.set(bucket, Math.max(right, this.x(run.start[below]) + 1));
+      this.fill(pen, run.start[below], run.end[below], y + 4, BAR, COLOURS.page, false);
       this.block(pen, run.start[below], run.end[below], y, bucket, PALE);
     }
     if (run.error(span) !== null) this.outline(pen, span, y);
   }
 
   drawPath(pen, span, y) {
-    const { run, rows } = this;
-    if (!rows.folded[span] || !run.hasChildren(span)) {
+    const { run } = this;
+    if (!this.isFolded(span)) {
       for (const segment of run.segmentsOf.get(span) ?? []) this.drawSegment(pen, segment, y);
       return;
     }
@@ -98,10 +106,10 @@ class Bars {
     this.fill(pen, segment.start, segment.end, y + ROW - 4, 2, COLOURS.ink, false);
   }
 
-  block(pen, start, end, y, bucket, alpha) {
+  block(pen, start, end, y, bucket, alpha, height = BAR) {
     const before = pen.globalAlpha;
     pen.globalAlpha = before * alpha;
-    this.fill(pen, start, end, y + 4, BAR, COLOURS.buckets[bucket], BUCKETS[bucket].hatched);
+    this.fill(pen, start, end, y + 4 + (BAR - height) / 2, height, COLOURS.buckets[bucket], BUCKETS[bucket].hatched);
     pen.globalAlpha = before;
   }
 

@@ -171,6 +171,10 @@ function listenToPage(app) {
 // On paper: light, as wide as a page, agents folded where there are more rows than a page has room for.
 function print(app, printing) {
   app.printing = printing;
+  for (const part of document.querySelectorAll("details")) {
+    if (printing) part.dataset.open = part.open;
+    part.open = printing || part.dataset.open === "true";
+  }
   document.documentElement.classList.toggle("printing", printing);
   for (const track of app.tracks) {
     if (printing) {

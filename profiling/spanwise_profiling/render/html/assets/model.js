@@ -110,6 +110,11 @@ class Run {
     return length === undefined ? null : length * this.unit;
   }
 
+  blocked(span) {
+    const length = this.raw.blocked[span];
+    return length === undefined ? null : length * this.unit;
+  }
+
   attributes([shape, ...values]) {
     return this.raw.shapes[shape].map((name, at) => [name, values[at]]);
   }

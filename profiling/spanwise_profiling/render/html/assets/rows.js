@@ -1,5 +1,7 @@
 // Which spans have a row: all but those below a folded one, or only those of the critical path with what encloses them.
 
+const MANY = 40;
+
 class Rows {
   constructor(run) {
     this.run = run;
@@ -8,7 +10,8 @@ class Rows {
     this.list = new Int32Array(0);
     this.rowOf = new Int32Array(run.count);
     this.changed = () => {};
-    this.build();
+    if (run.count > MANY) this.foldAgents();
+    else this.build();
   }
 
   build() {
@@ -43,8 +46,10 @@ class Rows {
     this.build();
   }
 
+  // Calls are folded too: what lies below them (waits for chunks of a stream) is rarely what one looks for first.
   foldAgents() {
-    this.folded.set(this.run.isAgent);
+    const { run, folded } = this;
+    for (let span = 0; span < run.count; span++) folded[span] = run.isAgent[span] || run.bucket[span] >= 0 ? 1 : 0;
     this.build();
   }
 
