@@ -56,7 +56,6 @@ DESK_PATH: tuple[Stretch, ...] = (
     (14, 4, 6, "model", "inferred"),
 )
 DESK_SECOND: tuple[Stretch, ...] = (
-    (2, 0, 0.2, "coordination", "inferred"),
     (9, 0.2, 0.7, "model", "inferred"),
     (8, 0.7, 0.8, "coordination", "inferred"),
     (10, 0.8, 1.5, "model", "inferred"),

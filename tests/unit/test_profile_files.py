@@ -93,10 +93,16 @@ def spans_of(file: SpeedscopeFile, chart: Evented) -> list[tuple[int, str, float
 
 def field(name: str, number: int, kind: str, *, many: bool = False) -> FieldDescriptorProto:
     label = FieldDescriptorProto.LABEL_REPEATED if many else FieldDescriptorProto.LABEL_OPTIONAL
-    simple = {"string": 9, "uint64": 4, "uint32": 13, "int32": 5}
+    simple = {
+        "string": FieldDescriptorProto.TYPE_STRING,
+        "uint64": FieldDescriptorProto.TYPE_UINT64,
+        "uint32": FieldDescriptorProto.TYPE_UINT32,
+        "int32": FieldDescriptorProto.TYPE_INT32,
+    }
     if kind in simple:
         return FieldDescriptorProto(name=name, number=number, type=simple[kind], label=label)
-    return FieldDescriptorProto(name=name, number=number, type=11, type_name=f".p.{kind}", label=label)
+    message = FieldDescriptorProto.TYPE_MESSAGE
+    return FieldDescriptorProto(name=name, number=number, type=message, type_name=f".p.{kind}", label=label)
 
 
 PERFETTO = {
@@ -136,8 +142,9 @@ def assert_known(message: Any) -> None:
     assert len(UnknownFieldSet(message)) == 0
     for descriptor, value in message.ListFields():
         if descriptor.message_type is not None:
-            for one in value if isinstance(value, list) or hasattr(value, "append") else [value]:
-                assert_known(one)
+            members: list[Any] = list(value) if hasattr(value, "append") else [value]
+            for member in members:
+                assert_known(member)
 
 
 def slices(packets: list[dict[str, Any]]) -> dict[str, list[tuple[int, str, int, int]]]:

@@ -21,6 +21,8 @@ from spanwise_profiling.render.plain import plain_report
 from spanwise_profiling.render.report import profile_report
 
 if TYPE_CHECKING:
+    from support.profiles import Stretch
+
     from spanwise_profiling.profile import Profile
     from spanwise_profiling.render.glyphs import Glyphs
 
@@ -50,7 +52,8 @@ workflow trading                 ━━━━━━━━━━━━━━━�
 Critical path: 6 segments; 32 % of it observed in recorded waits, 68 % inferred
   from the order of times.
 Work of 143.0 s in 120.0 s: 1.19 at once.
-Next longest path: 30.00 s, most of it in chat sim-1 of news_analyst.
+Longest way beside it: 26.00 s from 4.00 s on, most of it in chat sim-1 of
+  news_analyst; it decides once the path is shorter there.
 
 Where the wall clock went
 model              86.00 s  72 % ██████████████       model, not streamed
@@ -62,7 +65,7 @@ agent                      on path     took  calls  tokens in  out  mostly
 bull                       78.00 s  78.00 s      2        200   40  model
 market_analyst             30.00 s  38.00 s      1        100   20  model_decode
 news_analyst                8.00 s  26.00 s      2        100   20  model
-(no agent)                  4.00 s  120.0 s      0          0    0  coordination
+(none)                      4.00 s  120.0 s      0          0    0  coordination
 
 What to change, the greatest saving first
 1. bull worked twice, one after the other, though neither needs the other
@@ -77,7 +80,8 @@ In all: 120.0 s, 480 tokens, 4.0 tok/s, 3 agents, 5 LLM calls, 1 tool call, 1/1 
 grade A+.
 Critical path: 6 segments; 32 % of it observed in recorded waits, 68 % inferred from the order of times.
 Work of 143.0 s in 120.0 s: 1.19 at once.
-Next longest path: 30.00 s, most of it in chat sim-1 of news_analyst.
+Longest way beside it: 26.00 s from 4.00 s on, most of it in chat sim-1 of news_analyst; it decides once the path is \
+shorter there.
 
 What the run waited for, in order:
 1. At 0 s for 4.00 s: step dispatch (between steps; inferred).
@@ -96,7 +100,7 @@ Agents, the longest on the path first:
 - bull: 78.00 s on the path, took 78.00 s, mostly model; 2 calls, 200 tokens in and 40 out.
 - market_analyst: 30.00 s on the path, took 38.00 s, mostly model_decode; 1 call, 100 tokens in and 20 out.
 - news_analyst: 8.00 s on the path, took 26.00 s, mostly model; 2 calls, 100 tokens in and 20 out.
-- (no agent): 4.00 s on the path, took 120.0 s, mostly coordination; 0 calls, 0 tokens in and 0 out.
+- (none): 4.00 s on the path, took 120.0 s, mostly coordination; 0 calls, 0 tokens in and 0 out.
 
 What to change, the greatest saving first:
 1. bull worked twice, one after the other, though neither needs the other: saves 38.00 s (32 %), confidence high.
@@ -122,7 +126,7 @@ def hostile() -> Profile:
         span(3, 0, 1, parent=2, name=HOSTILE), span(4, 1, 2, parent=2, error=HOSTILE, message=HOSTILE),
     )  # fmt: skip
     finding = Finding("x", HOSTILE, (Evidence(identifier(3), 10**9, HOSTILE),), 10**9, "low", HOSTILE, HOSTILE)
-    path = ((3, 0, 1, "tool", "inferred"), (4, 1, 2, "unknown", "inferred"))
+    path: list[Stretch] = [(3, 0, 1, "tool", "inferred"), (4, 1, 2, "unknown", "inferred")]
     return profile(run, path, findings=[finding])
 
 

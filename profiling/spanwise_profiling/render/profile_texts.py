@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.profile import Evidence, Finding, Profile, Segment
 
-NOBODY: Final = "(no agent)"
-"""Stands for the empty name of a share."""
+NOBODY: Final = "(none)"
+"""Stands for the empty name of a share: what no agent, or no step with a role, did."""
 MOST_EVIDENCE: Final = 5
 MOST_BLOCKERS: Final = 5
 
@@ -58,9 +58,14 @@ def facts(profile: Profile) -> Iterator[str]:
 def _second(profile: Profile) -> Iterator[str]:
     if not profile.second_path:
         return
+    run = profile.run
     length = sum(segment.duration_ns for segment in profile.second_path)
     longest = max(profile.second_path, key=lambda segment: segment.duration_ns)
-    yield f"Next longest path: {seconds(profile.run.scaled(length))}, most of it in {where(longest)}."
+    begin = seconds(max(0.0, run.scaled(profile.second_path[0].start_ns - run.start_ns)))
+    yield (
+        f"Longest way beside it: {seconds(run.scaled(length))} from {begin} on, most of it in {where(longest)}; "
+        "it decides once the path is shorter there."
+    )
 
 
 def _blockers(profile: Profile) -> list[tuple[SpanRecord, int]]:
