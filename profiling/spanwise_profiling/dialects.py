@@ -137,7 +137,7 @@ HTTP_ADDRESS: Final = ("url.full", "http.url", "url.path", "http.target", "http.
 DATABASE: Final = ("db.system.name", "db.system")
 _CLIENT: Final = 3
 _CALLS: Final = frozenset({"chat", "embeddings", "execute_tool", "retrieval"})
-_MARKS: Final = frozenset(
+MARKS: Final = frozenset(
     {name for names in NAMES.values() for name in names}
     | (ROLES.keys() - {c.OPERATION_NAME})
     | {*HTTP_METHOD, *DATABASE}
@@ -157,7 +157,7 @@ def _translated(record: SpanRecord) -> SpanRecord:
     attributes = record.attributes
     operation = attributes.get(c.OPERATION_NAME)
     odd = isinstance(operation, str) and operation.lower() in ROLES[c.OPERATION_NAME]
-    if not odd and attributes.keys().isdisjoint(_MARKS):
+    if not odd and attributes.keys().isdisjoint(MARKS):
         return _with_error_type(record)
     added: dict[str, AttributeValue] = {}
     for ours, foreign in NAMES.items():

@@ -20,7 +20,7 @@ Kind: TypeAlias = Literal[
 ]
 """`step`: a pipeline's step that is nothing more special; `span`: all else."""
 
-_OPERATIONS: Final[Mapping[str, Kind]] = {
+OPERATIONS: Final[Mapping[str, Kind]] = {
     "invoke_workflow": "workflow",
     "invoke_agent": "agent",
     "plan": "plan",
@@ -29,7 +29,7 @@ _OPERATIONS: Final[Mapping[str, Kind]] = {
     "execute_tool": "tool",
     "retrieval": "retrieval",
 }
-_SUBJECTS: Final[Mapping[Kind, tuple[str, ...]]] = {
+SUBJECTS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "workflow": (conventions.WORKFLOW_NAME,),
     "agent": (conventions.AGENT_NAME,),
     "plan": (conventions.AGENT_NAME,),
@@ -48,8 +48,8 @@ def kind_of(span: SpanRecord) -> Kind:
     """Return what `span` is."""
     attributes = span.attributes
     operation = text_of(span, conventions.OPERATION_NAME)
-    if operation is not None and operation in _OPERATIONS:
-        return _OPERATIONS[operation]
+    if operation is not None and operation in OPERATIONS:
+        return OPERATIONS[operation]
     if conventions.WAIT_KIND in attributes:
         return "wait"
     if conventions.CACHE_NAME in attributes or conventions.CACHE_RESULT in attributes:
@@ -59,7 +59,7 @@ def kind_of(span: SpanRecord) -> Kind:
 
 def subject_of(span: SpanRecord) -> str | None:
     """Return the name of the agent, model, tool, ... that `span` is about, as recorded."""
-    for attribute in _SUBJECTS[kind_of(span)]:
+    for attribute in SUBJECTS[kind_of(span)]:
         if subject := text_of(span, attribute):
             return subject
     return None

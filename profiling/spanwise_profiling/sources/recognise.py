@@ -143,6 +143,11 @@ def _of_lines(lines: Iterable[bytes], place: _Place) -> Iterator[SpanRecord]:
             place.report.incomplete += 1
 
 
+def of_line(line: bytes, name: str, report: ReadReport) -> Iterator[SpanRecord]:
+    """Yield the spans of one line of JSON; one that has no line end and is no whole value is counted as incomplete."""
+    yield from _of_lines([line], _Place(name, report, 1))
+
+
 def _of_value(value: bytes, place: _Place, depth: int = 0) -> Iterator[SpanRecord]:
     """Yield the spans of a JSON value: of an object of a known format, or of each member of a list or wrapper."""
     try:
