@@ -217,7 +217,7 @@ class Oracle:
         if (bucket := self.admission(name)) is not None:
             return [(name, bucket, start, end)]
         if call is not None:
-            return [(name, bucket, *times) for bucket, *times in self.of_call(call, start, end)]
+            return [(name, bucket, begin, until) for bucket, begin, until in self.of_call(call, start, end)]
         if self.kind(name) == "wait":
             return [(name, self.of_wait(name), start, end)]
         parts = []

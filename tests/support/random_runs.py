@@ -9,9 +9,10 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from support import traces
+
 from spanwise import conventions as c
 from spanwise.journal.reader import LinkRecord
-from support import traces
 
 if TYPE_CHECKING:
     from spanwise.journal.reader import SpanRecord
@@ -22,6 +23,12 @@ WAITS = (
     "rate_limit", "concurrency", "retry_backoff", "circuit_open", "connection", "queue", "lock", "task", "task", "task",
     "timer", "executor", "future", "human", "unknown",
 )  # fmt: skip
+OPERATIONS = {
+    "agent": "invoke_agent", "chat": "chat", "embeddings": "embeddings", "tool": "execute_tool", "plan": "plan",
+    "retrieval": "retrieval",
+}  # fmt: skip
+NAMES = {"agent": (c.AGENT_NAME,), "step": (c.STEP_NAME,), "cache": (c.CACHE_NAME, c.CACHE_RESULT)}
+KINDS = (*OPERATIONS, "chat", "step", "cache", "span", "wait", "wait", "wait")
 
 
 def random_run(seed: int, *, most: int = 24) -> Run:
@@ -45,37 +52,21 @@ def _span(draw: random.Random, number: int, unit: float, length: int) -> SpanRec
     parent = draw.choice((number - 1, draw.randint(1, number - 1), 1)) if number > 1 else None
     if draw.random() < 0.03:
         parent = 999
-    kind = draw.choice(
-        ("agent", "step", "span", "chat", "chat", "tool", "cache", "retrieval", "plan", "wait", "wait", "wait")
-    )
-    times: dict[str, Any] = {"parent": parent}
-    first, last = start * unit, end * unit
-    match kind:
-        case "agent":
-            return traces.agent(number, first, last, name=f"a{number % 3}", **times)
-        case "step":
-            return traces.step(number, first, last, **times)
-        case "chat":
-            streamed = (
-                {c.RESPONSE_TIME_TO_FIRST_CHUNK: (last - first) / 3} if draw.random() < 0.5 and end > start else {}
-            )
-            return traces.chat(number, first, last, attributes=streamed, **times)
-        case "tool":
-            return traces.tool(number, first, last, **times)
-        case "cache":
-            return traces.cache_lookup(number, first, last, **times)
-        case "wait":
-            resource = draw.choice(("connection", "slots"))
-            return traces.wait(number, first, last, kind=draw.choice(WAITS), resource=resource, **times)
-        case "span":
-            return traces.span(number, first, last, **times)
-        case _:
-            return traces.span(number, first, last, attributes={c.OPERATION_NAME: kind}, **times)
+    kind = draw.choice(KINDS)
+    attributes: dict[str, Any] = {}
+    if kind == "chat" and end > start and draw.random() < 0.5:
+        attributes[c.RESPONSE_TIME_TO_FIRST_CHUNK] = (end - start) * unit / 3
+    if kind == "wait":
+        attributes |= {c.WAIT_KIND: draw.choice(WAITS), c.WAIT_RESOURCE: draw.choice(("connection", "slots"))}
+    attributes |= dict.fromkeys(NAMES.get(kind, ()), f"n{number % 3}")
+    if kind in OPERATIONS:
+        attributes[c.OPERATION_NAME] = OPERATIONS[kind]
+    return traces.span(number, start * unit, end * unit, parent=parent, attributes=attributes)
 
 
 def _linked(draw: random.Random, span: SpanRecord, count: int) -> SpanRecord:
     often = 0.7 if c.WAIT_KIND in span.attributes else 0.2
-    links = []
+    links: list[LinkRecord] = []
     while draw.random() < often and len(links) < 3:
         reason = draw.choice((c.LINK_REASON, c.LINK_REASON, "other"))
         attributes = {reason: draw.choice(("waits_on", "waits_on", "spawned_by", "admitted_by"))}

@@ -25,24 +25,31 @@ def second_path(tree: Tree, critical: Iterable[int]) -> list[Stretch]:
     if not chains:
         return []
     begin, end, _, last = max(chains, key=lambda chain: (chain[1] - chain[0], chain[2]))
-    return Walk(tree, begin).back_from(last, end)
+    return Walk(tree, begin, without=on_path).back_from(last, end)
 
 
 def _chains(tree: Tree, parent: int, on_path: frozenset[int]) -> Sequence[tuple[int, int, int, int]]:
     """Return (start, end, -last, last) of each chain below `parent` that leaves the path."""
     work = [child for child in tree.children[parent] if tree.kinds[child] != "wait" and not tree.is_detached(child)]
-    if all(child in on_path for child in work):
+    aside = [child for child in work if child not in on_path]
+    if not aside:
         return ()
     first, limit = max(tree.starts[0], tree.starts[parent]), tree.ends[parent]
-    siblings = Siblings(work, tree.starts, tree.ends)
-    asked = sorted(work, key=lambda child: (tree.starts[child], child), reverse=True)
-    before = {child: siblings.last(tree.starts[child]) for child in asked}
+    siblings = Siblings(aside, tree.starts, tree.ends)
+    critical = Siblings((child for child in work if child in on_path), tree.starts, tree.ends)
+    asked = sorted(aside, key=lambda child: (tree.starts[child], child), reverse=True)
+    before = {child: _before(tree, siblings, critical, tree.starts[child]) for child in asked}
     begins: dict[int, int] = {}
     for child in reversed(asked):  # what came before began before
-        goes_on = before[child] >= 0 and before[child] not in on_path
-        begins[child] = begins[before[child]] if goes_on else tree.starts[child]
+        begins[child] = begins[before[child]] if before[child] >= 0 else tree.starts[child]
     return [
         (max(begins[child], first), min(tree.ends[child], limit), -child, child)
-        for child in work
-        if child not in on_path and tree.ends[child] > first
+        for child in aside
+        if tree.ends[child] > first
     ]
+
+
+def _before(tree: Tree, aside: Siblings, critical: Siblings, moment: int) -> int:
+    """Return what a span that began at `moment` went on from, -1 where that was the path."""
+    found, joined = aside.last(moment), critical.ended(moment)
+    return -1 if found < 0 or (joined >= 0 and tree.ends[joined] >= min(tree.ends[found], moment)) else found

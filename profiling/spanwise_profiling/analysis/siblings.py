@@ -20,7 +20,7 @@ class Siblings:
 
     def __init__(self, members: Iterable[int], starts: Sequence[int], ends: Sequence[int]) -> None:
         self._starts, self._ends = starts, ends
-        # Of equal ends the longest is found first, then the first in the trace; of those still going the other way round.
+        # Of equal ends the longest is found first, then the first in the trace; of those going the other way round.
         lasting = [node for node in members if starts[node] < ends[node]]
         self._by_end = sorted(lasting, key=lambda node: (ends[node], -starts[node], -node))
         self._upto = len(self._by_end)

@@ -1,7 +1,8 @@
 """How much later each span could have ended without the run ending later, and how much work a run is.
 
-Whatever began after a span's end, below the same parent, might have waited for it; so might the parent's end. The
-slack is the least of what these leave: less than the truth where they had nothing to do with one another, never more.
+Whatever began after a span's end, below the same parent, might have waited for it; so might what the parent did when
+the last of its children had ended. The slack is the least of what these leave: less than the truth where they had
+nothing to do with one another, never more.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def critical_nodes(tree: Tree, nodes: Iterable[int]) -> set[int]:
 
 def _among(tree: Tree, parent: int, children: Sequence[int], critical: set[int], slack: list[int]) -> None:
     """Fill in the slack of `children`, from the last to begin to the first: each depends on later ones alone."""
-    latest = tree.ends[parent] + slack[parent]
+    joined = [tree.ends[child] for child in children if tree.kinds[child] != "wait" and not tree.is_detached(child)]
+    latest = min(tree.ends[parent], max(joined, default=tree.ends[parent])) + slack[parent]
     starts: list[int] = []  # negated, ascending: of the children seen so far
     bounds: list[int] = []  # the least latest start among these
     for child in sorted(children, key=lambda node: tree.starts[node], reverse=True):

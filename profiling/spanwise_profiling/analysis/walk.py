@@ -33,10 +33,17 @@ class Stretch:
 
 
 class Walk:
-    """One walk back through a tree, to `begin` (nanoseconds); keeps what may be looked at only once."""
+    """One walk back through a tree; keeps what may be looked at only once.
 
-    def __init__(self, tree: Tree, begin: int) -> None:
+    Args:
+        tree: to walk in.
+        begin: where to end, nanoseconds.
+        without: children that are not gone down to.
+    """
+
+    def __init__(self, tree: Tree, begin: int, without: frozenset[int] = frozenset()) -> None:
         self.tree = tree
+        self._without = without
         self._begin = begin
         self._work: dict[int, Siblings] = {}
         self._waits: dict[int, Siblings] = {}
@@ -129,7 +136,7 @@ class Walk:
         if known is None:
             tree = self.tree
             work = [child for child in tree.children[node] if tree.roles[child] != "suspended"]
-            work = [child for child in work if not tree.is_detached(child)]
+            work = [child for child in work if child not in self._without and not tree.is_detached(child)]
             known = self._work[node] = Siblings(work, tree.starts, tree.ends)
         return known
 
