@@ -67,7 +67,7 @@ market_analyst             30.00 s  38.00 s      1        100   20  model_decode
 news_analyst                8.00 s  26.00 s      2        100   20  model
 (none)                      4.00 s  120.0 s      0          0    0  coordination
 
-What to change, the greatest saving first
+What to change, most promising first
 1. bull worked twice, one after the other, though neither needs the other
    saves 38.00 s (32 %), confidence high; docs/findings/sequential-calls.md
      40.00 s  agent bull: second [000daaaaaaaaaaaa]
@@ -102,7 +102,7 @@ Agents, the longest on the path first:
 - news_analyst: 8.00 s on the path, took 26.00 s, mostly model; 2 calls, 100 tokens in and 20 out.
 - (none): 4.00 s on the path, took 120.0 s, mostly coordination; 0 calls, 0 tokens in and 0 out.
 
-What to change, the greatest saving first:
+What to change, most promising first:
 1. bull worked twice, one after the other, though neither needs the other: saves 38.00 s (32 %), confidence high.
 - Evidence: agent bull, second, 40.00 s on the path, span 000daaaaaaaaaaaa.
 - Evidence: agent bull, first, 38.00 s on the path, span 000baaaaaaaaaaaa.

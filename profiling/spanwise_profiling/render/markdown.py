@@ -71,7 +71,7 @@ def _findings(profile: Profile) -> Iterator[str]:
         yield "Nothing to change was found."
         yield ""
         return
-    yield f"**{count(len(profile.findings), 'thing')} to change**, the greatest saving first:"
+    yield f"**{count(len(profile.findings), 'thing')} to change**, most promising first:"
     yield ""
     for number, finding in enumerate(profile.findings, start=1):
         yield f"{number}. **{text(finding.title)}**: {saving(profile, finding)}, confidence {finding.confidence}"

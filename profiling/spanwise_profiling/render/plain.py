@@ -99,7 +99,7 @@ def _findings(profile: Profile) -> Iterator[str]:
     if not profile.findings:
         yield "Nothing to change was found."
         return
-    yield "What to change, the greatest saving first:"
+    yield "What to change, most promising first:"
     for number, finding in enumerate(profile.findings, start=1):
         yield f"{number}. {finding.title}: {saving(profile, finding)}, confidence {finding.confidence}."
         yield from _finding(profile, finding)

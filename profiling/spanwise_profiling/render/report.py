@@ -77,7 +77,7 @@ def _findings(profile: Profile, width: int, glyphs: Glyphs) -> Iterator[Renderab
     if not profile.findings:
         yield Text("\nNothing to change was found.")
         return
-    yield Text("\nWhat to change, the greatest saving first", style="bold")
+    yield Text("\nWhat to change, most promising first", style="bold")
     for number, finding in enumerate(profile.findings, start=1):
         yield from _finding(profile, number, finding, width, glyphs)
 
