@@ -78,7 +78,7 @@ class Sorter:
         self._tree, self._agents = tree, agents
         self._waits: dict[int, Siblings] = {}
         self._blocking = Blocking(tree)
-        waits = [node for node, kind in enumerate(tree.kinds) if kind == "wait"]
+        waits = [node for node, role in enumerate(tree.roles) if role == "admission"]
         self._for_people = [node for node in waits if wait_bucket(tree.spans[node]) == "human"]
 
     @property
@@ -105,16 +105,18 @@ class Sorter:
     def _coloured(self, stretch: Stretch) -> Iterator[Stretch]:
         """Yield the parts of `stretch` from last to first: those that lie in a wait are the wait's."""
         tree, node, moment = self._tree, stretch.node, stretch.end_ns
-        if tree.calls[node] < 0 and tree.kinds[node] != "wait":
-            waits = self._waits_of(node)
-            while moment > stretch.start_ns:
-                wait = waits.last(moment)
-                if wait < 0 or tree.ends[wait] <= stretch.start_ns:
-                    break
-                end = min(tree.ends[wait], moment)
-                yield replace(stretch, start_ns=end, end_ns=moment)
-                moment = max(tree.starts[wait], stretch.start_ns)
-                yield replace(stretch, node=wait, start_ns=moment, end_ns=end)
+        if not tree.children[node] or tree.calls[node] >= 0 or tree.kinds[node] == "wait":
+            yield stretch
+            return
+        waits = self._waits_of(node)
+        while moment > stretch.start_ns:
+            wait = waits.last(moment)
+            if wait < 0 or tree.ends[wait] <= stretch.start_ns:
+                break
+            end = min(tree.ends[wait], moment)
+            yield replace(stretch, start_ns=end, end_ns=moment)
+            moment = max(tree.starts[wait], stretch.start_ns)
+            yield replace(stretch, node=wait, start_ns=moment, end_ns=end)
         yield replace(stretch, end_ns=moment)
 
     def _waits_of(self, node: int) -> Siblings:

@@ -16,21 +16,20 @@ from spanwise_profiling.profile import Share
 from spanwise_profiling.runs import tokens_of_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.analysis.tree import Tree
     from spanwise_profiling.profile import Segment
 
 
 def agents_of(tree: Tree) -> list[str | None]:
     """Return for each node the name of the nearest agent at or above it."""
-    return _inherited(tree, _agent)
+    return _inherited(tree, (_agent(tree, node) for node in range(len(tree.spans))))
 
 
 def roles_of(tree: Tree) -> list[str | None]:
     """Return for each node the nearest `spanwise.step.role` at or above it."""
-    return _inherited(tree, lambda span: kinds.text_of(span, conventions.STEP_ROLE))
+    return _inherited(tree, (kinds.text_of(span, conventions.STEP_ROLE) for span in tree.spans))
 
 
 def shares_of(tree: Tree, names: Sequence[str | None], path: Iterable[tuple[int, Segment]]) -> tuple[Share, ...]:
@@ -45,16 +44,17 @@ def shares_of(tree: Tree, names: Sequence[str | None], path: Iterable[tuple[int,
     return tuple(sorted(shares, key=lambda share: (-share.on_path_ns, -share.total_ns, share.name)))
 
 
-def _agent(span: SpanRecord) -> str | None:
-    return (kinds.subject_of(span) or span.name) if kinds.kind_of(span) == "agent" else None
+def _agent(tree: Tree, node: int) -> str | None:
+    span = tree.spans[node]
+    return (kinds.subject_of(span) or span.name) if tree.kinds[node] == "agent" else None
 
 
-def _inherited(tree: Tree, own: Callable[[SpanRecord], str | None]) -> list[str | None]:
+def _inherited(tree: Tree, own: Iterable[str | None]) -> list[str | None]:
     names: list[str | None] = []
-    for node, span in enumerate(tree.spans):
-        parent = tree.parents[node]
-        name = None if node == 0 and tree.made_up else own(span)
+    for name, parent in zip(own, tree.parents, strict=True):
         names.append(name or (names[parent] if parent >= 0 else None))
+    if tree.made_up:
+        names[0] = None
     return names
 
 

@@ -60,6 +60,8 @@ class Walk:
 
     def _step(self, node: int, moment: int) -> tuple[int, int]:
         tree = self.tree
+        if not tree.children[node]:
+            return self._own_from_start(node, moment)
         wait = self._last_wait(node, moment)
         work = self._siblings(node)
         done = work.ended(moment)
@@ -68,8 +70,7 @@ class Walk:
             return self._follow(node, wait, moment)
         child = work.last(moment)
         if self._end_of(child) <= begin:
-            self._own(node, begin, moment)
-            return node, begin
+            return self._own_from_start(node, moment)
         end = min(tree.ends[child], moment)
         self._own(node, end, moment)
         _, overlap = self._how[node]
@@ -127,6 +128,11 @@ class Walk:
         if start < end:
             observed, overlap = self._how[node]
             self._stretches.append(Stretch(node, start, end, observed, overlap))
+
+    def _own_from_start(self, node: int, moment: int) -> tuple[int, int]:
+        begin = max(self.tree.starts[node], self._begin)
+        self._own(node, begin, moment)
+        return node, begin
 
     def _end_of(self, node: int) -> int:
         return self.tree.ends[node] if node >= 0 else self._begin
