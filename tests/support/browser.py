@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request
 
 _ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb")
 """A container has neither user namespaces for the sandbox nor much shared memory; the pages are our own."""
@@ -31,6 +31,20 @@ class Opened:
     """Errors and warnings of the console, uncaught errors, breaches of the content security policy."""
     requests: list[str] = field(default_factory=list)
     """Addresses that it asked for, its own left out."""
+
+    def hear(self, message: ConsoleMessage) -> None:
+        """Note an error or a warning of the console."""
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def fail(self, error: Error) -> None:
+        """Note an error that nobody caught."""
+        self.complaints.append(str(error))
+
+    def ask(self, request: Request) -> None:
+        """Note what is asked for besides the page."""
+        if not request.is_navigation_request():
+            self.requests.append(request.url)
 
     def frame(self) -> None:
         """Wait until what was asked for is drawn."""

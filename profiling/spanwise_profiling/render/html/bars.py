@@ -6,7 +6,6 @@ something else holds the answer up has a bar of the model's, and is not on the p
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions
@@ -53,6 +52,6 @@ def bucket_of(span: SpanRecord) -> Bucket | None:
 def first_chunk_ns(span: SpanRecord) -> int | None:
     """Return how long after its start a streamed model call had its first chunk, in recorded nanoseconds."""
     seconds = kinds.number_of(span, conventions.RESPONSE_TIME_TO_FIRST_CHUNK)
-    if kinds.kind_of(span) != "chat" or seconds is None or not math.isfinite(seconds):
+    if kinds.kind_of(span) != "chat" or seconds is None:
         return None
     return min(max(0, round(seconds * NANOSECONDS)), span.duration_ns)

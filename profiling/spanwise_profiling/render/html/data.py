@@ -7,7 +7,6 @@ JavaScript holds exactly. `<`, `>` and `&` are escaped as JSON allows, so no tex
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -160,8 +159,7 @@ def _tokens(span: SpanRecord) -> list[float | None] | None:
         conventions.USAGE_OUTPUT_TOKENS,
         conventions.USAGE_CACHE_READ_INPUT_TOKENS,
     )
-    numbers = [kinds.number_of(span, name) for name in names]
-    used = [number if number is not None and math.isfinite(number) else None for number in numbers]
+    used = [kinds.number_of(span, name) for name in names]
     return used if any(tokens is not None for tokens in used) else None
 
 

@@ -59,7 +59,8 @@ def swatch(bucket: Bucket) -> str:
 
 def stacked(parts: Mapping[Bucket, int], whole: int) -> str:
     """Return a bar of lengths `parts`, in the order of the buckets, whose full width would be `whole`."""
-    drawn, reached = [], 0
+    drawn: list[str] = []
+    reached = 0
     for bucket in INKS:
         if (length := parts.get(bucket, 0)) and whole:
             drawn.append(_rectangle(bucket, 100 * reached / whole, 100 * length / whole))

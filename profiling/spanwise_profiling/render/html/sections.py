@@ -113,9 +113,9 @@ def _budget(profiles: Sequence[Profile]) -> str:
         f'<div class="whole">{columns.badge(profiles, position)}{_bar_of(profile, longest)}</div>'
         for position, profile in enumerate(profiles)
     )
-    used = [bucket for bucket in BUCKETS if any(profile.budget_ns.get(bucket) for profile in profiles)]
-    used.sort(key=lambda bucket: -max(_seconds(profile, bucket) for profile in profiles))
-    rows = [_bucket_cells(profiles, bucket) for bucket in used]
+    used: list[Bucket] = [bucket for bucket in BUCKETS if any(profile.budget_ns.get(bucket) for profile in profiles)]
+    ranked = sorted(used, key=lambda bucket: -max(_seconds(profile, bucket) for profile in profiles))
+    rows = [_bucket_cells(profiles, bucket) for bucket in ranked]
     unused = " &middot; ".join(INKS[bucket].label for bucket in BUCKETS if bucket not in used)
     return (
         '<section aria-labelledby="h-budget"><h2 id="h-budget">Where the time went</h2>'

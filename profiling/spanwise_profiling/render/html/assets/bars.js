@@ -71,33 +71,35 @@ class Bars {
     if (run.error(span) !== null) this.outline(pen, span, y);
   }
 
-  // A folded span shows what lies below it, each column of pixels once.
+  // A folded span shows what lies below it, each pixel of a bucket once.
   drawFolded(pen, span, y) {
-    const { run } = this;
+    const { run, axis } = this;
     this.fill(pen, run.start[span], run.end[span], y + (ROW - THIN) / 2, THIN, COLOURS.span, false);
-    const reached = new Map();
+    const reached = new Float64Array(BUCKETS.length).fill(-Infinity);
+    const pixel = (axis.to - axis.from) / Math.max(1, this.width);
     for (let below = span + 1; below < run.last[span]; below++) {
-      const bucket = run.bucket[below];
-      if (bucket < 0 || run.isWait[below] || run.end[below] < this.axis.from || run.start[below] > this.axis.to) continue;
-      const right = this.x(run.end[below]);
-      if (right <= (reached.get(bucket) ?? -Infinity)) continue;
-      reached.set(bucket, Math.max(right, this.x(run.start[below]) + 1));
-      this.fill(pen, run.start[below], run.end[below], y + 4, BAR, COLOURS.page, false);
-      this.block(pen, run.start[below], run.end[below], y, bucket, PALE);
+      const [bucket, end] = [run.bucket[below], run.end[below]];
+      if (bucket < 0 || run.isWait[below] || end < axis.from || run.start[below] > axis.to || end <= reached[bucket]) continue;
+      reached[bucket] = Math.max(end, run.start[below] + pixel);
+      this.fill(pen, run.start[below], end, y + 4, BAR, COLOURS.page, false);
+      this.block(pen, run.start[below], end, y, bucket, PALE);
     }
     if (run.error(span) !== null) this.outline(pen, span, y);
   }
 
   drawPath(pen, span, y) {
     const { run } = this;
-    if (!this.isFolded(span)) {
-      for (const segment of run.segmentsOf.get(span) ?? []) this.drawSegment(pen, segment, y);
-      return;
-    }
-    for (let at = firstEndingAfter(run.path, this.axis.from); at < run.path.length; at++) {
-      const segment = run.path[at];
+    const folded = this.isFolded(span);
+    const segments = folded ? run.path : (run.segmentsOf.get(span) ?? []);
+    const last = folded ? run.last[span] : span + 1;
+    const pixel = (this.axis.to - this.axis.from) / Math.max(1, this.width);
+    let reached = -Infinity;
+    for (let at = firstEndingAfter(segments, this.axis.from); at < segments.length; at++) {
+      const segment = segments[at];
       if (segment.start > this.axis.to) break;
-      if (segment.span >= span && segment.span < run.last[span]) this.drawSegment(pen, segment, y);
+      if (segment.span < span || segment.span >= last || segment.end <= reached) continue;
+      reached = Math.max(segment.end, segment.start + pixel);
+      this.drawSegment(pen, segment, y);
     }
   }
 

@@ -38,6 +38,7 @@ class App {
   drawWaiting() {
     const tracks = [...this.waiting];
     this.waiting.clear();
+    this.tip();
     for (const track of tracks) {
       const of = (looked) => (looked?.run === track.run ? looked.span : -1);
       const { version } = this;
@@ -68,15 +69,26 @@ class App {
   }
 
   hover(run, span, event) {
+    this.pointer = event && { x: event.clientX, y: event.clientY };
     this.hovered = span < 0 ? null : { run, span };
-    this.tip(run, span, event);
     this.draw(this.tracks[run.number]);
   }
 
-  tip(run, span, event) {
+  // Filled when the pointer comes to another span, and put beside the pointer at each frame.
+  tip() {
     const tip = page("tip");
-    tip.hidden = span < 0 || !event;
+    const { hovered, pointer } = this;
+    tip.hidden = !hovered || !pointer;
     if (tip.hidden) return;
+    if (this.tipped?.span !== hovered.span || this.tipped?.run !== hovered.run) this.fillTip(tip, hovered);
+    const [width, height] = this.tipSize;
+    const left = Math.max(4, Math.min(pointer.x + 14, window.innerWidth - width - 8));
+    const below = pointer.y + 18 + height < window.innerHeight;
+    tip.style.transform = `translate(${left}px, ${below ? pointer.y + 18 : pointer.y - height - 10}px)`;
+  }
+
+  fillTip(tip, { run, span }) {
+    this.tipped = { run, span };
     const lines = [element("strong", {}, isolated(run.label(span))), ` ${seconds(run.length(span))}`];
     if (run.onPath[span]) lines.push(element("div", {}, `${seconds(run.onPath[span])} on the critical path`));
     else if (run.slack(span) !== null) lines.push(element("div", {}, `slack ${seconds(run.slack(span))}`));
@@ -84,9 +96,7 @@ class App {
       lines.push(element("div", {}, isolated(run.label(waiter)), " ← ", isolated(run.label(releaser))));
     }
     tip.replaceChildren(...lines);
-    const left = Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8);
-    const below = event.clientY + 18 + tip.offsetHeight < window.innerHeight;
-    tip.style.transform = `translate(${Math.max(4, left)}px, ${below ? event.clientY + 18 : event.clientY - tip.offsetHeight - 10}px)`;
+    this.tipSize = [tip.offsetWidth, tip.offsetHeight];
   }
 
   find(words) {

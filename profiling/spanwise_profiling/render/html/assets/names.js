@@ -44,25 +44,35 @@ class Names {
     return this.lines[at];
   }
 
-  fill({ line, turn, mark, label }, row, top, state) {
+  // Only what differs from what the element shows is set: the page lays nothing out anew while the pointer moves.
+  fill(made, row, top, state) {
+    const span = this.rows.list[row];
+    const { line } = made;
+    if (made.y !== row * ROW - top) line.style.transform = `translateY(${(made.y = row * ROW - top)}px)`;
+    if (line.hidden) line.hidden = false;
+    line.classList.toggle("over", span === state.hovered);
+    const shows = `${span} ${this.rows.folded[span]} ${span === state.selected} ${state.version}`;
+    if (made.shows === shows) return;
+    made.shows = shows;
+    this.tell(made, span, state);
+  }
+
+  tell({ line, turn, mark, label }, span, state) {
     const { run, rows } = this;
-    const span = rows.list[row];
     const error = run.error(span);
-    line.hidden = false;
-    line.style.transform = `translateY(${row * ROW - top}px)`;
+    const open = run.hasChildren(span) ? !rows.folded[span] : null;
     line.style.paddingLeft = `${6 + Math.min(run.depth[span], 14) * 13}px`;
     line.classList.toggle("on", run.onPath[span] > 0);
     line.classList.toggle("dim", Boolean(state.found) && !state.found.has(span));
-    line.classList.toggle("over", span === state.hovered);
     line.id = this.name(span);
     line.dataset.span = span;
     line.setAttribute("aria-level", run.depth[span] + 1);
     line.setAttribute("aria-posinset", run.nth[span]);
     line.setAttribute("aria-setsize", run.siblings[span]);
     line.setAttribute("aria-selected", span === state.selected);
-    if (run.hasChildren(span)) line.setAttribute("aria-expanded", !rows.folded[span]);
-    else line.removeAttribute("aria-expanded");
-    turn.textContent = run.hasChildren(span) ? (rows.folded[span] ? "▸" : "▾") : "";
+    if (open === null) line.removeAttribute("aria-expanded");
+    else line.setAttribute("aria-expanded", open);
+    turn.textContent = open === null ? "" : open ? "▾" : "▸";
     mark.textContent = error === null ? "" : run.retried.has(span) ? "↻ " : "✗ ";
     label.textContent = error === null ? run.label(span) : `${run.label(span)} ${error}`;
   }
