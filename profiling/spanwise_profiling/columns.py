@@ -23,18 +23,20 @@ if TYPE_CHECKING:
 
     from spanwise.journal.reader import SpanRecord
 
+    Meaning: TypeAlias = tuple[int, int, int, int, int, int]
+    """Kind, wait kind, agent, subject, input and output tokens."""
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 KINDS: Final[tuple[kinds.Kind, ...]] = get_args(kinds.Kind)
 WAIT_KINDS: Final[tuple[str, ...]] = get_args(c.WaitKind)
 LINK_REASONS: Final[tuple[str, ...]] = get_args(c.LinkReason)
 NONE: Final = -1
-INEXACT: Final = frozenset({c.CPU_SECONDS, c.LOOP_BLOCKED_SECONDS, c.GC_PAUSE_SECONDS})
+INEXACT: Final = frozenset({c.CPU_SECONDS, c.LOOP_BLOCKED_SECONDS, c.GC_PAUSE_SECONDS, c.CONNECTION_SECONDS})
 """Attributes that the columns do not hold: a run that has one is to be analysed span by span."""
 KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
-WAIT_NUMBERS: Final = {kind: number for number, kind in enumerate(WAIT_KINDS)}
+WAIT_NUMBERS: Final[Mapping[str | None, int]] = {kind: number for number, kind in enumerate(WAIT_KINDS)}
 _REASON: Final = {reason: number for number, reason in enumerate(LINK_REASONS)}
-_MOST_TOKENS: Final = (1 << 31) - 1
+MOST_TOKENS: Final = (1 << 31) - 1
 _LAST_SERVICE: Final = (1 << 15) - 1
 
 
@@ -111,6 +113,22 @@ def dense(rows: Array, values: Array, low: int, high: int, fill: int = NONE) -> 
     return result
 
 
+class Texts(dict["str | None", int]):
+    """Numbers of texts; a new one gets the next. No text and the empty one are -1."""
+
+    def __init__(self) -> None:
+        super().__init__({None: NONE, "": NONE})
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = len(self) - 2
+        return number
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """The texts by their number."""
+        return tuple(text for text in self if text)
+
+
 @dataclass(slots=True)
 class Builder:
     """Takes spans in any order; `finished` makes columns of them. Arrays grow in place: nothing is held twice."""
@@ -136,13 +154,9 @@ class Builder:
     link_reasons: array[int] = field(default_factory=lambda: array("b"))
     inexact: array[int] = field(default_factory=lambda: array("i"))
     """Rows that have an attribute which is not held."""
-    strings: dict[str, int] = field(default_factory=dict[str, int])
+    strings: Texts = field(default_factory=Texts)
     services: dict[str, int] = field(default_factory=dict[str, int])
     traces: dict[str, int] = field(default_factory=dict[str, int])
-
-    def text(self, value: str | None) -> int:
-        """Return the number of a text in `strings`."""
-        return NONE if value is None else self.strings.setdefault(value, len(self.strings))
 
     def service_number(self, name: object) -> int:
         """Return the number of a service; none for no name, and for the 32,768th and further ones."""
@@ -160,26 +174,34 @@ class Builder:
         self.start.append(span.start_ns)
         self.end.append(span.end_ns)
         self.status.append(span.status_code)
-        self.name.append(self.text(span.name))
+        self.name.append(self.strings[span.name])
         self.service.append(self.service_number(span.resource.get("service.name")))
-        self.add_meaning(row, span)
+        self.add_meanings([self.meaning_of(row, span)])
         for link in span.links:
             if link.trace_id == span.trace_id:
                 self.add_link(row, number_of(link.span_id), link.attributes.get(c.LINK_REASON))
 
-    def add_meaning(self, row: int, span: SpanRecord) -> None:
-        """Take what the attributes of `span` say."""
-        self.kind.append(KIND_NUMBERS[kinds.kind_of(span)])
-        self.wait_kind.append(WAIT_NUMBERS.get(kinds.text_of(span, c.WAIT_KIND) or "", NONE))
-        self.agent.append(self.text(kinds.text_of(span, c.AGENT_NAME)))
-        self.subject.append(self.text(kinds.subject_of(span)))
-        self.input_tokens.append(tokens_of(kinds.number_of(span, c.USAGE_INPUT_TOKENS)))
-        self.output_tokens.append(tokens_of(kinds.number_of(span, c.USAGE_OUTPUT_TOKENS)))
+    def meaning_of(self, row: int, span: SpanRecord) -> Meaning:
+        """Return what the attributes of `span` say, and take those that few spans have."""
         seconds = kinds.number_of(span, c.RESPONSE_TIME_TO_FIRST_CHUNK)
         if seconds is not None:
             self.add_first_chunk(row, seconds)
         if not INEXACT.isdisjoint(span.attributes):
             self.inexact.append(row)
+        return (
+            KIND_NUMBERS[kinds.kind_of(span)],
+            WAIT_NUMBERS.get(kinds.text_of(span, c.WAIT_KIND), NONE),
+            self.strings[kinds.text_of(span, c.AGENT_NAME)],
+            self.strings[kinds.subject_of(span)],
+            tokens_of(kinds.number_of(span, c.USAGE_INPUT_TOKENS)),
+            tokens_of(kinds.number_of(span, c.USAGE_OUTPUT_TOKENS)),
+        )
+
+    def add_meanings(self, meanings: Sequence[Meaning]) -> None:
+        """Take what the attributes of the next spans say."""
+        targets = (self.kind, self.wait_kind, self.agent, self.subject, self.input_tokens, self.output_tokens)
+        for target, numbers in zip(targets, zip(*meanings, strict=True), strict=False):
+            target.extend(numbers)
 
     def add_first_chunk(self, row: int, seconds: float) -> None:
         """Take a time to first chunk; one that is no time is left out."""
@@ -211,7 +233,7 @@ def number_of(span_id: str) -> int:
 
 def tokens_of(count: float | None) -> int:
     """Return a count of tokens as the columns hold it."""
-    return NONE if count is None else max(NONE, min(int(count), _MOST_TOKENS))
+    return NONE if count is None else max(NONE, min(int(count), MOST_TOKENS))
 
 
 def of_records(records: Iterable[SpanRecord]) -> Columns:

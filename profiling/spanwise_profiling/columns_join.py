@@ -7,7 +7,7 @@ found by doubling: after n rounds each row knows its 2^n-th ancestor, so depth c
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -49,9 +49,9 @@ class Rows:
         while low < len(trace):
             high = min(low + _STRETCH, len(trace))
             if high < len(trace):
-                high = max(int(np.searchsorted(trace, trace[high])), low)
+                high = max(_place(trace, trace[high]), low)
             if high == low:
-                high = int(np.searchsorted(trace, trace[low], side="right"))
+                high = _place(trace, trace[low], "right")
             yield slice(low, high)
             low = high
 
@@ -73,7 +73,7 @@ class Rows:
 
 def joined(builder: Builder) -> Columns:
     """Return what `builder` holds as columns, and leave it empty."""
-    strings, services, trace_ids = tuple(builder.strings), tuple(builder.services), tuple(builder.traces)
+    strings, services, trace_ids = builder.strings.table, tuple(builder.services), tuple(builder.traces)
     rows = Rows(builder)
     if np.any(np.diff(rows.of["trace"]) < 0):
         rows.reorder(np.argsort(rows.of["trace"], kind="stable"))
@@ -105,9 +105,15 @@ def _taken(builder: Builder, name: str) -> Array:
     return np.frombuffer(taken, dtype=np.dtype(taken.typecode)) if len(taken) else np.empty(0, taken.typecode)
 
 
+def _place(ascending: Array, value: object, side: Literal["left", "right"] = "left") -> int:
+    place: int = np.searchsorted(ascending, np.asarray([value]), side)[0].item()
+    return place
+
+
 def _keys(rows: Rows, here: slice, ids: Array) -> Array:
     """Return a number for each id together with its trace."""
-    return ids ^ ((rows.of["trace"][here].astype(np.uint64) + np.uint64(1)) * _MIX)
+    keys: Array = ids ^ ((rows.of["trace"][here].astype(np.uint64) + np.uint64(1)) * _MIX)
+    return keys
 
 
 def _drop_duplicates(rows: Rows) -> None:
@@ -175,7 +181,7 @@ def _parents(rows: Rows, here: slice) -> Array:
 def _cut_circles(parent: Array, start: Array) -> int:
     """Make the earliest row of each circle a root, in place; returns how many were cut."""
     above = parent.copy()
-    for _ in range(max(1, int(len(parent)).bit_length())):
+    for _ in range(max(1, len(parent).bit_length())):
         if (above < 0).all():
             return 0
         above = np.where(above >= 0, above[above], -1)
@@ -227,7 +233,7 @@ def _first_roots(rows: Rows, here: slice, parent: Array, trace: Array) -> Array:
 
 
 def _link_targets(rows: Rows, run: Array) -> Array:
-    """Return the rows that links point to, and leave in `rows.link` only the first link of a row that stays in its run."""
+    """Return the rows that links point to; `rows.link` keeps only the first link of each row that stays in its run."""
     link_rows, ids, reasons = rows.link
     targets = np.full(len(link_rows), -1, np.int32)
     for here in _run_stretches(run):
@@ -243,7 +249,8 @@ def _link_targets(rows: Rows, run: Array) -> Array:
         matches = (keys[found] == wanted) & (run[mine] >= 0)
         targets[first:last] = np.where(matches, found + here.start, -1)
     good = np.flatnonzero(targets >= 0)
-    _, chosen = np.unique(link_rows[good], return_index=True)
+    _, chosen, count = np.unique(link_rows[good], return_index=True, return_counts=True)
+    rows.inexact = [np.concatenate([rows.inexact[0], link_rows[good][chosen[count > 1]]])]
     good = good[chosen]
     rows.link = [link_rows[good], ids[good], reasons[good]]
     return targets[good]
@@ -254,7 +261,7 @@ def _run_stretches(run: Array) -> Iterator[slice]:
     while low < len(run):
         high = min(low + _STRETCH, len(run))
         while high < len(run) and run[high] == run[high - 1]:
-            high = int(np.searchsorted(run.view(np.uint32), run.view(np.uint32)[high], side="right"))
+            high = _place(run.view(np.uint32), run.view(np.uint32)[high], "right")
         yield slice(low, high)
         low = high
 

@@ -215,8 +215,12 @@ def _with_error_type(record: SpanRecord) -> SpanRecord:
 def _requests(records: list[SpanRecord]) -> dict[tuple[str, str], Role]:
     """Return what plain HTTP and database calls are, by trace and span id, save those that a known call makes."""
     spans = {(record.trace_id, record.span_id): record for record in records}
-    calls = {key: role for key, record in spans.items() if (role := _request_role(record))}
-    return {key: role for key, role in calls.items() if not _within_call(spans[key], spans)}
+    calls: dict[tuple[str, str], Role] = {}
+    for key, record in spans.items():
+        role = _request_role(record)
+        if role is not None and not _within_call(record, spans):
+            calls[key] = role
+    return calls
 
 
 def _request_role(record: SpanRecord) -> Role | None:
@@ -228,8 +232,10 @@ def _request_role(record: SpanRecord) -> Role | None:
     if not any(name in attributes for name in HTTP_METHOD):
         return None
     addresses = [str(attributes[name]).partition("?")[0] for name in HTTP_ADDRESS if name in attributes]
-    ends = (role for end, role in MODEL_PATHS.items() for address in addresses if address.endswith(end))
-    return next(ends, "execute_tool")
+    for end, role in MODEL_PATHS.items():
+        if any(address.endswith(end) for address in addresses):
+            return role
+    return "execute_tool"
 
 
 def _within_call(record: SpanRecord, spans: Mapping[tuple[str, str], SpanRecord]) -> bool:

@@ -6,12 +6,13 @@ need no legend and no colour.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from spanwise import conventions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from spanwise.journal.reader import SpanRecord
 
@@ -46,10 +47,14 @@ SUBJECTS: Final[Mapping[Kind, tuple[str, ...]]] = {
 
 def kind_of(span: SpanRecord) -> Kind:
     """Return what `span` is."""
-    attributes = span.attributes
     operation = text_of(span, conventions.OPERATION_NAME)
     if operation is not None and operation in OPERATIONS:
         return OPERATIONS[operation]
+    return kind_without_operation(span.attributes)
+
+
+def kind_without_operation(attributes: Container[str]) -> Kind:
+    """Return what a span is whose operation says nothing, by the names of its attributes."""
     if conventions.WAIT_KIND in attributes:
         return "wait"
     if conventions.CACHE_NAME in attributes or conventions.CACHE_RESULT in attributes:
@@ -94,6 +99,8 @@ def text_of(span: SpanRecord, attribute: str) -> str | None:
 
 
 def number_of(span: SpanRecord, attribute: str) -> float | None:
-    """Return a numeric attribute, or None where it is absent or no number."""
+    """Return a numeric attribute, or None where it is absent, infinite or no number."""
     value = span.attributes.get(attribute)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if isinstance(value, int) or math.isfinite(value) else None

@@ -118,7 +118,7 @@ def _length(microseconds: float | None) -> int:
 
 
 def _arguments(event: _Event) -> dict[str, AttributeValue]:
-    return values.flattened(event.args) if isinstance(event.args, dict) else {}
+    return values.flattened(values.members(event.args))
 
 
 def _records(tracks: _Tracks, trace_id: str) -> Iterator[SpanRecord]:

@@ -7,11 +7,12 @@ names takes the slow way through `dialects`. What is no line of OTLP/JSON takes 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
+import numpy as np
 
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
@@ -20,7 +21,14 @@ from spanwise_profiling.sources import recognise, streams, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from spanwise_profiling.columns import Builder, Columns
+
+    from spanwise_profiling.columns import Builder, Columns, Meaning
+
+    _Kind: TypeAlias = tuple[int, int, int]
+    """Number of the kind, and where its subject and the one that stands in for it are."""
+    _Shape: TypeAlias = tuple[int, int, int, int, int, int, dict[str | None, _Kind | None]]
+    """Where operation, wait kind, agent, tokens and first chunk stand in all spans that have the same names in the same
+    order (-1 for nowhere), and the kind by operation: None where `dialects` must look, under None for all others."""
 
 _FAULTS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 _SIGN: Final = b'"resourceSpans"'
@@ -28,10 +36,9 @@ _HEAD: Final = 4096
 _TELL_EVERY: Final = 256
 _SLOW: Final = dialects.MARKS | columns.INEXACT
 _ODD_OPERATIONS: Final = dialects.ROLES[c.OPERATION_NAME].keys()
-_WANTED: Final = _SLOW | {
-    c.OPERATION_NAME, c.WAIT_KIND, c.CACHE_NAME, c.CACHE_RESULT, c.STEP_NAME, c.AGENT_NAME, c.USAGE_INPUT_TOKENS,
-    c.USAGE_OUTPUT_TOKENS, c.RESPONSE_TIME_TO_FIRST_CHUNK, *(name for names in kinds.SUBJECTS.values() for name in names),
-}  # fmt: skip
+_NO_PARENT: Final = "0" * 16
+_ID_DIGITS: Final = 16
+_MOST_SHAPES: Final = 4096
 
 
 class _Value(msgspec.Struct, rename="camel", gc=False):
@@ -49,7 +56,7 @@ class _Pair(msgspec.Struct, gc=False):
 class _Link(msgspec.Struct, rename="camel", gc=False):
     trace_id: str
     span_id: str
-    attributes: tuple[_Pair, ...] = ()
+    attributes: list[_Pair] = []
 
 
 class _Status(msgspec.Struct, gc=False):
@@ -63,8 +70,8 @@ class _Span(msgspec.Struct, rename="camel", gc=False):
     name: str = ""
     start_time_unix_nano: int = 0
     end_time_unix_nano: int = 0
-    attributes: tuple[_Pair, ...] = ()
-    links: tuple[_Link, ...] = ()
+    attributes: list[_Pair] = []
+    links: list[_Link] = []
     status: _Status | None = None
 
 
@@ -84,6 +91,9 @@ class _ResourceSpans(msgspec.Struct, rename="camel", gc=False):
 class _Request(msgspec.Struct, rename="camel", gc=False):
     resource_spans: list[_ResourceSpans]
 
+
+_NOTHING: Final = _Pair("", _Value())
+_ANY_OPERATION: Final = (-1, -1, -1)
 
 # Not strict: integers of 64 bits are text in OTLP/JSON, and become numbers while they are parsed.
 _DECODER: Final = msgspec.json.Decoder(_Request, strict=False)
@@ -119,12 +129,13 @@ class _Loader:
     report: ReadReport
     name: str
     number: int = 0
-    last_trace: tuple[str, int] = ("", -1)
+    shapes: dict[tuple[str, ...], _Shape] = field(default_factory=dict["tuple[str, ...]", "_Shape"])
 
     def read(self, stream: IO[bytes], progress: Callable[[int], None] | None) -> None:
         """Take the lines of `stream`."""
         done = 0
-        for self.number, line in enumerate(streams.lines(stream, self.name), start=1):
+        for number, line in enumerate(streams.lines(stream, self.name), start=1):
+            self.number = number
             done += len(line)
             if progress is not None and self.number % _TELL_EVERY == 0:
                 progress(done)
@@ -158,32 +169,40 @@ class _Loader:
     def _take(self, spans: list[_Span], service: int) -> None:
         builder, row = self.builder, len(self.builder.start)
         try:
-            ids = array("Q", [int(span.span_id, 16) for span in spans])
-            parents = array("Q", [int(span.parent_span_id or "0", 16) for span in spans])
+            ids = _id_bytes([span.span_id for span in spans])
+            parents = _id_bytes([span.parent_span_id or _NO_PARENT for span in spans])
             starts = array("q", [span.start_time_unix_nano for span in spans])
             ends = array("q", [span.end_time_unix_nano for span in spans])
             status = array("b", [span.status.code if span.status is not None else 0 for span in spans])
         except (ValueError, OverflowError):
             self._take_sound(spans, service)
             return
-        builder.span_id += ids
-        builder.parent_id += parents
+        builder.span_id.frombytes(ids)
+        builder.parent_id.frombytes(parents)
         builder.start += starts
         builder.end += ends
         builder.status += status
-        builder.trace.extend([self._trace(span.trace_id) for span in spans])
-        strings = builder.strings
-        builder.name.extend([strings.setdefault(span.name, len(strings)) for span in spans])
+        builder.trace.extend(self._traces(spans))
+        texts = builder.strings
+        builder.name.extend([texts[span.name] for span in spans])
         builder.service.extend([service] * len(spans))
+        builder.add_meanings([self._meaning(number, span) for number, span in enumerate(spans, start=row)])
         for number, span in enumerate(spans, start=row):
-            self._meaning(number, span)
-            for link in span.links:
-                if link.trace_id == span.trace_id:
-                    reason = next(
-                        (pair.value.string_value for pair in link.attributes if pair.key == c.LINK_REASON), None
-                    )
-                    builder.add_link(number, columns.number_of(link.span_id), reason)
+            if span.links:
+                self._links(number, span)
         self.report.spans += len(spans)
+
+    def _traces(self, spans: list[_Span]) -> list[int]:
+        traces = self.builder.traces
+        if len(ids := {span.trace_id for span in spans}) == 1:
+            return [traces.setdefault(ids.pop().lower(), len(traces))] * len(spans)
+        return [traces.setdefault(span.trace_id.lower(), len(traces)) for span in spans]
+
+    def _links(self, row: int, span: _Span) -> None:
+        for link in span.links:
+            if link.trace_id == span.trace_id:
+                reasons = (pair.value.string_value for pair in link.attributes if pair.key == c.LINK_REASON)
+                self.builder.add_link(row, columns.number_of(link.span_id), next(reasons, None))
 
     def _take_sound(self, spans: list[_Span], service: int) -> None:
         """Take spans among which some are odd; those that make no sense are skipped."""
@@ -200,8 +219,8 @@ class _Loader:
                     msgspec.structs.replace(
                         span,
                         trace_id=ids[0],
-                        span_id=f"{columns.number_of(ids[1]):x}",
-                        parent_span_id=f"{columns.number_of(parent):x}" if parent else "",
+                        span_id=f"{columns.number_of(ids[1]):016x}",
+                        parent_span_id=f"{columns.number_of(parent):016x}" if parent else "",
                         start_time_unix_nano=times[0],
                         end_time_unix_nano=times[1],
                         status=span.status if span.status and 0 <= span.status.code <= STATUS_ERROR else None,
@@ -210,64 +229,72 @@ class _Loader:
                 service,
             )
 
-    def _trace(self, trace_id: str) -> int:
-        if trace_id != self.last_trace[0]:
-            traces = self.builder.traces
-            self.last_trace = trace_id, traces.setdefault(trace_id.lower(), len(traces))
-        return self.last_trace[1]
+    def _meaning(self, row: int, span: _Span) -> Meaning:
+        pairs = span.attributes
+        names = tuple([pair.key for pair in pairs])
+        operation, wait, agent, tokens_in, tokens_out, first, meanings = self.shapes.get(names) or self._shape(names)
+        pairs.append(_NOTHING)  # what stands nowhere stands at -1
+        found = meanings.get(pairs[operation].value.string_value, _ANY_OPERATION)
+        if found is _ANY_OPERATION:
+            found = meanings.get(None)
+        if found is None:
+            return self.builder.meaning_of(row, _translated(span))
+        kind, subject, other = found
+        if first != -1 and (seconds := _number(pairs[first].value)) is not None:
+            self.builder.add_first_chunk(row, seconds)
+        texts = self.builder.strings
+        return (
+            kind,
+            wait if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1),
+            texts[pairs[agent].value.string_value],
+            texts[pairs[subject].value.string_value or pairs[other].value.string_value],
+            -1 if tokens_in == -1 else _tokens(pairs[tokens_in].value),
+            -1 if tokens_out == -1 else _tokens(pairs[tokens_out].value),
+        )
 
-    def _meaning(self, row: int, span: _Span) -> None:
-        found = {pair.key: pair.value for pair in span.attributes if pair.key in _WANTED}
-        if not found.keys().isdisjoint(_SLOW) or _text(found.get(c.OPERATION_NAME)) in _ODD_OPERATIONS:
-            self.builder.add_meaning(row, _translated(span))
-            return
-        builder = self.builder
-        kind, subject = _kind_of(found)
-        builder.kind.append(kind)
-        builder.subject.append(builder.text(subject))
-        builder.wait_kind.append(columns.WAIT_NUMBERS.get(_text(found.get(c.WAIT_KIND)) or "", columns.NONE))
-        builder.agent.append(builder.text(_text(found.get(c.AGENT_NAME))))
-        builder.input_tokens.append(_tokens(found.get(c.USAGE_INPUT_TOKENS)))
-        builder.output_tokens.append(_tokens(found.get(c.USAGE_OUTPUT_TOKENS)))
-        if (first := found.get(c.RESPONSE_TIME_TO_FIRST_CHUNK)) is not None:
-            seconds = _number(first)
-            if seconds is not None:
-                builder.add_first_chunk(row, seconds)
-
-
-def _kind_of(found: dict[str, _Value]) -> tuple[int, str | None]:
-    """Return the number of a span's kind and its subject: what `kinds` says, for wire values."""
-    operation = _text(found.get(c.OPERATION_NAME))
-    kind = kinds.OPERATIONS.get(operation) if operation is not None else None
-    if kind is None:
-        if c.WAIT_KIND in found:
-            kind = "wait"
-        elif c.CACHE_NAME in found or c.CACHE_RESULT in found:
-            kind = "cache"
-        else:
-            kind = "step" if c.STEP_NAME in found else "span"
-    for name in kinds.SUBJECTS[kind]:
-        if subject := _text(found.get(name)):
-            return columns.KIND_NUMBERS[kind], subject
-    return columns.KIND_NUMBERS[kind], None
+    def _shape(self, names: tuple[str, ...]) -> _Shape:
+        if len(self.shapes) >= _MOST_SHAPES:
+            self.shapes.clear()
+        shape = self.shapes[names] = _shape_of(names)
+        return shape
 
 
-def _text(value: _Value | None) -> str | None:
-    return None if value is None else value.string_value or None
+def _shape_of(names: tuple[str, ...]) -> _Shape:
+    places = {name: place for place, name in enumerate(names)}
+
+    def meaning(kind: kinds.Kind) -> _Kind:
+        subjects = [places[name] for name in kinds.SUBJECTS[kind] if name in places]
+        first, other, *_ = *subjects, -1, -1
+        return columns.KIND_NUMBERS[kind], first, other
+
+    meanings: dict[str | None, _Kind | None] = {}
+    if places.keys().isdisjoint(_SLOW):
+        meanings = {operation: meaning(kind) for operation, kind in kinds.OPERATIONS.items()}
+        meanings |= dict.fromkeys(_ODD_OPERATIONS)
+        meanings[None] = meaning(kinds.kind_without_operation(places))
+    own = (c.OPERATION_NAME, c.WAIT_KIND, c.AGENT_NAME, c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
+    operation, wait, agent, tokens_in, tokens_out = (places.get(name, -1) for name in own)
+    return operation, wait, agent, tokens_in, tokens_out, places.get(c.RESPONSE_TIME_TO_FIRST_CHUNK, -1), meanings
+
+
+def _id_bytes(ids: list[str]) -> bytes:
+    """Return ids of 16 hexadecimal digits as numbers of this machine's byte order; raises `ValueError` for others."""
+    if set(map(len, ids)) - {_ID_DIGITS}:
+        raise ValueError("not all ids have 16 digits")
+    return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype("u8").tobytes()
 
 
 def _number(value: _Value) -> float | None:
-    if value.string_value is not None:
-        return None
-    return value.int_value if value.int_value is not None else _float(value.double_value)
+    if value.double_value is not None:
+        return float(value.double_value)
+    return value.int_value
 
 
-def _float(value: float | str | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _tokens(value: _Value | None) -> int:
-    return columns.NONE if value is None else columns.tokens_of(_number(value))
+def _tokens(value: _Value) -> int:
+    count = value.int_value
+    if count is not None and 0 <= count <= columns.MOST_TOKENS:
+        return count
+    return columns.tokens_of(_number(value))
 
 
 def _translated(span: _Span) -> SpanRecord:

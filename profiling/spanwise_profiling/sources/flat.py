@@ -57,10 +57,9 @@ _MEMBERS: Final = msgspec.json.Decoder(dict[str, Any])
 def read_span(item: bytes, _skip: Callable[[str], None]) -> Iterator[SpanRecord]:
     """Yield the one span that `item` holds."""
     span = _SPAN.decode(item)
-    columns = {} if span.attributes is not None else _columns(item)
     context = span.context or _Context(span.flat_trace_id, span.flat_span_id)
     status = span.status or _Status(span.status_code, span.status_message)
-    attributes = values.flattened(span.attributes or columns)
+    attributes = values.flattened(_columns(item) if span.attributes is None else span.attributes)
     if span.span_kind:
         attributes.setdefault(_OPENINFERENCE_KIND, span.span_kind)
     yield SpanRecord(
@@ -76,9 +75,7 @@ def read_span(item: bytes, _skip: Callable[[str], None]) -> Iterator[SpanRecord]
         events=tuple(_event(event) for event in span.events or ()),
         status_code=enumerated(status.status_code, STATUSES),
         status_message=status.description or "",
-        resource=values.flattened(resource)
-        if isinstance(resource := (span.resource or {}).get("attributes"), dict)
-        else {},
+        resource=values.flattened(values.members((span.resource or {}).get("attributes"))),
     )
 
 
@@ -92,8 +89,7 @@ def _columns(item: bytes) -> Mapping[str, Any]:
 
 
 def _link(link: Mapping[str, Any]) -> LinkRecord:
-    context = link.get("context")
-    context = context if isinstance(context, dict) else {}
+    context = values.members(link.get("context"))
     trace_id, span_id = values.identifier(context.get("trace_id")), values.identifier(context.get("span_id"))
     return LinkRecord(trace_id, span_id, values.attributes(link.get("attributes")))
 

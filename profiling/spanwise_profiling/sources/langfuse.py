@@ -12,10 +12,10 @@ import msgspec
 
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, SpanRecord
 from spanwise_profiling.sources import values
-from spanwise_profiling.sources.otlp_json import camelised
+from spanwise_profiling.sources.otlp_json import camel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 _INPUT: Final = ("input", "prompt_tokens", "promptTokens")
 _OUTPUT: Final = ("output", "completion_tokens", "completionTokens")
@@ -57,7 +57,7 @@ def read_item(item: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
     if "observations" not in members:
         yield from _observation(members, None, skip)
         return
-    trace = msgspec.convert({_camel(key): value for key, value in members.items()}, _Trace)
+    trace = msgspec.convert({camel(key): value for key, value in members.items()}, _Trace)
     records = [record for each in trace.observations or () for record in _observation(each, trace, skip)]
     if records:
         yield _root(trace, records)
@@ -66,13 +66,9 @@ def read_item(item: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
         skip(f"trace {trace.id!r}: holds ids of observations or broken ones only; export the observations too")
 
 
-def _camel(key: str) -> str:
-    return next(iter(camelised({key: None})))
-
-
 def _observation(members: Any, trace: _Trace | None, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
     try:
-        named = {_camel(key): value for key, value in members.items()} if isinstance(members, dict) else members
+        named = {camel(key): value for key, value in values.members(members).items()}
         record = _record(msgspec.convert(named, _Observation), trace)
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         skip(f"observation: {error}")
@@ -122,8 +118,7 @@ def _root(trace: _Trace, records: list[SpanRecord]) -> SpanRecord:
 def _attributes(observation: _Observation, start_ns: int) -> dict[str, AttributeValue]:
     first = observation.completion_start_time
     usage = observation.usage_details or observation.usage
-    metadata = observation.metadata if isinstance(observation.metadata, dict) else {}
-    recorded = metadata.get("attributes")
+    metadata = values.members(observation.metadata)
     found: dict[str, Any] = {
         "langfuse.observation.type": observation.type,
         "langfuse.model": observation.provided_model_name or observation.model,
@@ -133,19 +128,19 @@ def _attributes(observation: _Observation, start_ns: int) -> dict[str, Attribute
         "langfuse.input": _text(observation.input),
         "langfuse.output": _text(observation.output),
         # What came in over OpenTelemetry has its attributes in the metadata.
-        **(recorded if isinstance(recorded, dict) else metadata),
+        **(values.members(metadata.get("attributes")) or metadata),
     }
     return {key: values.attribute(value) for key, value in found.items() if value is not None}
 
 
 def _resource(observation: _Observation) -> dict[str, AttributeValue]:
-    metadata: Mapping[str, Any] = observation.metadata if isinstance(observation.metadata, dict) else {}
+    metadata = values.members(observation.metadata)
     environment = {"deployment.environment.name": observation.environment} if observation.environment else {}
     return {**environment, **values.attributes(metadata.get("resourceAttributes"))}
 
 
 def _count(usage: object, names: tuple[str, ...]) -> int | None:
-    counts = usage if isinstance(usage, dict) else {}
+    counts = values.members(usage)
     return next((counts[name] for name in names if isinstance(counts.get(name), int)), None)
 
 

@@ -14,7 +14,7 @@ from spanwise.journal.reader import STATUS_ERROR, AttributeValue, SpanRecord
 from spanwise_profiling.sources import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 _ID_DIGITS: Final = 36
 _OTEL_ID: Final = "0" * 16
@@ -96,18 +96,18 @@ def _root_of(run: _Run) -> str | None:
 
 
 def _parent_of(run: _Run) -> str | None:
-    above = _ancestors(run)[:-1] or run.parent_run_ids or [None]
-    return run.parent_run_id or above[-1]
+    above = _ancestors(run)[:-1] or run.parent_run_ids
+    return run.parent_run_id or (above[-1] if above else None)
 
 
 def _attributes(run: _Run, start_ns: int) -> dict[str, AttributeValue]:
-    metadata = (run.extra or {}).get("metadata")
-    metadata = {**(metadata if isinstance(metadata, dict) else {}), **(run.metadata or {})}
+    metadata = values.members((run.extra or {}).get("metadata")) | (run.metadata or {})
+    invocation = values.members((run.extra or {}).get("invocation_params"))
     lifted = {key: value for key, value in metadata.items() if key.startswith(_LIFTED)}
     named = {f"langsmith.metadata.{key}": value for key, value in metadata.items() if key not in lifted}
     found: dict[str, Any] = {
         "langsmith.span.kind": run.run_type,
-        "langsmith.model": metadata.get("ls_model_name") or _invocation(run).get("model"),
+        "langsmith.model": metadata.get("ls_model_name") or invocation.get("model"),
         "langsmith.provider": metadata.get("ls_provider"),
         "langsmith.usage.input_tokens": _tokens(run, run.prompt_tokens, "input_tokens"),
         "langsmith.usage.output_tokens": _tokens(run, run.completion_tokens, "output_tokens"),
@@ -120,17 +120,11 @@ def _attributes(run: _Run, start_ns: int) -> dict[str, AttributeValue]:
     return {key: values.attribute(value) for key, value in found.items() if value is not None}
 
 
-def _invocation(run: _Run) -> Mapping[str, Any]:
-    parameters = (run.extra or {}).get("invocation_params")
-    return parameters if isinstance(parameters, dict) else {}
-
-
 def _tokens(run: _Run, counted: int | None, name: str) -> int | None:
     """Return a count of tokens, of a model's run alone: LangSmith sums them up on every run above as well."""
     if run.run_type != "llm":
         return None
-    usage = run.outputs.get("usage_metadata") if isinstance(run.outputs, dict) else None
-    own = usage.get(name) if isinstance(usage, dict) else None
+    own = values.members(values.members(run.outputs).get("usage_metadata")).get(name)
     return own if isinstance(own, int) else counted
 
 

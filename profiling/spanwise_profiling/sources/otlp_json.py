@@ -135,11 +135,16 @@ def read_span(item: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
 def camelised(value: Any) -> Any:
     """Return a JSON value with the names of its members in camel case (`trace_id` as `traceId`)."""
     if isinstance(value, dict):
-        return {_camel(key): camelised(member) for key, member in value.items()}
-    return [camelised(member) for member in value] if isinstance(value, list) else value
+        named: dict[str, Any] = value
+        return {camel(key): camelised(member) for key, member in named.items()}
+    if not isinstance(value, list):
+        return value
+    members: list[Any] = value
+    return [camelised(member) for member in members]
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """Return a name in camel case."""
     head, *rest = name.split("_")
     return head + "".join(part.capitalize() for part in rest)
 

@@ -70,7 +70,7 @@ def read_bytes(content: bytes, name: str, report: ReadReport) -> Iterator[SpanRe
         yield from read_stream(stream, name, report)
 
 
-def read_stream(stream: io.BufferedReader, name: str, report: ReadReport) -> Iterator[SpanRecord]:
+def read_stream(stream: streams.Stream, name: str, report: ReadReport) -> Iterator[SpanRecord]:
     """Yield the spans of an unpacked stream.
 
     Raises:
@@ -96,7 +96,7 @@ def _unknown(name: str, why: str) -> InputError:
     return InputError(f"{name}: {why}; read here are: {READ_HERE}")
 
 
-def _binary(stream: io.BufferedReader, head: bytes, place: _Place) -> Iterator[SpanRecord]:
+def _binary(stream: streams.Stream, head: bytes, place: _Place) -> Iterator[SpanRecord]:
     from spanwise_profiling.sources import otlp_protobuf  # noqa: PLC0415 - loads protobuf, which few files need
 
     # Field 1 of a request; as a length it would mean a message of 160 MiB and more.

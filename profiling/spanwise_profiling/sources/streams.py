@@ -12,7 +12,7 @@ import io
 import sys
 import zlib
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from spanwise.errors import InputError
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
+    Stream: TypeAlias = "io.BufferedReader[_Guarded]"
+
 LONGEST: Final = 256 << 20
 """Bytes of the longest line, message or document."""
 STDIN: Final = "-"
@@ -36,10 +38,16 @@ _BLOCK: Final = 1 << 18
 _BROKEN: Final = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
 
 
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
 class _Guarded(io.RawIOBase):
     """Reads `inner`; what goes wrong there becomes an `InputError` about `name`."""
 
-    def __init__(self, inner: IO[bytes], name: str) -> None:
+    def __init__(self, inner: _Readable, name: str) -> None:
         super().__init__()
         self._inner, self._name = inner, name
 
@@ -62,7 +70,7 @@ class _Guarded(io.RawIOBase):
         super().close()
 
 
-def open_stream(source: str | Path) -> io.BufferedReader:
+def open_stream(source: str | Path) -> Stream:
     """Return what `source` (a path, or `-` for standard input) holds, unpacked.
 
     Raises:
@@ -79,18 +87,22 @@ def open_stream(source: str | Path) -> io.BufferedReader:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
 
 
-def unpacked(raw: IO[bytes], name: str) -> io.BufferedReader:
+def unpacked(raw: IO[bytes], name: str) -> Stream:
     """Return the bytes of `raw`, decompressed as often as they are compressed; `name` is for errors."""
-    stream = io.BufferedReader(_Guarded(raw, name), _BLOCK)
+    stream: Stream = _buffered(raw, name)
     for _ in range(_LAYERS):
         head = stream.peek(len(ZSTD))
         if head.startswith(GZIP):
-            stream = io.BufferedReader(_Guarded(gzip.GzipFile(fileobj=stream), name), _BLOCK)
+            stream = _buffered(gzip.GzipFile(fileobj=stream), name)
         elif head.startswith(ZSTD):
-            stream = io.BufferedReader(_Guarded(zstd.ZstdFile(stream), name), _BLOCK)
+            stream = _buffered(zstd.ZstdFile(stream), name)
         else:
             break
     return stream
+
+
+def _buffered(raw: _Readable, name: str) -> Stream:
+    return io.BufferedReader(_Guarded(raw, name), _BLOCK)
 
 
 def lines(stream: IO[bytes], name: str, longest: int = LONGEST) -> Iterator[bytes]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spanwise.journal.reader import AttributeValue
 
 _SECOND: Final = 1_000_000_000
@@ -81,22 +82,29 @@ def parent_identifier(value: object) -> str | None:
     return parent if parent.strip("0") else None
 
 
+def members(value: object) -> dict[str, Any]:
+    """Return the members of a JSON object; none where it is no object."""
+    if not isinstance(value, dict):
+        return {}
+    named: dict[Any, Any] = value
+    return {str(key): member for key, member in named.items()}
+
+
 def attribute(value: Any, depth: int = 0) -> AttributeValue:
     """Return a JSON value as an attribute's: lists become tuples; what is nested over 50 deep becomes text."""
     if depth > _DEEPEST:
         return "…"
-    if isinstance(value, Mapping):
-        return {str(key): attribute(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return tuple(attribute(item, depth + 1) for item in value)
+    if isinstance(value, dict):
+        return {key: attribute(item, depth + 1) for key, item in members(value).items()}
+    if isinstance(value, list):
+        items: list[Any] = value
+        return tuple(attribute(item, depth + 1) for item in items)
     return value if isinstance(value, str | int | float | bool | bytes) or value is None else str(value)
 
 
 def attributes(values: object) -> dict[str, AttributeValue]:
     """Return a JSON object's members as attributes; none where it is no object."""
-    if not isinstance(values, Mapping):
-        return {}
-    return {str(key): attribute(value) for key, value in values.items()}
+    return {key: attribute(value) for key, value in members(values).items()}
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, AttributeValue]:
@@ -104,11 +112,11 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Attribut
     flat: dict[str, AttributeValue] = {}
     stack: list[tuple[str, Mapping[str, Any]]] = [(prefix, values)]
     while stack:
-        head, members = stack.pop()
-        for key, value in members.items():
+        head, inner = stack.pop()
+        for key, value in inner.items():
             name = f"{head}{key}"
-            if isinstance(value, Mapping) and value and name.count(".") < _DEEPEST:
-                stack.append((f"{name}.", value))
+            if (below := members(value)) and name.count(".") < _DEEPEST:
+                stack.append((f"{name}.", below))
             else:
                 flat[name] = attribute(value)
     return flat
