@@ -134,13 +134,9 @@ def read_span(item: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
 
 def camelised(value: Any) -> Any:
     """Return a JSON value with the names of its members in camel case (`trace_id` as `traceId`)."""
-    if isinstance(value, dict):
-        named: dict[str, Any] = value
-        return {camel(key): camelised(member) for key, member in named.items()}
-    if not isinstance(value, list):
-        return value
-    members: list[Any] = value
-    return [camelised(member) for member in members]
+    if values.is_object(value):
+        return {camel(key): camelised(member) for key, member in value.items()}
+    return [camelised(member) for member in value] if values.is_list(value) else value
 
 
 def camel(name: str) -> str:

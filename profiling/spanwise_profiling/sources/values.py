@@ -9,7 +9,7 @@ import base64
 import math
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,23 +82,29 @@ def parent_identifier(value: object) -> str | None:
     return parent if parent.strip("0") else None
 
 
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a decoded JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether a decoded JSON value is a list."""
+    return isinstance(value, list)
+
+
 def members(value: object) -> dict[str, Any]:
     """Return the members of a JSON object; none where it is no object."""
-    if not isinstance(value, dict):
-        return {}
-    named: dict[Any, Any] = value
-    return {str(key): member for key, member in named.items()}
+    return value if is_object(value) else {}
 
 
 def attribute(value: Any, depth: int = 0) -> AttributeValue:
     """Return a JSON value as an attribute's: lists become tuples; what is nested over 50 deep becomes text."""
     if depth > _DEEPEST:
         return "…"
-    if isinstance(value, dict):
-        return {key: attribute(item, depth + 1) for key, item in members(value).items()}
-    if isinstance(value, list):
-        items: list[Any] = value
-        return tuple(attribute(item, depth + 1) for item in items)
+    if is_object(value):
+        return {key: attribute(item, depth + 1) for key, item in value.items()}
+    if is_list(value):
+        return tuple(attribute(item, depth + 1) for item in value)
     return value if isinstance(value, str | int | float | bool | bytes) or value is None else str(value)
 
 
