@@ -31,8 +31,8 @@ NAMES = {"agent": (c.AGENT_NAME,), "step": (c.STEP_NAME,), "cache": (c.CACHE_NAM
 KINDS = (*OPERATIONS, "chat", "step", "cache", "span", "wait", "wait", "wait")
 
 
-def random_run(seed: int, *, most: int = 24) -> Run:
-    """Return the run that `seed` stands for."""
+def random_run(seed: int, *, most: int = 24, most_links: int = 3) -> Run:
+    """Return the run that `seed` stands for, of at most `most` spans with at most `most_links` links each."""
     draw = random.Random(seed)
     unit, count = draw.choice(UNITS), draw.randint(1, most)
     length = draw.randint(2, 60)
@@ -41,7 +41,7 @@ def random_run(seed: int, *, most: int = 24) -> Run:
         spans[0] = traces.workflow(1, 0, length * unit)
     else:
         spans[0] = traces.span(1, 0, length * unit)
-    return traces.run_of(*(_linked(draw, span, count) for span in spans))
+    return traces.run_of(*(_linked(draw, span, count, most_links) for span in spans))
 
 
 def _span(draw: random.Random, number: int, unit: float, length: int) -> SpanRecord:
@@ -64,10 +64,10 @@ def _span(draw: random.Random, number: int, unit: float, length: int) -> SpanRec
     return traces.span(number, start * unit, end * unit, parent=parent, attributes=attributes)
 
 
-def _linked(draw: random.Random, span: SpanRecord, count: int) -> SpanRecord:
+def _linked(draw: random.Random, span: SpanRecord, count: int, most: int) -> SpanRecord:
     often = 0.7 if c.WAIT_KIND in span.attributes else 0.2
     links: list[LinkRecord] = []
-    while draw.random() < often and len(links) < 3:
+    while draw.random() < often and len(links) < most:
         reason = draw.choice((c.LINK_REASON, c.LINK_REASON, "other"))
         attributes = {reason: draw.choice(("waits_on", "waits_on", "spawned_by", "admitted_by"))}
         other = traces.identifier(draw.randint(1, count + 1))

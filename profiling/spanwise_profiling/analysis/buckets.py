@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from spanwise_profiling.analysis.walk import Stretch
     from spanwise_profiling.kinds import Kind
 
-_OF_CALLS: Final[Mapping[Kind, Bucket]] = {
+OF_CALLS: Final[Mapping[Kind, Bucket]] = {
     "embeddings": "model", "tool": "tool", "retrieval": "retrieval", "cache": "cache_lookup",
 }  # fmt: skip
-_OF_WAITS: Final[Mapping[str, Bucket]] = {
+OF_WAITS: Final[Mapping[str, Bucket]] = {
     "rate_limit": "wait_rate_limit", "concurrency": "wait_concurrency", "retry_backoff": "wait_retry",
     "circuit_open": "wait_circuit", "connection": "connect", "queue": "queue", "lock": "queue",
     "task": "coordination", "human": "human",
 }  # fmt: skip
-_HAS_OWN_COURSE: Final[frozenset[Kind]] = frozenset({"workflow", "agent", "plan", "step"})
+HAVE_OWN_COURSE: Final[frozenset[Kind]] = frozenset({"workflow", "agent", "plan", "step"})
 
 
 def first_chunk_ns(call: SpanRecord) -> int | None:
@@ -58,9 +58,9 @@ def connection_ns(call: SpanRecord) -> int:
 def wait_bucket(wait: SpanRecord) -> Bucket:
     """Return the bucket of a wait that no call's time covers."""
     kind = kinds.text_of(wait, conventions.WAIT_KIND) or "unknown"
-    if kind == "connection" and kinds.text_of(wait, conventions.WAIT_RESOURCE) == SOCKET:
+    if kind == "connection" and kinds.subject_of(wait) == SOCKET:
         return "unknown"
-    return _OF_WAITS.get(kind, "unknown")
+    return OF_WAITS.get(kind, "unknown")
 
 
 def budget_of(path: Iterable[Segment]) -> dict[Bucket, int]:
@@ -151,7 +151,7 @@ class Sorter:
 
 
 def _rest(kind: Kind) -> Bucket:
-    return "coordination" if kind in _HAS_OWN_COURSE else "unknown"
+    return "coordination" if kind in HAVE_OWN_COURSE else "unknown"
 
 
 def _append(path: list[tuple[int, Segment]], node: int, segment: Segment) -> None:
@@ -171,7 +171,7 @@ def _of_call(call: SpanRecord, kind: Kind, start: int, end: int) -> Iterator[tup
     if start >= end:
         return
     if kind != "chat":
-        yield _OF_CALLS[kind], end
+        yield OF_CALLS[kind], end
     elif (chunk := first_chunk_ns(call)) is None:
         yield "model", end
     else:

@@ -24,7 +24,7 @@ Role: TypeAlias = Literal["work", "admission", "suspended"]
 
 ROUNDING_NS: Final = 1_000_000
 """What times may be wrong by: many formats keep milliseconds."""
-_DETACHED_SHARE: Final = 20
+DETACHED_SHARE: Final = 20
 CALLS: Final[frozenset[Kind]] = frozenset({"chat", "embeddings", "tool", "retrieval", "cache"})
 _ADMISSION: Final = frozenset({"rate_limit", "concurrency", "retry_backoff", "circuit_open", "human"})
 SOCKET: Final = "connection"
@@ -60,7 +60,7 @@ class Tree:
         A millisecond, or a twentieth of its length, is taken for rounding or skewed clocks.
         """
         over = self.ends[node] - self.ends[self.parents[node]]
-        return over > ROUNDING_NS and over * _DETACHED_SHARE > self.ends[node] - self.starts[node]
+        return over > ROUNDING_NS and over * DETACHED_SHARE > self.ends[node] - self.starts[node]
 
 
 def tree_of(run: Run) -> Tree:
@@ -133,7 +133,7 @@ def _role(span: SpanRecord, kind: Kind, call: int) -> Role:
     wait = kinds.text_of(span, conventions.WAIT_KIND)
     if wait in _ADMISSION:
         return "admission"
-    if wait == "connection" and kinds.text_of(span, conventions.WAIT_RESOURCE) != SOCKET:
+    if wait == "connection" and kinds.subject_of(span) != SOCKET:
         return "admission"
     # What a call sleeps is the call's own business; elsewhere a timer is all that was waited for.
     return "admission" if wait == "timer" and call < 0 else "suspended"
