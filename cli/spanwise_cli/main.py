@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = (
-    "systems", "provider", "runs", "show", "ledger", "alerts", "dashboards", "doctor", "stack",
+    "systems", "provider", "runs", "show", "profile", "ledger", "alerts", "dashboards", "doctor", "stack",
 )  # fmt: skip
 _NAME: Final = "spanwise"
 _USAGE: Final = 2

@@ -94,6 +94,20 @@ LOOP_BLOCKED_SECONDS: Final = "spanwise.loop.blocked.seconds"
 """How long the span kept the event loop from everybody else, in stretches of at least 0.1 s."""
 GC_PAUSE_SECONDS: Final = "spanwise.gc.pause.seconds"
 """Pauses of the garbage collector while the span was open, anywhere in the process: they stop every thread."""
+REQUEST_HASH: Final = "spanwise.request.hash"
+"""Of what was asked for; calls that have it in common were identical."""
+REQUEST_PREFIX_HASHES: Final = "spanwise.request.prefix_hashes"
+"""Of the first 1, 2, 4, … KiB of a model call's tools and messages, with spaces between."""
+REQUEST_SOURCES: Final = "spanwise.request.sources"
+"""On a model call, where lines of its prompt came from: `<span id>:<characters>:<characters>` for each earlier span, with
+spaces between; the second number counts lines that no prompt had held before. Texts, since few stores keep lists."""
+RESPONSE_HASH: Final = "spanwise.response.hash"
+RESPONSE_NEW_CHARACTERS: Final = "spanwise.response.new_characters"
+"""Of what was returned, what nothing had returned before in this run; only such lines count as read or not."""
+CONNECTION_NEW: Final = "spanwise.connection.new"
+"""True on a call that had to open a connection first."""
+CONNECTION_SECONDS: Final = "spanwise.connection.seconds"
+"""Recorded seconds that opening it took (name, TCP and TLS), as far as the client could see."""
 
 Operation = Literal["invoke_workflow", "invoke_agent", "plan", "chat", "embeddings", "execute_tool", "retrieval"]
 CacheResult = Literal["hit", "miss", "stale", "bypass", "coalesced"]

@@ -56,6 +56,12 @@ def allowed(kind: Kind) -> bool:
     return guard is not None and guard.allows(kind)
 
 
+def fingerprinting() -> bool:
+    """Whether hashes of what is asked and returned are recorded."""
+    telemetry = runtime.active()
+    return telemetry is None or telemetry.settings.fingerprints
+
+
 def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:
     """Return the link from a span to the one that it waited for."""
     return Link(released_by, {c.LINK_REASON: reason})

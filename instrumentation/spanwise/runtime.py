@@ -238,6 +238,7 @@ def configure(
     causality: Causality | None = None,
     shutdown_timeout: float | None = None,
     capture_content: str | Sequence[str] | None = None,
+    fingerprints: bool | None = None,
     exceptions: str | None = None,
     content_limit: int | None = None,
     redact: bool | None = None,
@@ -264,6 +265,7 @@ def configure(
         causality: whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`.
         shutdown_timeout: seconds that flushing may take at the end.
         capture_content: kinds of content to record, `all`, or `none`.
+        fingerprints: record short hashes of what is asked and returned.
         exceptions: what to record of one: `type`, also its `message`, or its `stacktrace` besides.
         content_limit: longest text in characters; JSON stays JSON when it is cut.
         redact: replace secrets and personal data.

@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from spanwise import conventions as c
 from spanwise.context import SPAN_KEY
 from spanwise.context import current as current_context
+from spanwise.fingerprints import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +28,12 @@ KEY: Final = otel_context.create_key("spanwise-scope")
 class Usage:
     """Tokens used below a span; what is added here is added to all enclosing ones."""
 
-    __slots__ = ("_lock", "_outer", "calls", "input_tokens", "output_tokens")
+    __slots__ = ("_lock", "_outer", "_texts", "calls", "input_tokens", "output_tokens")
 
     def __init__(self, outer: Usage | None = None) -> None:
         self._lock = threading.Lock()
         self._outer = outer
+        self._texts: Texts | None = None
         self.calls = 0
         self.input_tokens = 0
         self.output_tokens = 0
@@ -44,6 +46,16 @@ class Usage:
             self.output_tokens += output_tokens
         if self._outer is not None:
             self._outer.add(input_tokens, output_tokens)
+
+    @property
+    def texts(self) -> Texts:
+        """What was returned below the outermost of these spans, made on first use."""
+        if self._outer is not None:
+            return self._outer.texts
+        with self._lock:
+            if self._texts is None:
+                self._texts = Texts()
+            return self._texts
 
 
 class Scope(NamedTuple):

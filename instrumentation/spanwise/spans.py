@@ -15,14 +15,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from opentelemetry.trace import Link, SpanKind
 
 from spanwise import conventions as c
+from spanwise import fingerprints
 from spanwise import scope as scopes
 from spanwise.content import messages as forms
-from spanwise.recorded import AttributeValue, Recorded, allowed, harmless
+from spanwise.recorded import AttributeValue, Recorded, allowed, fingerprinting, harmless
 from spanwise.scope import with_span
 from spanwise.span_maker import bits
 from spanwise.streams import AsyncStream, Stream
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 V = TypeVar("V")
+_SETTINGS: Final = (c.REQUEST_MODEL, c.REQUEST_SEED, c.REQUEST_TEMPERATURE, c.REQUEST_MAX_TOKENS)
 
 
 class _Enclosing(Recorded):
@@ -95,33 +97,63 @@ class Plan(Recorded):
         super()._begin(context)
 
 
-class ModelCall(Recorded):
+class _Returning(Recorded):
+    """A span of something that returns text: a hash of what was asked and of what came back, if no more of it."""
+
+    _usage: scopes.Usage | None = None
+
+    def _begin(self, context: Context) -> None:
+        self._usage = scopes.of(context).usage
+        super()._begin(context)
+
+    def _fingerprints(self) -> bool:
+        return self._span.is_recording() and fingerprinting()
+
+    def _asked(self, name: str, value: object) -> None:
+        if self._fingerprints() and (digest := fingerprints.of_value(name, value)) is not None:
+            self.set(c.REQUEST_HASH, digest)
+
+    def _returned(self, text: str, *more: object) -> None:
+        if not self._fingerprints():
+            return
+        if (digest := fingerprints.of_value(text, more) if more else fingerprints.of_text(text)) is not None:
+            self.set(c.RESPONSE_HASH, digest)
+        new = self._usage.texts.written(self.context.span_id, text) if self._usage is not None else None
+        if new is not None:
+            self.set(c.RESPONSE_NEW_CHARACTERS, new)
+
+
+class ModelCall(_Returning):
     """A span of a model call; a stream's chunks are told to it one by one, or it reads the stream itself."""
 
     _chunks = 0
     _output_tokens = 0
     _first_ns = 0
     _streamed = False
-    _usage: scopes.Usage | None = None
+    _instructions = ""
 
     def _begin(self, context: Context) -> None:
-        self._usage = scopes.of(context).usage
         self._started_ns = time.perf_counter_ns()
         super()._begin(context)
 
     @harmless
     def instructions(self, text: str) -> None:
-        """Record instructions that are sent beside the messages, where they are allowed."""
+        """Record instructions that are sent beside the messages, where they are allowed; before `input`."""
+        self._instructions = text
         self.content("system_instructions", c.SYSTEM_INSTRUCTIONS, [{"type": "text", "content": text}])
 
     @harmless
     def input(self, messages: Sequence[forms.Message], *, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         """Record what is sent, where prompts are allowed; instructions among the messages need their own kind.
 
+        Hashes of it are recorded in any case (`spanwise.fingerprints`), unless the settings forbid them.
+
         Args:
             messages: in OpenAI's form or that of the GenAI conventions.
             tools: definitions of the tools on offer.
         """
+        if self._fingerprints():
+            self._compared(messages, tools)
         if tools:
             self.content("tool_definitions", c.TOOL_DEFINITIONS, tools)
         if not self.records("prompts"):
@@ -130,9 +162,22 @@ class ModelCall(Recorded):
         sent = [one for one in messages if whole or one.get("role") not in forms.INSTRUCTING]
         self.content("prompts", c.INPUT_MESSAGES, forms.in_convention(sent))
 
+    def _compared(self, messages: Sequence[forms.Message], tools: Sequence[Mapping[str, Any]]) -> None:
+        told = [{"role": "system", "content": self._instructions}] if self._instructions else []
+        settings = {name: self._attributes.get(name) for name in _SETTINGS}
+        request = fingerprints.of_request(settings, [*told, *messages], tools)
+        if request is None:
+            return
+        self.set(c.REQUEST_HASH, request.hash)
+        if request.prefixes:
+            self.set(c.REQUEST_PREFIX_HASHES, " ".join(request.prefixes))
+        if self._usage is not None:
+            self.set(c.REQUEST_SOURCES, " ".join(self._usage.texts.read(request.texts)))
+
     @harmless
     def output(self, text: str, *, tool_calls: Sequence[forms.Message] = (), finish_reason: str = "") -> None:
         """Record the answer, where completions are allowed; `tool_calls` are in OpenAI's form."""
+        self._returned(text, *tool_calls)
         if self.records("completions"):
             self.content("completions", c.OUTPUT_MESSAGES, forms.of_answer(text, tool_calls, finish_reason))
 
@@ -198,26 +243,30 @@ class ModelCall(Recorded):
             self.set(c.STREAM_TOKENS_PER_SECOND, self._output_tokens / seconds)
 
 
-class ToolExecution(Recorded):
+class ToolExecution(_Returning):
     """A span `execute_tool {name}`."""
 
     @harmless
     def arguments(self, arguments: object) -> None:
         """Record the arguments of the call, where they are allowed: text as it is, anything else as JSON."""
+        self._asked(self._name, arguments)
         self.content("tool_arguments", c.TOOL_CALL_ARGUMENTS, arguments)
 
     @harmless
     def result(self, result: object) -> None:
         """Record the result of the call, where it is allowed: text as it is, anything else as JSON."""
+        if isinstance(result, str):
+            self._returned(result)
         self.content("tool_results", c.TOOL_CALL_RESULT, result)
 
 
-class Retrieval(Recorded):
+class Retrieval(_Returning):
     """A span `retrieval {source}`."""
 
     @harmless
     def query(self, text: str) -> None:
         """Record what was searched for, where it is allowed."""
+        self._asked(self._name, text)
         self.content("retrieval", c.RETRIEVAL_QUERY_TEXT, text)
 
     @harmless

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spanwise_pipeline.flow import Flow, Step, StepCancelledError, StepSkippedError
     from spanwise_pipeline.limits import ConcurrencyLimit, LimitStatistics
     from spanwise_pipeline.llm import IncompleteReplyError, ModelClient, Reply, Retries
+    from spanwise_pipeline.remote import fetch
     from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
 
@@ -23,6 +24,7 @@ _HOME: Final = {
     "flow": ("Flow", "Step", "StepCancelledError", "StepSkippedError"),
     "limits": ("ConcurrencyLimit", "LimitStatistics"),
     "llm": ("IncompleteReplyError", "ModelClient", "Reply", "Retries"),
+    "remote": ("fetch",),
     "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
 }
@@ -51,6 +53,7 @@ __all__ = [
     "ToolCall",
     "Toolbox",
     "UnknownToolError",
+    "fetch",
     "in_thread",
 ]
 

@@ -129,7 +129,7 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
             httpx2.RemoteProtocolError: the application ended or hung up before its answer was whole.
         """
         body = await request.aread()
-        connection = self._idle.pop() if self._idle else self._connect()
+        connection = self._idle.pop() if self._idle else await self._connect(request)
         exchange = _Exchange(self._app, self._scope(request, connection), body)
         try:
             head = await exchange.head()
@@ -139,8 +139,11 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
         stream = _Body(exchange, lambda: self._release(connection))
         return httpx2.Response(head["status"], headers=head["headers"], stream=stream)
 
-    def _connect(self) -> dict[str, Any]:
+    async def _connect(self, request: httpx2.Request) -> dict[str, Any]:
         self._connections += 1
+        if (told := request.extensions.get("trace")) is not None:
+            await told("connection.connect_tcp.started", {})
+            await told("connection.connect_tcp.complete", {})
         return {"number": self._connections}
 
     def _release(self, connection: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ import asyncio
 import functools
 import json
 import math
+import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +28,7 @@ from spanwise_pipeline.tools import ToolCall
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from openai.types.chat import ChatCompletionChunk
     from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 _RETRYABLE_STATUS: Final = frozenset({408, 409, 429})
 _SERVER_ERROR: Final = 500
+_call: ContextVar[ModelCall | None] = ContextVar("call", default=None)
+"""The call whose request is on its way: the client library has no other way to tell the connection from here."""
 
 
 class IncompleteReplyError(RuntimeError):
@@ -164,7 +168,10 @@ class ModelClient:
         parts = urlsplit(base_url)
         self._server = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         limits = httpx2.Limits(max_connections=100, max_keepalive_connections=50 if pooled else 0)
-        self._http = httpx2.AsyncClient(limits=limits, timeout=clock.real(timeout), transport=transport, verify=_tls())
+        self._http = httpx2.AsyncClient(
+            limits=limits, timeout=clock.real(timeout), transport=transport, verify=_tls(),
+            event_hooks={"request": [_watch_connection]},
+        )  # fmt: skip
         self._timeout = clock.real(timeout)
         self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=self._http)
 
@@ -258,6 +265,7 @@ class ModelClient:
 
     async def _stream(self, request: dict[str, Any], call: ModelCall) -> Reply:
         draft, headers = _Draft(), dict[str, str]()
+        _call.set(call)
         spanwise.inject(headers, url=str(self._client.base_url))
         stream: openai.AsyncStream[ChatCompletionChunk] = await self._client.chat.completions.create(
             **request, stream=True, stream_options={"include_usage": True}, extra_headers=headers
@@ -268,6 +276,26 @@ class ModelClient:
         if not draft.finish_reason:
             raise IncompleteReplyError(f"the stream of {request['model']} ended without a finish reason")
         return _finish(draft, call)
+
+
+async def _watch_connection(request: httpx2.Request) -> None:
+    call = _call.get()
+    if call is not None:
+        request.extensions = {**request.extensions, "trace": _noting_connection(call)}
+
+
+def _noting_connection(call: ModelCall) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """What the HTTP library tells its steps to: a call that opened a connection says so, and how long it took."""
+    began = 0.0
+
+    async def note(event: str, _: Mapping[str, Any]) -> None:
+        nonlocal began
+        if event == "connection.connect_tcp.started":
+            began = time.perf_counter()
+        elif event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            call.set(c.CONNECTION_NEW, True).set(c.CONNECTION_SECONDS, time.perf_counter() - began)  # noqa: FBT003 - likewise
+
+    return note
 
 
 def _finish(draft: _Draft, call: ModelCall) -> Reply:
@@ -281,8 +309,7 @@ def _finish(draft: _Draft, call: ModelCall) -> Reply:
         ToolCall(made["id"], made["name"], json.loads(made["arguments"] or "{}")) for made in draft.calls.values()
     )
     reply = Reply("".join(draft.text), calls, draft.finish_reason, sent, received)
-    if call.records("completions"):
-        call.output(reply.text, tool_calls=reply.requested(), finish_reason=reply.finish_reason)
+    call.output(reply.text, tool_calls=reply.requested(), finish_reason=reply.finish_reason)
     return reply
 
 

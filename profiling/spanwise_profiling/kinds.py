@@ -6,12 +6,13 @@ need no legend and no colour.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from spanwise import conventions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from spanwise.journal.reader import SpanRecord
 
@@ -20,7 +21,7 @@ Kind: TypeAlias = Literal[
 ]
 """`step`: a pipeline's step that is nothing more special; `span`: all else."""
 
-_OPERATIONS: Final[Mapping[str, Kind]] = {
+OPERATIONS: Final[Mapping[str, Kind]] = {
     "invoke_workflow": "workflow",
     "invoke_agent": "agent",
     "plan": "plan",
@@ -29,7 +30,7 @@ _OPERATIONS: Final[Mapping[str, Kind]] = {
     "execute_tool": "tool",
     "retrieval": "retrieval",
 }
-_SUBJECTS: Final[Mapping[Kind, tuple[str, ...]]] = {
+SUBJECTS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "workflow": (conventions.WORKFLOW_NAME,),
     "agent": (conventions.AGENT_NAME,),
     "plan": (conventions.AGENT_NAME,),
@@ -46,10 +47,14 @@ _SUBJECTS: Final[Mapping[Kind, tuple[str, ...]]] = {
 
 def kind_of(span: SpanRecord) -> Kind:
     """Return what `span` is."""
-    attributes = span.attributes
     operation = text_of(span, conventions.OPERATION_NAME)
-    if operation is not None and operation in _OPERATIONS:
-        return _OPERATIONS[operation]
+    if operation is not None and operation in OPERATIONS:
+        return OPERATIONS[operation]
+    return kind_without_operation(span.attributes)
+
+
+def kind_without_operation(attributes: Container[str]) -> Kind:
+    """Return what a span is whose operation says nothing, by the names of its attributes."""
     if conventions.WAIT_KIND in attributes:
         return "wait"
     if conventions.CACHE_NAME in attributes or conventions.CACHE_RESULT in attributes:
@@ -59,7 +64,7 @@ def kind_of(span: SpanRecord) -> Kind:
 
 def subject_of(span: SpanRecord) -> str | None:
     """Return the name of the agent, model, tool, ... that `span` is about, as recorded."""
-    for attribute in _SUBJECTS[kind_of(span)]:
+    for attribute in SUBJECTS[kind_of(span)]:
         if subject := text_of(span, attribute):
             return subject
     return None
@@ -94,6 +99,8 @@ def text_of(span: SpanRecord, attribute: str) -> str | None:
 
 
 def number_of(span: SpanRecord, attribute: str) -> float | None:
-    """Return a numeric attribute, or None where it is absent or no number."""
+    """Return a numeric attribute, or None where it is absent, infinite or no number."""
     value = span.attributes.get(attribute)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return value if isinstance(value, int) or math.isfinite(value) else None

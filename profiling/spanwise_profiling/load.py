@@ -1,25 +1,32 @@
-"""Finding runs: out of a journal folder or a file, and one of them by what a person types.
+"""Finding runs: out of a journal folder, a file of any format or a Jaeger server, and one of them by what one types.
 
 Everything is read anew each time: a journal is small beside the runs that wrote it, and an index would be one more
-thing that can be wrong.
+thing that can be wrong. Several sources of one run are merged before spans are joined, so that it does not matter which
+of them has what.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spanwise.errors import InputError
 from spanwise.journal import reader
+from spanwise_profiling import dialects
 from spanwise_profiling.runs import Run, runs_of
+from spanwise_profiling.sources import jaeger_api, recognise
+from spanwise_profiling.sources.streams import STDIN
 from spanwise_profiling.text import printable
 from spanwise_profiling.trace import build_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from spanwise.journal.reader import SpanRecord
 
 SHORTEST_PREFIX: Final = 4
 _SHORT_ID: Final = 8
@@ -30,7 +37,8 @@ _LAST: Final = re.compile(r"last(?:~(?P<back>\d{1,9}))?(?::(?P<title>.+))?", re.
 class Recording:
     """What a journal folder or a file holds."""
 
-    source: Path
+    source: Path | str
+    """A path, an address, or `-`."""
     runs: tuple[Run, ...]
     """Newest last."""
     report: reader.ReadReport
@@ -44,19 +52,14 @@ class Recording:
 
 
 def load(source: str | Path) -> Recording:
-    """Read a journal folder or one file of OTLP/JSON lines; a folder that does not exist holds no runs.
+    """Read a journal folder or one file of any format; a folder that does not exist holds no runs.
 
     Raises:
         InputError: it may not be read, or the file holds no span.
     """
-    source, report = Path(source), reader.ReadReport()
-    if not source.is_file():
-        return Recording(source, tuple(runs_of(build_traces(reader.read(source, report)))), report)
-    runs = tuple(runs_of(build_traces(reader.read_file(source, report))))
-    if not runs:
-        problem = str(report.skipped[0]) if report.skipped else f"{source}: holds no span"
-        raise InputError(f"{problem}; give a file of OTLP/JSON lines, as spanwise and the collector write them")
-    return Recording(source, runs, report)
+    report = reader.ReadReport()
+    records = _spans(source, report)
+    return Recording(source if str(source) == STDIN else Path(source), _runs(records), report)
 
 
 def load_runs(source: str | Path) -> list[Run]:
@@ -64,20 +67,110 @@ def load_runs(source: str | Path) -> list[Run]:
     return list(load(source).runs)
 
 
-def open_run(reference: str, journal: str | Path) -> tuple[Run, Recording]:
-    """Return the run that `reference` names, and the recording that it is in: the journal, or a file of its own.
+def open_run(reference: str, journal: str | Path, sources: Sequence[str] = ()) -> tuple[Run, Recording]:
+    """Return the run that `reference` names, and the recording that it is in.
+
+    Args:
+        reference: A run of the journal (see `select`), a file of any format, `-` for standard input, or the address of
+            a trace in Jaeger. Of a file the newest run is meant.
+        journal: The folder of the journal.
+        sources: More folders, files and Jaeger addresses that hold parts of the same run.
 
     Raises:
         InputError: nothing is recorded, or no run or several are meant.
+        UnavailableError: a server cannot be reached.
     """
-    if _is_path(reference) and Path(reference).is_file():
-        recording = load(reference)
-        return recording.runs[-1], recording
-    recording = load(journal)
-    if _is_path(reference) and not any(run.run_id.startswith(reference) for run in recording.runs):
-        raise InputError(f"{reference}: no such file; give a file of OTLP/JSON lines, a run id or `last`")
-    require_runs(recording)
-    return select(reference, recording.runs), recording
+    if jaeger_api.is_address(reference):
+        return _opened(reference, _from_jaeger(reference), sources)
+    if reference == STDIN or (_is_path(reference) and Path(reference).is_file()):
+        report = reader.ReadReport()
+        return _opened(
+            reference if reference == STDIN else Path(reference), (_spans(reference, report), report), sources
+        )
+    return _from_journal(reference, journal, sources)
+
+
+def _opened(
+    source: str | Path, read: tuple[list[SpanRecord], reader.ReadReport], sources: Sequence[str]
+) -> tuple[Run, Recording]:
+    """Return the newest run of what was read from `source`, completed from `sources`."""
+    records, report = read
+    runs = _runs(records)
+    if sources:
+        found = runs[-1]
+        runs = _runs(_merged(records, _more(sources, found.trace_ids, report)))
+        runs = tuple(run for run in runs if run.run_id == found.run_id) or runs
+    return runs[-1], Recording(source, runs, report)
+
+
+def _from_journal(reference: str, journal: str | Path, sources: Sequence[str]) -> tuple[Run, Recording]:
+    report = reader.ReadReport()
+    records = list(reader.read(journal, report))
+    local = [source for source in sources if not jaeger_api.is_address(source)]
+    records = _merged(records, _more(local, (), report))
+    servers = [source for source in sources if jaeger_api.is_address(source)]
+    runs = _runs(records)
+    if _is_path(reference) and not any(run.run_id.startswith(reference) for run in runs):
+        raise InputError(f"{reference}: no such file; give a recorded trace, a run id or `last`")
+    if servers and jaeger_api.is_trace_id(reference) and not any(reference in (r.run_id, *r.trace_ids) for r in runs):
+        wanted: tuple[str, ...] = (reference.lower(),)
+    else:
+        require_runs(Recording(Path(journal), runs, report))
+        chosen = select(reference, runs)
+        if not servers:
+            return chosen, Recording(Path(journal), runs, report)
+        reference, wanted = chosen.run_id, chosen.trace_ids
+    runs = _runs(_merged(records, _more(servers, wanted, report)))
+    return select(reference, runs), Recording(Path(journal), runs, report)
+
+
+def _spans(source: str | Path, report: reader.ReadReport) -> list[SpanRecord]:
+    """Return the spans of a folder (none where there is no such) or a file (at least one)."""
+    if str(source) != STDIN and not Path(source).is_file():
+        return list(reader.read(source, report))
+    records = list(recognise.read(source, report))
+    if not records:
+        problem = str(report.skipped[0]) if report.skipped else f"{source}: holds no span"
+        raise InputError(f"{problem}; read here are: {recognise.READ_HERE}")
+    return records
+
+
+def _from_jaeger(address: str) -> tuple[list[SpanRecord], reader.ReadReport]:
+    report, named = reader.ReadReport(), jaeger_api.parse(address)
+    if named.trace_id is None:
+        raise InputError(f"{address}: names no trace; give http://HOST:16686/trace/ID")
+    return _of_server(address, named.trace_id, report), report
+
+
+def _of_server(address: str, trace_id: str, report: reader.ReadReport) -> list[SpanRecord]:
+    records = list(jaeger_api.read(jaeger_api.parse(address).base, trace_id, report))
+    if not records:
+        raise InputError(f"{address}: trace {trace_id} holds no span there")
+    return records
+
+
+def _more(sources: Iterable[str], trace_ids: Iterable[str], report: reader.ReadReport) -> Iterable[SpanRecord]:
+    for source in sources:
+        if jaeger_api.is_address(source):
+            named = jaeger_api.parse(source).trace_id
+            for trace_id in [named] if named else trace_ids:
+                yield from _of_server(source, trace_id, report)
+        elif not Path(source).exists():
+            raise InputError(f"{source}: no such file or folder; give a journal, a trace file or a Jaeger address")
+        else:
+            yield from _spans(source, report)
+
+
+def _merged(records: list[SpanRecord], more: Iterable[SpanRecord]) -> list[SpanRecord]:
+    """Return `records` and those of `more` that are not among them to the last detail."""
+    known: defaultdict[tuple[str, str], list[SpanRecord]] = defaultdict(list)
+    for record in records:
+        known[record.trace_id, record.span_id].append(record)
+    return records + [record for record in more if record not in known.get((record.trace_id, record.span_id), ())]
+
+
+def _runs(records: Iterable[SpanRecord]) -> tuple[Run, ...]:
+    return tuple(runs_of(build_traces(dialects.translated(records))))
 
 
 def require_runs(recording: Recording) -> None:
@@ -100,7 +193,7 @@ def select(reference: str, runs: Sequence[Run]) -> Run:
     """
     if match := _LAST.fullmatch(reference):
         return _select_last(reference, int(match["back"] or 0), match["title"], runs)
-    exact = [run for run in runs if reference in (run.run_id, run.trace_id)]
+    exact = [run for run in runs if reference in (run.run_id, *run.trace_ids)]
     # An id of a run that was recorded in several segments, or that a program used again, means its newest.
     if exact and len({run.run_id for run in exact}) == 1:
         return exact[-1]
@@ -145,7 +238,11 @@ def _by_prefix(reference: str, runs: Sequence[Run]) -> list[Run]:
             f"run {reference!r}: too short; give at least {SHORTEST_PREFIX} characters of a run or trace id, or `last`"
         )
     lowered = reference.lower()
-    return [run for run in runs if run.run_id.startswith(reference) or run.trace_id.startswith(lowered)]
+    return [run for run in runs if run.run_id.startswith(reference) or _in_trace(run, lowered)]
+
+
+def _in_trace(run: Run, prefix: str) -> bool:
+    return any(trace_id.startswith(prefix) for trace_id in run.trace_ids)
 
 
 def _select_prefix(reference: str, matching: Sequence[Run], runs: Sequence[Run]) -> Run:

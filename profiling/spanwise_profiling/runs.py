@@ -2,8 +2,8 @@
 
 A run is not a trace: a trace can hold several runs (a batch), or a web request around one. Where a trace holds just
 one workflow, spans that lost their parent are counted to it. A trace without a workflow span is one run by its roots,
-so that foreign and unfinished recordings can be looked at too. Seconds are scaled by `spanwise.time.scale`, recorded
-nanoseconds are not.
+so that foreign and unfinished recordings can be looked at too. Workflows with the same `spanwise.run.id` are segments
+of one run, in whichever traces they are. Seconds are scaled by `spanwise.time.scale`, recorded nanoseconds are not.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions
 from spanwise_profiling import kinds
+from spanwise_profiling.trace import by_start, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,7 +59,7 @@ class Run:
     run_id: str
     trace: Trace
     tops: tuple[SpanRecord, ...]
-    """The workflow's span (or the trace's first root), then whatever else has no parent within the run."""
+    """The workflows' spans by start (or the trace's first root), then what else has no parent within the run."""
     workflow: str
     """Name of the workflow; of the first root where there is none."""
     variant: str | None
@@ -76,8 +77,23 @@ class Run:
 
     @property
     def trace_id(self) -> str:
-        """Id of the trace the run is in."""
+        """Id of the trace the run is in; of its first one where it has segments in several."""
         return self.trace.trace_id
+
+    @property
+    def trace_ids(self) -> tuple[str, ...]:
+        """Ids of all traces that the run is in, the first segment's first."""
+        return tuple(dict.fromkeys(span.trace_id for span in self.tops))
+
+    @property
+    def segments(self) -> tuple[SpanRecord, ...]:
+        """The workflows' spans that the run was recorded in, by start; more than one where it was resumed."""
+        return tuple(span for span in self.tops if kinds.kind_of(span) == "workflow") or self.tops[:1]
+
+    @property
+    def is_workflow(self) -> bool:
+        """Whether the run has a workflow's span; without one it is a trace by its roots."""
+        return kinds.kind_of(self.root) == "workflow"
 
     @property
     def root(self) -> SpanRecord:
@@ -115,22 +131,42 @@ class Run:
 
 def runs_of(traces: Iterable[Trace]) -> list[Run]:
     """Return the runs in `traces`, newest last."""
-    runs = [_run(trace, tops) for trace in traces for tops in _tops(trace)]
-    return sorted(runs, key=lambda run: run.start_ns)
+    segments: dict[object, list[tuple[Trace, tuple[SpanRecord, ...]]]] = {}
+    for trace in traces:
+        for tops in _tops(trace):
+            # A run without an id of its own is one workflow.
+            key = kinds.text_of(tops[0], conventions.RUN_ID) or (trace.trace_id, tops[0].span_id)
+            segments.setdefault(key, []).append((trace, tops))
+    return sorted((run_over(*_resumed(parts)) for parts in segments.values()), key=lambda run: run.start_ns)
+
+
+def _resumed(parts: list[tuple[Trace, tuple[SpanRecord, ...]]]) -> tuple[Trace, tuple[SpanRecord, ...]]:
+    """Return the trace and the tops of a run that was recorded in `parts`."""
+    if len(parts) == 1:
+        return parts[0]
+    trace, tops = joined(sorted(parts, key=lambda part: part[1][0].start_ns))
+    return trace, in_order(tops)
+
+
+def in_order(tops: Iterable[SpanRecord]) -> tuple[SpanRecord, ...]:
+    """Return the tops of a run in their order: workflows first, then by start."""
+    return tuple(sorted(tops, key=lambda span: (kinds.kind_of(span) != "workflow", by_start(span))))
 
 
 def _tops(trace: Trace) -> list[tuple[SpanRecord, ...]]:
-    workflows = _outermost_workflows(trace)
+    workflows = outermost_workflows(trace)
     if not workflows:
         return [trace.roots]
-    if len(workflows) > 1:
+    # All segments of one run, or the only workflow, which has a run id or not.
+    if len(workflows) > 1 and len({kinds.text_of(s, conventions.RUN_ID) or s.span_id for s in workflows}) > 1:
         return [(span,) for span in workflows]
-    holding = _above(trace, workflows[0])
+    holding = _above(trace, workflows)
     lost = [span for span in trace.roots if span.parent_id is not None and span.span_id not in holding]
-    return [(workflows[0], *lost)]
+    return [(*workflows, *lost)]
 
 
-def _outermost_workflows(trace: Trace) -> list[SpanRecord]:
+def outermost_workflows(trace: Trace) -> list[SpanRecord]:
+    """Return the workflows' spans of `trace` that are not below another one, in tree order."""
     found: list[SpanRecord] = []
     stack = list(reversed(trace.roots))
     while stack:
@@ -142,22 +178,25 @@ def _outermost_workflows(trace: Trace) -> list[SpanRecord]:
     return found
 
 
-def _above(trace: Trace, span: SpanRecord) -> set[str]:
-    """Return the ids of `span` and of all spans above it."""
+def _above(trace: Trace, spans: Iterable[SpanRecord]) -> set[str]:
+    """Return the ids of `spans` and of all spans above them."""
     parents = {child.span_id: parent for parent, children in trace.children.items() for child in children}
-    ids = {span.span_id}
-    here = parents.get(span.span_id)
-    while here is not None:
-        ids.add(here)
-        here = parents.get(here)
+    ids: set[str] = set()
+    for span in spans:
+        here: str | None = span.span_id
+        while here is not None and here not in ids:
+            ids.add(here)
+            here = parents.get(here)
     return ids
 
 
-def _run(trace: Trace, tops: tuple[SpanRecord, ...]) -> Run:
+def run_over(trace: Trace, tops: tuple[SpanRecord, ...], warnings: Iterable[str] = ()) -> Run:
+    """Return the run that `tops` (in their order) and all below them in `trace` are; `warnings` come after its own."""
     root = tops[0]
     is_workflow = kinds.kind_of(root) == "workflow"
-    end_ns = root.end_ns if is_workflow else max(span.end_ns for span in tops)
-    scale, warnings = _scale(root)
+    ending = [span for span in tops if kinds.kind_of(span) == "workflow"] if is_workflow else tops
+    end_ns = max(span.end_ns for span in ending)
+    scale, unscaled = _scale(root)
     return Run(
         run_id=kinds.text_of(root, conventions.RUN_ID) or trace.trace_id,
         trace=trace,
@@ -171,7 +210,7 @@ def _run(trace: Trace, tops: tuple[SpanRecord, ...]) -> Run:
         grade=kinds.text_of(root, conventions.QUALITY_GRADE),
         score=kinds.number_of(root, conventions.QUALITY_SCORE),
         totals=_totals(root, [span for _, span in trace.walk(*tops)]),
-        warnings=trace.warnings + warnings,
+        warnings=tuple(dict.fromkeys((*trace.warnings, *unscaled, *warnings))),
     )
 
 

@@ -171,7 +171,7 @@ def test_warnings_go_to_standard_error(tmp_path: Path) -> None:
     assert result.exit_code == 0
     skipped, orphan = result.stderr.splitlines()
     assert skipped.startswith(f"warning: {path}:2: skipped: JSON is malformed: ")
-    assert orphan == "warning: 1 span without a recorded parent; shown as roots"
+    assert orphan == "warning: 1 span without a recorded parent; shown as roots: 0002aaaaaaaaaaaa"
     assert documented("runs", "--journal", tmp_path)["warnings"] == [skipped.removeprefix("warning: ")]
 
 

@@ -136,11 +136,11 @@ def test_a_file_without_spans_is_an_input_error_that_says_what_is_wrong(tmp_path
     empty, other = tmp_path / "empty.jsonl", tmp_path / "other.jsonl"
     empty.write_text("", encoding="utf-8")
     other.write_text("[1]\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"empty.jsonl: holds no span; give a file of OTLP/JSON lines"):
+    with pytest.raises(InputError, match=r"empty.jsonl: is empty; give a file that holds a trace \(OTLP"):
         open_run(str(empty), tmp_path)
-    with pytest.raises(InputError, match=r"other.jsonl:1: skipped: Expected `object`, got `array`; give a file"):
+    with pytest.raises(InputError, match=r"other.jsonl:1: skipped: Expected `object`, got `int`; read here are: OTLP"):
         open_run(str(other), tmp_path)
-    with pytest.raises(InputError, match=r"missing.jsonl: no such file; give a file of OTLP/JSON lines, a run id"):
+    with pytest.raises(InputError, match=r"missing.jsonl: no such file; give a recorded trace, a run id"):
         open_run(str(tmp_path / "missing.jsonl"), tmp_path)
 
 

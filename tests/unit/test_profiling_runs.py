@@ -52,7 +52,7 @@ def test_without_a_run_id_the_trace_id_is_the_run_id() -> None:
 def test_a_trace_without_a_workflow_is_one_run_by_its_roots() -> None:
     run = run_of(span(1, 0, 2, name="GET /"), chat(2, 1, 2, parent=1), span(3, 1, 5, parent=99))
     assert (run.workflow, run.seconds, run.totals.spans, run.totals.tokens) == ("GET /", 5.0, 3, 120)
-    assert run.warnings == ("1 span without a recorded parent; shown as roots",)
+    assert run.warnings == ("1 span without a recorded parent; shown as roots: 0003aaaaaaaaaaaa",)
 
 
 def test_the_outermost_workflows_of_a_trace_are_its_runs() -> None:

@@ -44,25 +44,27 @@ def test_of_two_that_start_together_the_longer_comes_first() -> None:
 def test_a_span_without_its_parent_becomes_a_root_and_is_told() -> None:
     trace = build_trace([span(1, 0, 3), span(2, 1, 2, parent=9), span(3, 1, 2, parent=2)])
     assert tree(trace) == [(0, "0001"), (0, "0002"), (1, "0003")]
-    assert trace.warnings == ("1 span without a recorded parent; shown as roots",)
+    assert trace.warnings == ("1 span without a recorded parent; shown as roots: 0002aaaaaaaaaaaa",)
 
 
 def test_a_span_that_came_twice_is_kept_once() -> None:
     trace = build_trace([span(1, 0, 3), span(2, parent=1), span(2, 0, 9, parent=1)])
     assert list(trace.walk()) == [(0, span(1, 0, 3)), (1, span(2, parent=1))]
-    assert trace.warnings == ("1 span came more than once; the first was kept",)
+    assert trace.warnings == ("1 span came more than once; the first was kept: 0002aaaaaaaaaaaa",)
 
 
 def test_circles_are_cut_at_their_earliest_span_and_lose_nothing() -> None:
     circle = [span(2, 3, 4, parent=4), span(3, 1, 4, parent=2), span(4, 2, 4, parent=3)]
     trace = build_trace([span(1), *circle, span(5, 5, 6, parent=5), span(6, 6, 7, parent=2)])
     assert tree(trace) == [(0, "0001"), (0, "0003"), (1, "0004"), (2, "0002"), (3, "0006"), (0, "0005")]
-    assert trace.warnings == ("2 spans in a circle of parents; cut at the earliest",)
+    assert trace.warnings == (
+        "2 spans in a circle of parents; cut at the earliest: 0003aaaaaaaaaaaa, 0005aaaaaaaaaaaa",
+    )
 
 
 def test_impossible_times_are_told() -> None:
     trace = build_trace([span(1, 0, 3), span(2, 2, 1, parent=1)])
-    assert trace.warnings == ("1 span ended before starting; counted as 0 s",)
+    assert trace.warnings == ("1 span ended before starting; counted as 0 s: 0002aaaaaaaaaaaa",)
 
 
 def test_a_chain_of_five_thousand_is_no_deeper_than_memory() -> None:

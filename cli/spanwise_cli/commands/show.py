@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
+from spanwise_cli.live import followed
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.documents import show_document
@@ -35,6 +37,9 @@ def show(
         ),
     ] = "last",
     show_all: Annotated[bool, typer.Option("--all", help="Every span, however many.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show the tree as it grows, until the run is over; last: or the next run.")
+    ] = False,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
@@ -42,6 +47,11 @@ def show(
 
     Example: spanwise show last:trading/optimized
     """
+    if follow:
+        if json:
+            raise InputError("--follow and --json: a document is of a run that is over; give one of them")
+        print_run(followed(run, journal, console()), console(), show_all=show_all)
+        return
     chosen, recording = open_run(run, journal)
     if json:
         emit_json(show_document(chosen, recording.warnings))

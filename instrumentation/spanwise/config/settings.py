@@ -54,6 +54,8 @@ class Settings:
     """Longest time that flushing may take at the end of the process."""
     capture_content: tuple[str, ...] = ()
     """Kinds of content that are recorded (`spanwise.content.policy.KINDS`); none by default."""
+    fingerprints: bool = True
+    """Whether short hashes of what is asked and returned are recorded, and which span's text a prompt holds."""
     exceptions: str = "type"
     """What is recorded of an exception: `type`, also its `message`, or its `stacktrace` besides."""
     content_limit: int = 32_768
@@ -214,6 +216,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
         ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",),
         empty="none",
     ),
+    "fingerprints": _Rule(_truth, "true or false"),
     "exceptions": _Rule(_exceptions, "type, message or stacktrace"),
     "content_limit": _Rule(_length, "a number of characters of at least 256"),
     "redact": _Rule(_truth, "true or false"),

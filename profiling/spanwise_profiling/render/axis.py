@@ -39,8 +39,12 @@ class Axis:
 
     def cells_of(self, span: SpanRecord) -> tuple[int, int]:
         """Return the first cell and the number of filled cells (0: shorter than half a cell) of a span's bar."""
-        first = self._position(span.start_ns)
-        return min(first, self.cells - 1), min(self._position(span.end_ns), self.cells) - first
+        return self.cells_between(span.start_ns, span.end_ns)
+
+    def cells_between(self, start_ns: int, end_ns: int) -> tuple[int, int]:
+        """Return the first cell and the number of filled cells of a stretch; stretches that touch share no cell."""
+        first = self._position(start_ns)
+        return min(first, self.cells - 1), min(self._position(end_ns), self.cells) - first
 
     def _position(self, time_ns: int) -> int:
         if not self.length_ns:

@@ -99,16 +99,17 @@ def _span(run: Run, depth: int, span: SpanRecord) -> dict[str, Any]:
 
 
 def _attributes(attributes: Attributes) -> dict[str, Any]:
-    return {key: _plain(value) for key, value in attributes.items()}
+    return {key: plain(value) for key, value in attributes.items()}
 
 
-def _plain(value: AttributeValue) -> Any:
+def plain(value: AttributeValue) -> Any:
+    """Return an attribute value as a plain JSON value: bytes as base64, numbers that JSON lacks as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no number for it
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return _attributes(value) if isinstance(value, Mapping) else value
 
 

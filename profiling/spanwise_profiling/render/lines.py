@@ -53,12 +53,15 @@ class OmittedLine:
     """Spans by kind, the most frequent first."""
 
 
-def lines_of(run: Run, *, show_all: bool = False) -> list[SpanLine | OmittedLine]:
-    """Return the lines of a run's tree: all, or about `MOST_SPANS` spans, `DEEPEST` levels deep.
+def lines_of(
+    run: Run, *, show_all: bool = False, most: int = MOST_SPANS, weights: Mapping[str, int] | None = None
+) -> list[SpanLine | OmittedLine]:
+    """Return the lines of a run's tree: all, or about `most` spans, `DEEPEST` levels deep.
 
-    A span that would be the only one left out below its parent is shown: saying so takes as much space.
+    A span that would be the only one left out below its parent is shown: saying so takes as much space. Spans with the
+    greatest of the `weights` (by span id) come first, before errors and long ones.
     """
-    chosen = None if show_all else _chosen(run)
+    chosen = None if show_all else _chosen(run, most, weights or {})
     lines: list[SpanLine | OmittedLine] = []
     stack = _level(run, run.tops, None, chosen)
     while stack:
@@ -89,15 +92,19 @@ def _level(
     return lines[::-1]
 
 
-def _chosen(run: Run) -> frozenset[str] | None:
+def _chosen(run: Run, most: int, weights: Mapping[str, int]) -> frozenset[str] | None:
     """Return the ids of the spans to show, or None for all of them."""
     parents, depths, spans = _index(run)
-    if len(spans) <= MOST_SPANS and max(depths.values()) <= DEEPEST:
+    if len(spans) <= most and max(depths.values()) <= DEEPEST:
         return None
+
+    def rank(span: SpanRecord) -> tuple[int, bool, int, int, str]:
+        return -weights.get(span.span_id, 0), not span.is_error, -span.duration_ns, span.start_ns, span.span_id
+
     chosen = {run.root.span_id}
-    for span in sorted(spans, key=lambda span: (not span.is_error, -span.duration_ns, span.start_ns, span.span_id)):
-        needed = _needed(span.span_id, parents, chosen)
-        if depths[span.span_id] <= DEEPEST and len(chosen) + len(needed) <= MOST_SPANS:
+    for span in sorted(spans, key=rank):
+        needed = _needed(span.span_id, parents, chosen, most) if depths[span.span_id] <= DEEPEST else []
+        if len(chosen) + len(needed) <= most:
             chosen.update(needed)
     return frozenset(chosen)
 
@@ -108,11 +115,11 @@ def _index(run: Run) -> tuple[dict[str, str], dict[str, int], Sequence[SpanRecor
     return parents, {span.span_id: depth for depth, span in walked}, [span for _, span in walked]
 
 
-def _needed(span_id: str, parents: Mapping[str, str], chosen: set[str]) -> list[str]:
+def _needed(span_id: str, parents: Mapping[str, str], chosen: set[str], most: int) -> list[str]:
     """Return the span and what is above it, as far as it is not chosen yet."""
     needed: list[str] = []
     here: str | None = span_id
-    while here is not None and here not in chosen and len(needed) <= MOST_SPANS:
+    while here is not None and here not in chosen and len(needed) <= most:
         needed.append(here)
         here = parents.get(here)
     return needed

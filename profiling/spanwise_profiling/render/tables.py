@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None) -> Table:
     """Return a row a run, in the order given; times of day in `zone` (default: this machine's)."""
-    table = _table(glyphs)
+    table = plain_table(glyphs)
     table.add_column("run", no_wrap=True)
     table.add_column("started", no_wrap=True)
     table.add_column("workflow", ratio=1, no_wrap=True, overflow="ellipsis" if not glyphs.ascii_only else "crop")
@@ -47,7 +47,7 @@ def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | N
 
 def agent_table(run: Run, *, glyphs: Glyphs = UNICODE) -> Table:
     """Return a row an agent, the longest first."""
-    table = _table(glyphs)
+    table = plain_table(glyphs)
     table.add_column("agent", ratio=1, no_wrap=True, overflow="ellipsis" if not glyphs.ascii_only else "crop")
     for title in ("seconds", "of run", "waiting", "tokens in", "out", "LLM", "tools"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -67,33 +67,39 @@ def agent_table(run: Run, *, glyphs: Glyphs = UNICODE) -> Table:
 
 def heading(run: Run, width: int, *, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None) -> Text:
     """Return who, when and how much of a run, in lines of at most `width` cells."""
-    about = [f"run {glyphs.clean(run.run_id)}", moment(run.start_ns, zone)]
-    about += [glyphs.clean(run.service)] if run.service else []
+    about = [f"run {run.run_id}", moment(run.start_ns, zone)]
+    return heading_about(run, [*about, run.service] if run.service else about, width, glyphs=glyphs)
+
+
+def heading_about(run: Run, about: Sequence[str], width: int, *, glyphs: Glyphs = UNICODE) -> Text:
+    """Return the title of a run, what is said `about` it (not yet safe to print), its figures and its error."""
     text = Text(glyphs.clean(run.title), style="bold")
-    text.append("".join(f"\n{line}" for line in _wrapped(about, width)), style="not bold dim")
-    text.append("".join(f"\n{line}" for line in _wrapped(_figures(run, glyphs), width)), style="not bold")
+    cleaned = [glyphs.clean(part) for part in about]
+    text.append("".join(f"\n{line}" for line in wrapped(cleaned, width)), style="not bold dim")
+    text.append("".join(f"\n{line}" for line in wrapped(figures(run, glyphs), width)), style="not bold")
     if run.error:
         text.append(f"\n{glyphs.error} failed: {glyphs.clean(run.error)}", style="red")
     return text
 
 
-def _figures(run: Run, glyphs: Glyphs) -> list[str]:
+def figures(run: Run, glyphs: Glyphs) -> list[str]:
+    """Return how long a run took and how much it did: `120.0 s`, `3 agents`."""
     totals = run.totals
-    figures = [seconds(run.seconds), count(totals.tokens, "token"), f"{run.tokens_per_second:,.1f} tok/s"]
-    figures += [
+    parts = [seconds(run.seconds), count(totals.tokens, "token"), f"{run.tokens_per_second:,.1f} tok/s"]
+    parts += [
         count(totals.agents, "agent"),
         count(totals.llm_calls, "LLM call"),
         count(totals.tool_calls, "tool call"),
     ]
-    figures += [f"{_hits(totals.cache_hits, totals.cache_lookups)} cache hits"] if totals.cache_lookups else []
-    figures += [f"{totals.retries} retried"] if totals.retries else []
-    figures += [count(totals.errors, "error")] if totals.errors else []
-    figures += [f"grade {glyphs.clean(run.grade)}"] if run.grade else []
-    return figures
+    parts += [f"{_hits(totals.cache_hits, totals.cache_lookups)} cache hits"] if totals.cache_lookups else []
+    parts += [f"{totals.retries} retried"] if totals.retries else []
+    parts += [count(totals.errors, "error")] if totals.errors else []
+    parts += [f"grade {glyphs.clean(run.grade)}"] if run.grade else []
+    return parts
 
 
-def _wrapped(parts: Sequence[str], width: int) -> list[str]:
-    """Join `parts` with commas into lines, never breaking one."""
+def wrapped(parts: Sequence[str], width: int) -> list[str]:
+    """Return `parts` (at least one) joined with commas into lines of at most `width` cells; none of them is broken."""
     lines = [parts[0]]
     for part in parts[1:]:
         if cell_len(lines[-1]) + cell_len(part) + len(", ,") > width:
@@ -104,7 +110,8 @@ def _wrapped(parts: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _table(glyphs: Glyphs) -> Table:
+def plain_table(glyphs: Glyphs) -> Table:
+    """Return an empty table without lines, as wide as the page."""
     return Table(box=None, pad_edge=False, expand=True, header_style="dim", safe_box=glyphs.ascii_only, padding=(0, 1))
 
 

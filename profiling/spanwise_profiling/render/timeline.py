@@ -14,7 +14,7 @@ from rich.text import Text
 from spanwise_profiling import kinds
 from spanwise_profiling.render.axis import Axis, axis_of, style_of
 from spanwise_profiling.render.glyphs import UNICODE, Glyphs
-from spanwise_profiling.render.lines import OmittedLine, Place, SpanLine, lines_of
+from spanwise_profiling.render.lines import MOST_SPANS, OmittedLine, Place, SpanLine, lines_of
 from spanwise_profiling.render.numbers import seconds
 
 if TYPE_CHECKING:
@@ -30,13 +30,22 @@ MOST_ERRORS: Final = 10
 _NAME_SHARE: Final = 0.45
 
 
-def timeline(run: Run, width: int, *, glyphs: Glyphs = UNICODE, show_all: bool = False) -> Text:
+def timeline(
+    run: Run,
+    width: int,
+    *,
+    glyphs: Glyphs = UNICODE,
+    show_all: bool = False,
+    most: int = MOST_SPANS,
+    open_ids: frozenset[str] = frozenset(),
+) -> Text:
     """Return the tree of `run` with bars, in lines of `width` cells (at least 60).
 
-    Big runs are cut down to the errors and the longest spans unless `show_all`; lines say what was left out.
+    Runs of more than `most` spans are cut down to the errors and the longest spans unless `show_all`; lines say what
+    was left out. The names of spans of `open_ids`, which go on, end in an ellipsis.
     """
-    lines = lines_of(run, show_all=show_all)
-    labels = [_label(line, glyphs) for line in lines]
+    lines = lines_of(run, show_all=show_all, most=most)
+    labels = [label_of_line(line, glyphs, open_ids) for line in lines]
     whole = max(width, NARROWEST)
     name_width, axis = columns(run, whole, labels)
     text = Text(no_wrap=True, overflow="ignore")
@@ -111,14 +120,16 @@ def label_with_error(span: SpanRecord) -> str:
     return f"{kinds.label_of(span)} {failure}{retried}" if failure else kinds.label_of(span)
 
 
-def _label(line: SpanLine | OmittedLine, glyphs: Glyphs) -> str:
+def label_of_line(line: SpanLine | OmittedLine, glyphs: Glyphs, open_ids: frozenset[str] = frozenset()) -> str:
+    """Return what stands in the name column: branches of the tree, an error's sign, the span; cleaned."""
     guide = _guide(line.place, glyphs)
     if isinstance(line, OmittedLine):
         left_out = ", ".join(f"{number:,} {kind}" for kind, number in line.counts.items())
         only = next(iter(line.counts)) if len(line.counts) == 1 else left_out
         return f"{guide}{glyphs.ellipsis} {sum(line.counts.values()):,} more: {only}"
     sign = f"{glyphs.error} " if line.span.is_error else ""
-    return f"{guide}{sign}{glyphs.clean(label_with_error(line.span))}"
+    going = f" {glyphs.ellipsis}" if line.span.span_id in open_ids else ""
+    return f"{guide}{sign}{glyphs.clean(label_with_error(line.span))}{going}"
 
 
 def _guide(place: Place, glyphs: Glyphs) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from spanwise_pipeline import Tool, Toolbox
+from spanwise_pipeline import Tool, Toolbox, fetch
 from spanwise_pipeline.systems.trading import readings
 
 if TYPE_CHECKING:
@@ -160,5 +160,5 @@ async def check_figures(text: str, clock: Clock) -> str:
         name, _, value = line.partition(" = ")
         if not math.isfinite(float(value)):
             raise ValueError(f"the figure {name} is not finite: {value}")
-    await clock.sleep(CHECK_SECONDS)
+    await fetch("reference_data", {"figures": text}, lambda: clock.sleep(CHECK_SECONDS))
     return text

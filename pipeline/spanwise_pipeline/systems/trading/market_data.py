@@ -12,7 +12,7 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from spanwise_pipeline import Cache, in_thread
+from spanwise_pipeline import Cache, fetch, in_thread
 from spanwise_pipeline.systems.trading.indicators import Bar
 
 if TYPE_CHECKING:
@@ -51,9 +51,12 @@ class MarketData:
 
     async def fetch(self, source: str, ticker: str) -> Any:
         """Return the content of `source` for `ticker`."""
-        if self.cache is None:
-            return await self._remote(source)
-        return await self.cache.get({"source": source, "ticker": ticker}, lambda: self._remote(source))
+        inputs = {"source": source, "ticker": ticker}
+
+        async def load() -> Any:
+            return await fetch(source, inputs, lambda: self._remote(source))
+
+        return await load() if self.cache is None else await self.cache.get(inputs, load)
 
     async def _remote(self, source: str) -> Any:
         if self._asynchronous:

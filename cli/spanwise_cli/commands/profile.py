@@ -1,0 +1,141 @@
+"""`spanwise profile`: where the wall clock of runs went, and what to change first."""
+
+from __future__ import annotations
+
+import json as json_text
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from spanwise.errors import InputError
+from spanwise_cli.commands.runs import warn
+from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_profiling.load import open_run
+from spanwise_profiling.render.glyphs import glyphs_for
+from spanwise_profiling.render.html import report as html_report
+from spanwise_profiling.render.markdown import markdown_report
+from spanwise_profiling.render.perfetto import perfetto_trace
+from spanwise_profiling.render.plain import plain_report
+from spanwise_profiling.render.profile_document import profile_document
+from spanwise_profiling.render.report import profile_report
+from spanwise_profiling.render.speedscope import speedscope_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from spanwise_profiling.profile import Profile
+
+_MOST_IN_HTML: Final = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(name="profile")(profile)
+
+
+def profile(
+    *,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN...",
+            help="Runs as `spanwise show` takes them, a file in any format that is read, a Jaeger address with a "
+            "trace's id, or - for standard input.",
+            show_default="last",
+        ),
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="DIR|URL", help="Also take what of the same run is there; repeatable."),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Sentences and lists without drawing, as for a screen reader.")
+    ] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Every span, however many.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page that needs nothing else; of two runs, compared."),
+    ] = None,
+    speedscope: Annotated[
+        Path | None, typer.Option("--speedscope", metavar="FILE", help="Write a file for speedscope.")
+    ] = None,
+    perfetto: Annotated[
+        Path | None, typer.Option("--perfetto", metavar="FILE", help="Write a trace for Perfetto.")
+    ] = None,
+    json: JsonOption = False,
+    journal: JournalOption = DEFAULT_JOURNAL,
+) -> None:
+    """Show what runs waited for: the critical path, every second in one bucket, and what to change first.
+
+    Example: spanwise profile last:trading/baseline
+    """
+    if sum((plain, markdown, json)) > 1:
+        raise InputError("--plain, --markdown and --json: each is all that is printed; give one of them")
+    references = runs or ["last"]
+    if html is not None and len(references) > _MOST_IN_HTML:
+        raise InputError(f"--html: shows one run or compares two, not {len(references)}; write a file for each pair")
+    profiles, warnings = _profiles(references, journal, sources or ())
+    files = {"--html": html, "--speedscope": speedscope, "--perfetto": perfetto}
+    for option, path in files.items():
+        if path is not None:
+            _write(profiles, option, path)
+    if json:
+        emit_json(profile_document(profiles, warnings))
+        return
+    warn(dict.fromkeys((*warnings, *(warning for one in profiles for warning in one.warnings))))
+    if markdown:
+        sys.stdout.write(markdown_report(profiles))
+    elif plain or not any(files.values()):
+        print_profiles(profiles, plain=plain, show_all=show_all)
+
+
+def print_profiles(profiles: Sequence[Profile], *, plain: bool = False, show_all: bool = False) -> None:
+    """Print a report of each profile, with an empty line between two."""
+    out = console()
+    glyphs = glyphs_for(out.encoding)
+    for number, one in enumerate(profiles):
+        if number:
+            out.print()
+        if plain:
+            out.print(plain_report(one, glyphs=glyphs, show_all=show_all), end="", soft_wrap=True, markup=False)
+        else:
+            for part in profile_report(one, out.width, glyphs=glyphs, show_all=show_all):
+                out.print(part, soft_wrap=True)
+
+
+def _profiles(references: Sequence[str], journal: Path, sources: Sequence[str]) -> tuple[list[Profile], list[str]]:
+    """Return the profiles of the runs that are meant, and what could not be read of their sources, once each."""
+    from spanwise_profiling.profiled import profiled  # noqa: PLC0415 - other commands do not wait for it
+
+    opened = [open_run(reference, journal, sources) for reference in references]
+    warnings = dict.fromkeys(warning for _, recording in opened for warning in recording.warnings)
+    return profiled([run for run, _ in opened]), list(warnings)
+
+
+def _write(profiles: Sequence[Profile], option: str, path: Path) -> None:
+    """Write the file that `option` asks for, and say what to do with it."""
+    content, what_next = _FILES[option]
+    try:
+        path.write_bytes(content(profiles))
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot be written ({error.strerror}); give another file") from None
+    console(stderr=True).print(f"{path}: written; {what_next}", markup=False, soft_wrap=True)
+
+
+def _html(profiles: Sequence[Profile]) -> bytes:
+    return html_report(profiles).encode()
+
+
+def _speedscope(profiles: Sequence[Profile]) -> bytes:
+    return json_text.dumps(speedscope_document(profiles), ensure_ascii=False, allow_nan=False).encode()
+
+
+_FILES: Final[Mapping[str, tuple[Callable[[Sequence[Profile]], bytes], str]]] = {
+    "--html": (_html, "open it in a browser"),
+    "--speedscope": (_speedscope, "open it at https://www.speedscope.app, which keeps it on your machine"),
+    "--perfetto": (perfetto_trace, "open it at https://ui.perfetto.dev, which keeps it on your machine"),
+}
+"""Option to what makes the file's content, and what to do with the file."""

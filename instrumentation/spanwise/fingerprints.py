@@ -1,0 +1,162 @@
+"""What was asked and what its text was made of, without recording a word of it.
+
+A request has a hash, so that identical calls can be found, and its prompt has hashes of its first 1, 2, 4, … KiB, so
+that shared beginnings can. Where a prompt's text came from is noted by comparing its lines with the lines that model
+calls and tools of the same run returned in this process: span ids and numbers of characters are all that is kept.
+Nothing here raises; a text that is too long, or that cannot be read, has no fingerprint.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+Message: TypeAlias = Mapping[str, Any]
+LONGEST: Final = 1 << 20
+"""Bytes of one text or prompt; longer ones cost too much to look through, and have no fingerprint."""
+_MOST_LINES: Final = 50_000
+_SHORTEST_LINE: Final = 8
+_FIRST_PREFIX: Final = 1024
+_HASH_BYTES, _PREFIX_BYTES = 8, 4
+_MARGIN: Final = " \t\r-*>#"
+"""Stripped from lines: what makes them items of a list or a quotation."""
+
+
+class Request(NamedTuple):
+    """Of what is sent to a model."""
+
+    hash: str
+    """Equal for equal requests: model, settings, tools and messages."""
+    prefixes: tuple[str, ...]
+    """Hashes of the first 1, 2, 4, … KiB of tools and messages, as far as there are so many."""
+    texts: tuple[str, ...]
+
+
+class Texts:
+    """The lines that the spans of one run returned, and which of them were sent to a model afterwards."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._writers: dict[int, int] = {}
+        self._unread: set[int] = set()
+
+    def written(self, span_id: int, text: str) -> int | None:
+        """Note what a span returned; return how many characters of it are new, none where nothing was noted."""
+        if len(text) > LONGEST:
+            return None
+        new = 0
+        with self._lock:
+            if len(self._writers) >= _MOST_LINES:
+                return None
+            for line in _lines(text):
+                key = hash(line)
+                if key not in self._writers:
+                    self._writers[key] = span_id
+                    self._unread.add(key)
+                    new += len(line)
+        return new
+
+    def read(self, texts: Iterable[str]) -> list[str]:
+        """Return where lines of `texts` came from: `<span id>:<characters>:<those not read before>` each."""
+        sources: dict[int, list[int]] = {}
+        seen: set[int] = set()
+        with self._lock:
+            for text in texts:
+                for line in _lines(text):
+                    key = hash(line)
+                    writer = self._writers.get(key)
+                    if writer is None or key in seen:
+                        continue
+                    seen.add(key)
+                    counts = sources.setdefault(writer, [0, 0])
+                    counts[0] += len(line)
+                    if key in self._unread:
+                        self._unread.remove(key)
+                        counts[1] += len(line)
+        return [f"{writer:016x}:{counts[0]}:{counts[1]}" for writer, counts in sources.items()]
+
+
+def of_request(settings: Mapping[str, Any], messages: Sequence[Message], tools: Sequence[Any] = ()) -> Request | None:
+    """Return the fingerprint of a request to a model; none where it is too long or cannot be read.
+
+    Args:
+        settings: whatever else makes two requests different: the model, a seed.
+        messages: in OpenAI's form or that of the GenAI conventions.
+        tools: definitions of the tools on offer; they count as the prompt's beginning, as providers have it.
+    """
+    try:
+        texts = [f"{name}\0{text}" for name, text in _parts(messages)]
+        if tools:
+            texts.insert(0, _canonical(tools))
+        chunks = [text.encode("utf-8", "surrogatepass") for text in texts]
+    except Exception:  # noqa: BLE001 - the host's messages are whatever they are; the call goes on without it
+        return None
+    if sum(map(len, chunks)) > LONGEST:
+        return None
+    prompt = b"\0".join(chunks)
+    whole = blake2b(prompt, digest_size=_HASH_BYTES)
+    whole.update(_canonical(settings).encode("utf-8", "surrogatepass"))
+    return Request(whole.hexdigest(), tuple(_prefixes(prompt)), tuple(texts))
+
+
+def of_value(name: str, value: object) -> str | None:
+    """Return the hash of what a tool or a data source is asked for; none where it cannot be read."""
+    try:
+        text = f"{name}\0{value if isinstance(value, str) else _canonical(value)}"
+        return of_text(text)
+    except Exception:  # noqa: BLE001 - likewise
+        return None
+
+
+def of_text(text: str) -> str | None:
+    """Return the hash of a text; none where it is too long."""
+    if len(text) > LONGEST:
+        return None
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).hexdigest()
+
+
+def _prefixes(prompt: bytes) -> Iterator[str]:
+    length = _FIRST_PREFIX
+    running = blake2b(digest_size=_PREFIX_BYTES)
+    hashed = 0
+    while length <= len(prompt):
+        running.update(prompt[hashed:length])
+        yield running.copy().hexdigest()
+        hashed, length = length, length * 2
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        stripped = line.strip(_MARGIN)
+        if len(stripped) >= _SHORTEST_LINE:
+            yield stripped
+
+
+def _parts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
+    """Yield the role and the texts of each message; what is no text comes as JSON."""
+    for message in messages:
+        role = str(message.get("role", ""))
+        content: object = message.get("content", message.get("parts"))
+        if isinstance(content, str):
+            yield role, content
+        elif isinstance(content, Sequence):
+            yield from ((role, _text_of(part)) for part in cast("Sequence[object]", content))
+        if message.get("tool_calls"):
+            yield role, _canonical(message["tool_calls"])
+
+
+def _text_of(part: object) -> str:
+    if isinstance(part, Mapping):
+        known = cast("Message", part)
+        for key in ("text", "content", "response"):
+            if isinstance(known.get(key), str):
+                return cast("str", known[key])
+    return part if isinstance(part, str) else _canonical(part)
+
+
+def _canonical(value: object) -> str:
+    import json  # noqa: PLC0415 - importing spanwise is to load no more than OpenTelemetry does
+
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=repr)

@@ -1,0 +1,165 @@
+"""A profile with what every rule looks up: who is below whom, what is on the path, who read whose text.
+
+Made once for all rules. `on_path` counts what is below a span too, so that taking a span away can never be said to
+save more than that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from spanwise import conventions as c
+from spanwise_profiling import kinds
+from spanwise_profiling.profile import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from spanwise.journal.reader import SpanRecord
+    from spanwise_profiling.kinds import Kind
+    from spanwise_profiling.profile import Bucket, Profile
+    from spanwise_profiling.runs import Run
+
+LEAST_SHARE: Final = 0.0005
+LEAST_SECONDS: Final = 0.02
+_MOST_EVIDENCE: Final = 50
+
+
+class Read(NamedTuple):
+    """What a prompt holds of an earlier span's text."""
+
+    characters: int
+    new: int
+    """Of lines that no prompt had held before."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A profile, ready to be asked by rules; spans are meant by their ids."""
+
+    profile: Profile
+    spans: Mapping[str, SpanRecord]
+    """In tree order."""
+    parents: Mapping[str, str]
+    """Of tops, the empty id."""
+    kinds: Mapping[str, Kind]
+    agents: Mapping[str, str]
+    """Nearest agent above, or itself; of spans outside of agents, empty."""
+    own_ns: Mapping[str, int]
+    """A span's own time on the path."""
+    path_ns: Mapping[str, int]
+    """Time on the path of a span and all below it."""
+    reads: Mapping[str, Mapping[str, Read]]
+    """Of model calls whose prompts were compared: which spans' text they hold."""
+    _extent: Mapping[str, tuple[int, int]]
+    _buckets: Mapping[str, Mapping[Bucket, int]]
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.profile.run
+
+    def of_kind(self, *wanted: Kind) -> Iterator[SpanRecord]:
+        """Yield the spans of these kinds in tree order."""
+        return (span for span_id, span in self.spans.items() if self.kinds[span_id] in wanted)
+
+    def children(self, span_id: str) -> Sequence[SpanRecord]:
+        """Return the children of a span by start; of the empty id, the run's tops."""
+        return self.run.trace.children.get(span_id, ()) if span_id else self.run.tops
+
+    def is_below(self, span_id: str, above: str) -> bool:
+        """Whether a span is `above` or below it."""
+        first, last = self._extent[above]
+        return first <= self._extent[span_id][0] <= last
+
+    def below(self, span_id: str, *wanted: Kind) -> Iterator[SpanRecord]:
+        """Yield a span and all below it, of these kinds."""
+        for _, span in self.run.trace.walk(self.spans[span_id]):
+            if self.kinds[span.span_id] in wanted:
+                yield span
+
+    def bucket_ns(self, span_id: str, *buckets: Bucket) -> int:
+        """Return how much of a span's own time on the path is in these buckets."""
+        own = self._buckets.get(span_id, {})
+        return sum(own.get(bucket, 0) for bucket in buckets)
+
+    def matters(self, nanoseconds: int, share: float = LEAST_SHARE) -> bool:
+        """Whether that much time is worth a word: a share of the run, and long enough for anybody to notice."""
+        return nanoseconds >= self.run.duration_ns * share and self.run.scaled(nanoseconds) >= LEAST_SECONDS
+
+    def evidence(self, spans: Iterable[SpanRecord], note: str = "") -> tuple[Evidence, ...]:
+        """Return `spans` as evidence, those with most on the path first, at most 50."""
+        found = [Evidence(span.span_id, self.path_ns[span.span_id], note) for span in spans]
+        return tuple(sorted(found, key=lambda one: -one.on_path_ns)[:_MOST_EVIDENCE])
+
+    def label(self, span: SpanRecord) -> str:
+        """Return a span's name for a sentence: the agent, tool or source it is about, else its own name."""
+        return kinds.subject_of(span) or kinds.text_of(span, c.STEP_NAME) or span.name or "(no name)"
+
+
+def view_of(profile: Profile) -> View:
+    """Return `profile` ready to be asked."""
+    spans: dict[str, SpanRecord] = {}
+    parents: dict[str, str] = {}
+    agents: dict[str, str] = {}
+    above: list[str] = []
+    for depth, span in profile.run.walk():
+        del above[depth:]
+        span_id = span.span_id
+        spans[span_id], parents[span_id] = span, above[-1] if above else ""
+        above.append(span_id)
+        own = kinds.kind_of(span) == "agent"
+        agents[span_id] = (kinds.subject_of(span) or span.name) if own else agents.get(parents[span_id], "")
+    buckets: dict[str, dict[Bucket, int]] = {span_id: {} for span_id in spans}
+    for segment in profile.path:
+        if (own := buckets.get(segment.span.span_id)) is not None:
+            own[segment.bucket] = own.get(segment.bucket, 0) + segment.duration_ns
+    own_ns = {span_id: sum(own.values()) for span_id, own in buckets.items()}
+    path_ns, extent = _summed(spans, parents, own_ns)
+    return View(
+        profile=profile,
+        spans=spans,
+        parents=parents,
+        kinds={span_id: kinds.kind_of(span) for span_id, span in spans.items()},
+        agents=agents,
+        own_ns=own_ns,
+        path_ns=path_ns,
+        reads=_reads(spans),
+        _extent=extent,
+        _buckets=buckets,
+    )
+
+
+def _summed(
+    spans: Mapping[str, SpanRecord], parents: Mapping[str, str], own_ns: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, tuple[int, int]]]:
+    """Return per span its time with all below, and the places in tree order of itself and the last span below."""
+    path_ns = dict(own_ns)
+    order = list(spans)
+    last = {span_id: place for place, span_id in enumerate(order)}
+    extent: dict[str, tuple[int, int]] = {}
+    for place in range(len(order) - 1, -1, -1):
+        span_id = order[place]
+        extent[span_id] = place, last[span_id]
+        if parent := parents[span_id]:
+            path_ns[parent] += path_ns[span_id]
+            last[parent] = max(last[parent], last[span_id])
+    return path_ns, extent
+
+
+def _reads(spans: Mapping[str, SpanRecord]) -> dict[str, dict[str, Read]]:
+    found: dict[str, dict[str, Read]] = {}
+    for span_id, span in spans.items():
+        sources = span.attributes.get(c.REQUEST_SOURCES)
+        if isinstance(sources, str):
+            found[span_id] = dict(_parsed(sources, spans))
+    return found
+
+
+def _parsed(sources: str, spans: Mapping[str, SpanRecord]) -> Iterator[tuple[str, Read]]:
+    for source in sources.split():
+        writer, _, counts = source.partition(":")
+        characters, _, new = counts.partition(":")
+        if writer in spans and characters.isdecimal() and new.isdecimal():
+            yield writer, Read(int(characters), int(new))

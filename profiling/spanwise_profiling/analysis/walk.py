@@ -1,0 +1,160 @@
+"""The critical path of a run: walked back from its end, along recorded waits where there are any, else by times.
+
+At a moment in a span the walk asks what the span had waited for. A recorded wait that was ended by another span
+answers that: the walk goes on in that span at the moment of release, wherever it hangs (CPT, Google 2022). So do the
+links of a span that was started by the end of another. Without a record it is the child that ended last, and a child
+that was still going counts as ended then (the clipped walk): overlapping siblings are neither lost nor counted twice.
+Times that no child explains are the span's own. The stretches partition the run exactly, whatever the spans look like.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from spanwise import conventions
+from spanwise_profiling.analysis.siblings import Siblings
+
+if TYPE_CHECKING:
+    from spanwise_profiling.analysis.tree import Tree
+
+_STARTED_BY: Final = ("waits_on", "spawned_by", "admitted_by")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the path that is one span's own time."""
+
+    node: int
+    start_ns: int
+    end_ns: int
+    observed: bool
+    overlap: bool
+
+
+class Walk:
+    """One walk back through a tree; keeps what may be looked at only once.
+
+    Args:
+        tree: to walk in.
+        begin: where to end, nanoseconds.
+        without: children that are not gone down to.
+    """
+
+    def __init__(self, tree: Tree, begin: int, without: frozenset[int] = frozenset()) -> None:
+        self.tree = tree
+        self._without = without
+        self._begin = begin
+        self._work: dict[int, Siblings] = {}
+        self._waits: dict[int, Siblings] = {}
+        self._how: dict[int, tuple[bool, bool]] = {}
+        self._stretches: list[Stretch] = []
+
+    def back_from(self, node: int, moment: int) -> list[Stretch]:
+        """Return the path that ends in `node` at `moment`, from the first stretch to the last."""
+        self._how[node] = (False, False)
+        while moment > self._begin:
+            node, moment = self._step(node, moment) if moment > self.tree.starts[node] else self._leave(node, moment)
+        self._stretches.reverse()
+        return self._stretches
+
+    def _step(self, node: int, moment: int) -> tuple[int, int]:
+        tree = self.tree
+        if not tree.children[node]:
+            return self._own_from_start(node, moment)
+        wait = self._last_wait(node, moment)
+        work = self._siblings(node)
+        done = work.ended(moment)
+        begin = max(tree.starts[node], self._begin)
+        if wait >= 0 and tree.ends[wait] > begin and self._end_of(done) <= tree.ends[wait]:
+            return self._follow(node, wait, moment)
+        child = work.last(moment)
+        if self._end_of(child) <= begin:
+            return self._own_from_start(node, moment)
+        end = min(tree.ends[child], moment)
+        self._own(node, end, moment)
+        _, overlap = self._how[node]
+        self._how[child] = (False, overlap or end < tree.ends[child])
+        return child, end
+
+    def _follow(self, node: int, wait: int, moment: int) -> tuple[int, int]:
+        tree = self.tree
+        self._waits[node].drop()
+        released, other = tree.ends[wait], tree.releasers[wait]
+        self._own(node, released, moment)
+        self._how[wait] = (True, False)
+        return self._enter(other, wait, released)
+
+    def _leave(self, node: int, moment: int) -> tuple[int, int]:
+        """Go on at what started `node`: a span that a link names, else the parent's own course."""
+        tree = self.tree
+        parent = tree.parents[node]
+        other, released = self._starter(node, moment)
+        if other >= 0:
+            last = max(
+                self._end_of(self._siblings(parent).ended(moment)), self._end_of(self._last_wait(parent, moment))
+            )
+            if last <= released:
+                self._how.setdefault(parent, (False, False))
+                return self._enter(other, parent, moment)
+        self._how.setdefault(parent, (False, False))
+        return parent, moment
+
+    def _enter(self, node: int, between: int, moment: int) -> tuple[int, int]:
+        """Go on in a span that is known to have caused what happened at `moment`; the delay is that of `between`."""
+        tree = self.tree
+        self._how[node] = (True, False)
+        if tree.ends[node] > moment:
+            # It went on by itself, so it had not waited for what was still going then.
+            self._siblings(node).only_ended(moment)
+            return node, moment
+        self._own(between, max(tree.ends[node], self._begin), moment)
+        return node, max(tree.ends[node], self._begin)
+
+    def _starter(self, node: int, moment: int) -> tuple[int, int]:
+        tree, best = self.tree, (-1, self._begin)
+        for link in tree.spans[node].links:
+            if link.attributes.get(conventions.LINK_REASON) not in _STARTED_BY or tree.kinds[node] == "wait":
+                continue
+            other = tree.numbers.get(link.span_id, -1)
+            if other >= 0 and other not in (node, tree.parents[node]) and tree.starts[other] < moment:
+                released = min(tree.ends[other], moment)
+                if released > best[1]:
+                    best = other, released
+        return best
+
+    def _own(self, node: int, start: int, end: int) -> None:
+        start = max(start, self._begin)
+        if start < end:
+            observed, overlap = self._how[node]
+            self._stretches.append(Stretch(node, start, end, observed, overlap))
+
+    def _own_from_start(self, node: int, moment: int) -> tuple[int, int]:
+        begin = max(self.tree.starts[node], self._begin)
+        self._own(node, begin, moment)
+        return node, begin
+
+    def _end_of(self, node: int) -> int:
+        return self.tree.ends[node] if node >= 0 else self._begin
+
+    def _siblings(self, node: int) -> Siblings:
+        known = self._work.get(node)
+        if known is None:
+            tree = self.tree
+            work = [child for child in tree.children[node] if tree.roles[child] != "suspended"]
+            work = [child for child in work if child not in self._without and not tree.is_detached(child)]
+            known = self._work[node] = Siblings(work, tree.starts, tree.ends)
+        return known
+
+    def _last_wait(self, node: int, moment: int) -> int:
+        known = self._waits.get(node)
+        tree = self.tree
+        if known is None:
+            waits = [child for child in tree.children[node] if tree.releasers[child] >= 0]
+            known = self._waits[node] = Siblings(waits, tree.starts, tree.ends)
+        return known.ended(moment)
+
+
+def critical_path(tree: Tree) -> list[Stretch]:
+    """Return what the run waited for, from its start to its end without gaps."""
+    return Walk(tree, tree.starts[0]).back_from(0, tree.ends[0])

@@ -1,0 +1,105 @@
+"""How far the clocks of hosts are apart, estimated from calls between them.
+
+A call that a client on one host makes and a server on another answers must lie within it. Each such pair bounds the
+server's offset from both sides (Cristian's method); over all pairs of two hosts the bounds are intersected, and the
+middle of what is left is the offset: the same delay is assumed on the way there and back. Where times contradict
+nothing, clocks are taken to agree. Where bounds contradict one another (a clock that drifts, a call that was not waited
+for), the median of the pairs' own middles is taken.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median_low
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from spanwise_profiling.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from spanwise.journal.reader import SpanRecord
+
+_HOSTS: Final = ("host.id", "host.name", "k8s.node.name", "k8s.pod.name", "container.id", "service.instance.id")
+_SERVER: Final = 2
+_FOREVER: Final = 1 << 63
+_Bounds: TypeAlias = tuple[int, int]
+_Pairs: TypeAlias = "defaultdict[tuple[str, str], list[_Bounds]]"
+
+
+def host_of(span: SpanRecord) -> str:
+    """Return the name of the host whose clock `span` was timed by; of its service where no host is recorded."""
+    for name in (*_HOSTS, "service.name"):
+        value = span.resource.get(name)
+        if isinstance(value, str) and value:
+            return printable(value)
+    return ""
+
+
+def offsets(
+    tops: Sequence[SpanRecord], children: Mapping[str, Sequence[SpanRecord]], spans: Mapping[str, SpanRecord]
+) -> dict[str, int]:
+    """Return by how many nanoseconds the spans of a host must be moved to agree with those of the first top's host.
+
+    Args:
+        tops: Where to begin.
+        children: Span id to children.
+        spans: Span id to the span, whose times count.
+    """
+    pairs: _Pairs = defaultdict(list)
+    stack = [span.span_id for span in tops]
+    while stack:
+        parent = spans[stack.pop()]
+        for child in children.get(parent.span_id, ()):
+            _compare(parent, spans[child.span_id], pairs)
+            stack.append(child.span_id)
+    between = {hosts: _offset(bounds) for hosts, bounds in pairs.items()}
+    return _from(host_of(tops[0]), between) if any(between.values()) else {}
+
+
+def _compare(parent: SpanRecord, child: SpanRecord, pairs: _Pairs) -> None:
+    """Add what a call between two hosts says of the one that is later in the alphabet."""
+    here, there = host_of(parent), host_of(child)
+    if here == there:
+        return
+    low, high = parent.start_ns - child.start_ns, _FOREVER
+    # Only an answer that fits into its call must have ended with it; anything else may have gone on alone.
+    if child.kind == _SERVER and child.duration_ns <= parent.duration_ns:
+        high = parent.end_ns - child.end_ns
+    pairs[min(here, there), max(here, there)].append((low, high) if here < there else (-high, -low))
+
+
+def _offset(bounds: Sequence[_Bounds]) -> int:
+    """Return what the clock of the second of two hosts must be moved by; 0 where nothing contradicts its times."""
+    within = max(low for low, _ in bounds), min(high for _, high in bounds)
+    return median_low(map(_needed, bounds)) if within[0] > within[1] else _needed(within)
+
+
+def _needed(bounds: _Bounds) -> int:
+    low, high = bounds
+    if low <= 0 <= high:
+        return 0
+    if high == _FOREVER or low == -_FOREVER:
+        return low if high == _FOREVER else high
+    return (low + high) // 2
+
+
+def _from(reference: str, between: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Return the offsets of all hosts that calls connect with `reference`, without those that agree with it."""
+    found = {reference: 0}
+    frontier = [reference]
+    while frontier:
+        here = frontier.pop(0)
+        for there, offset in _neighbours(here, between):
+            if there not in found:
+                found[there] = found[here] + offset
+                frontier.append(there)
+    return {host: offset for host, offset in found.items() if offset}
+
+
+def _neighbours(here: str, between: Mapping[tuple[str, str], int]) -> Iterable[tuple[str, int]]:
+    for (one, other), offset in between.items():
+        if one == here:
+            yield other, offset
+        elif other == here:
+            yield one, -offset

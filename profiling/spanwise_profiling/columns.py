@@ -1,0 +1,244 @@
+"""Many runs as columns: one numpy array an attribute, one row a span, about 60 bytes each.
+
+Rows of one run stand together. Texts are numbers into a common table, and what few spans have (a first chunk, a link)
+is kept as pairs of row and value. A run is a workflow's span with all below it, as in `runs`, save that segments in
+other traces are runs of their own here. What had to be bent is counted in `repairs`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
+
+import numpy as np
+
+from spanwise import conventions as c
+from spanwise_profiling import kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from spanwise.journal.reader import SpanRecord
+
+    Meaning: TypeAlias = tuple[int, int, int, int, int, int]
+    """Kind, wait kind, agent, subject, input and output tokens."""
+    Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+KINDS: Final[tuple[kinds.Kind, ...]] = get_args(kinds.Kind)
+WAIT_KINDS: Final[tuple[str, ...]] = get_args(c.WaitKind)
+LINK_REASONS: Final[tuple[str, ...]] = get_args(c.LinkReason)
+NONE: Final = -1
+INEXACT: Final = frozenset({c.CPU_SECONDS, c.LOOP_BLOCKED_SECONDS, c.GC_PAUSE_SECONDS, c.CONNECTION_SECONDS})
+"""Attributes that the columns do not hold: a run that has one is to be analysed span by span."""
+KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
+WAIT_NUMBERS: Final[Mapping[str | None, int]] = {kind: number for number, kind in enumerate(WAIT_KINDS)}
+_REASON: Final = {reason: number for number, reason in enumerate(LINK_REASONS)}
+MOST_TOKENS: Final = (1 << 31) - 1
+_LAST_SERVICE: Final = (1 << 15) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Spans of many runs. Arrays of one row a span unless it says otherwise; -1 stands for none."""
+
+    run: Array
+    """int32: the run's number; -1 for what is in no run."""
+    trace: Array
+    """int32: index into `trace_ids`."""
+    span_id: Array
+    """uint64; of ids that are no 16 hexadecimal digits, a hash."""
+    parent: Array
+    """int32: row of the parent."""
+    start: Array
+    """int64: nanoseconds since 1970."""
+    end: Array
+    kind: Array
+    """int8: index into `KINDS`."""
+    wait_kind: Array
+    """int8: index into `WAIT_KINDS`."""
+    status: Array
+    """int8: OTLP's number."""
+    name: Array
+    """int32: index into `strings`."""
+    agent: Array
+    """int32: the span's own `gen_ai.agent.name`, as an index into `strings`."""
+    subject: Array
+    """int32: name of the model, tool, ... that the span is about, as an index into `strings`."""
+    service: Array
+    """int16: index into `services`."""
+    input_tokens: Array
+    """int32."""
+    output_tokens: Array
+    """int32."""
+    first_chunk_rows: Array
+    """int32: the rows that have a time to first chunk, ascending."""
+    first_chunk_ns: Array
+    """int64: that time, from the span's start."""
+    link_rows: Array
+    """int32: the rows that have a link to a span of their own run, ascending; the first such link of each."""
+    link_targets: Array
+    """int32: row of the linked span."""
+    link_reasons: Array
+    """int8: index into `LINK_REASONS`."""
+    run_rows: Array
+    """int64, one more than there are runs: run `i` has the rows `run_rows[i]` to `run_rows[i + 1]`."""
+    run_roots: Array
+    """int32, one a run: row of the workflow's span, or of the first root."""
+    run_exact: Array
+    """bool, one a run: whether the columns hold all that an analysis of its path needs."""
+    strings: Sequence[str]
+    services: Sequence[str]
+    trace_ids: Sequence[str]
+    repairs: Mapping[str, int]
+    """What was bent, and in how many spans."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        values = (getattr(self, name) for name in self.__slots__)
+        return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
+
+
+def dense(rows: Array, values: Array, low: int, high: int, fill: int = NONE) -> Array:
+    """Return the sparse `values` for the rows from `low` to `high`, with `fill` where a row has none."""
+    first, last = np.searchsorted(rows, (low, high))
+    result = np.full(high - low, fill, dtype=values.dtype)
+    result[rows[first:last] - low] = values[first:last]
+    return result
+
+
+class Texts(dict["str | None", int]):
+    """Numbers of texts; a new one gets the next. No text and the empty one are -1."""
+
+    def __init__(self) -> None:
+        super().__init__({None: NONE, "": NONE})
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = len(self) - 2
+        return number
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """The texts by their number."""
+        return tuple(text for text in self if text)
+
+
+@dataclass(slots=True)
+class Builder:
+    """Takes spans in any order; `finished` makes columns of them. Arrays grow in place: nothing is held twice."""
+
+    trace: array[int] = field(default_factory=lambda: array("i"))
+    span_id: array[int] = field(default_factory=lambda: array("Q"))
+    parent_id: array[int] = field(default_factory=lambda: array("Q"))
+    start: array[int] = field(default_factory=lambda: array("q"))
+    end: array[int] = field(default_factory=lambda: array("q"))
+    kind: array[int] = field(default_factory=lambda: array("b"))
+    wait_kind: array[int] = field(default_factory=lambda: array("b"))
+    status: array[int] = field(default_factory=lambda: array("b"))
+    name: array[int] = field(default_factory=lambda: array("i"))
+    agent: array[int] = field(default_factory=lambda: array("i"))
+    subject: array[int] = field(default_factory=lambda: array("i"))
+    service: array[int] = field(default_factory=lambda: array("h"))
+    input_tokens: array[int] = field(default_factory=lambda: array("i"))
+    output_tokens: array[int] = field(default_factory=lambda: array("i"))
+    first_chunk_rows: array[int] = field(default_factory=lambda: array("i"))
+    first_chunk_ns: array[int] = field(default_factory=lambda: array("q"))
+    link_rows: array[int] = field(default_factory=lambda: array("i"))
+    link_ids: array[int] = field(default_factory=lambda: array("Q"))
+    link_reasons: array[int] = field(default_factory=lambda: array("b"))
+    inexact: array[int] = field(default_factory=lambda: array("i"))
+    """Rows that have an attribute which is not held."""
+    strings: Texts = field(default_factory=Texts)
+    services: dict[str, int] = field(default_factory=dict[str, int])
+    traces: dict[str, int] = field(default_factory=dict[str, int])
+
+    def service_number(self, name: object) -> int:
+        """Return the number of a service; none for no name, and for the 32,768th and further ones."""
+        if not isinstance(name, str):
+            return NONE
+        number = self.services.setdefault(name, len(self.services))
+        return number if number <= _LAST_SERVICE else NONE
+
+    def add(self, span: SpanRecord) -> None:
+        """Take one span."""
+        row = len(self.start)
+        self.trace.append(self.traces.setdefault(span.trace_id, len(self.traces)))
+        self.span_id.append(number_of(span.span_id))
+        self.parent_id.append(number_of(span.parent_id) if span.parent_id else 0)
+        self.start.append(span.start_ns)
+        self.end.append(span.end_ns)
+        self.status.append(span.status_code)
+        self.name.append(self.strings[span.name])
+        self.service.append(self.service_number(span.resource.get("service.name")))
+        self.add_meanings([self.meaning_of(row, span)])
+        for link in span.links:
+            if link.trace_id == span.trace_id:
+                self.add_link(row, number_of(link.span_id), link.attributes.get(c.LINK_REASON))
+
+    def meaning_of(self, row: int, span: SpanRecord) -> Meaning:
+        """Return what the attributes of `span` say, and take those that few spans have."""
+        seconds = kinds.number_of(span, c.RESPONSE_TIME_TO_FIRST_CHUNK)
+        if seconds is not None:
+            self.add_first_chunk(row, seconds)
+        if not INEXACT.isdisjoint(span.attributes):
+            self.inexact.append(row)
+        return (
+            KIND_NUMBERS[kinds.kind_of(span)],
+            WAIT_NUMBERS.get(kinds.text_of(span, c.WAIT_KIND), NONE),
+            self.strings[kinds.text_of(span, c.AGENT_NAME)],
+            self.strings[kinds.subject_of(span)],
+            tokens_of(kinds.number_of(span, c.USAGE_INPUT_TOKENS)),
+            tokens_of(kinds.number_of(span, c.USAGE_OUTPUT_TOKENS)),
+        )
+
+    def add_meanings(self, meanings: Sequence[Meaning]) -> None:
+        """Take what the attributes of the next spans say."""
+        targets = (self.kind, self.wait_kind, self.agent, self.subject, self.input_tokens, self.output_tokens)
+        for target, numbers in zip(targets, zip(*meanings, strict=True), strict=False):
+            target.extend(numbers)
+
+    def add_first_chunk(self, row: int, seconds: float) -> None:
+        """Take a time to first chunk; one that is no time is left out."""
+        if 0 <= seconds < 1e9:  # noqa: PLR2004 - thirty years
+            self.first_chunk_rows.append(row)
+            self.first_chunk_ns.append(round(seconds * 1e9))
+
+    def add_link(self, row: int, target: int, reason: object) -> None:
+        """Take a link within the trace, if it may say what was waited for: another reason than ours is none."""
+        if reason is None or reason in _REASON:
+            self.link_rows.append(row)
+            self.link_ids.append(target)
+            self.link_reasons.append(_REASON[str(reason)] if reason is not None else NONE)
+
+    def finished(self) -> Columns:
+        """Return the columns; the builder is empty afterwards."""
+        from spanwise_profiling import columns_join  # noqa: PLC0415 - it builds on this module
+
+        return columns_join.joined(self)
+
+
+def number_of(span_id: str) -> int:
+    """Return a span id as a number; of one that is not 16 hexadecimal digits, a hash."""
+    with contextlib.suppress(ValueError):
+        if len(span_id) == 16:  # noqa: PLR2004 - 8 bytes in hexadecimal
+            return int(span_id, 16)
+    return int.from_bytes(hashlib.blake2b(span_id.encode("utf-8", "replace"), digest_size=8).digest())
+
+
+def tokens_of(count: float | None) -> int:
+    """Return a count of tokens as the columns hold it."""
+    return NONE if count is None else max(NONE, min(int(count), MOST_TOKENS))
+
+
+def of_records(records: Iterable[SpanRecord]) -> Columns:
+    """Return `records`, whose attributes are in our names (`dialects.translated`), as columns."""
+    builder = Builder()
+    for record in records:
+        builder.add(record)
+    return builder.finished()

@@ -1,0 +1,68 @@
+"""What the buckets of a wall-clock budget are called, and which of them a report shows, in which order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.text import Text
+
+from spanwise_profiling.render.glyphs import UNICODE, Glyphs
+from spanwise_profiling.render.numbers import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spanwise_profiling.profile import Bucket, Profile
+
+MEANINGS: Final[Mapping[Bucket, str]] = {
+    "model_prefill": "model, to the first chunk",
+    "model_decode": "model, from there on",
+    "model": "model, not streamed",
+    "tool": "tools",
+    "retrieval": "retrieval",
+    "cache_lookup": "cache lookups",
+    "wait_rate_limit": "held by a rate limit",
+    "wait_concurrency": "held by a concurrency cap",
+    "wait_retry": "back-off before a retry",
+    "wait_circuit": "circuit breaker open",
+    "connect": "waiting for a connection",
+    "loop_blocked": "event loop was blocked",
+    "gc": "garbage collector",
+    "queue": "in a queue or for a lock",
+    "cpu": "computing here",
+    "coordination": "between steps",
+    "human": "waiting for a person",
+    "unknown": "not known",
+}
+"""Few enough words for a line of a report; what they mean exactly is told in docs/profile.md."""
+WAITS: Final[frozenset[Bucket]] = frozenset(
+    {"wait_rate_limit", "wait_concurrency", "wait_retry", "wait_circuit", "connect", "queue", "human"}
+)
+"""The buckets in which nothing worked."""
+_NAME, _SHARE, _MEANING = max(map(len, MEANINGS)), 5, max(map(len, MEANINGS.values()))
+
+
+def filled(budget_ns: Mapping[Bucket, int]) -> list[tuple[Bucket, int]]:
+    """Return the buckets that hold anything, the fullest first."""
+    return sorted((pair for pair in budget_ns.items() if pair[1]), key=lambda pair: (-pair[1], pair[0]))
+
+
+def share_of(length_ns: int, profile: Profile) -> str:
+    """Return a length as per cent of the run, such as `37 %`; `<1 %` where it would round to nothing."""
+    whole = profile.run.duration_ns
+    per_cent = 100 * length_ns / whole if whole else 0.0
+    return "<1 %" if 0 < per_cent < 0.5 else f"{per_cent:.0f} %"  # noqa: PLR2004 - what rounds to 0
+
+
+def budget_bars(profile: Profile, width: int, *, glyphs: Glyphs = UNICODE) -> Text:
+    """Return a line a bucket: name, seconds, share of the run, bar, meaning; the bars add up to one whole bar."""
+    cells = max(8, width - _NAME - 9 - _SHARE - _MEANING - 5)
+    text = Text(no_wrap=True, overflow="ignore")
+    for name, length in filled(profile.budget_ns):
+        share = length / profile.run.duration_ns if profile.run.duration_ns else 0.0
+        bar = (glyphs.wait if name in WAITS else glyphs.bar) * round(share * cells) or glyphs.dot
+        text.append(f"{name:<{_NAME}} {seconds(profile.run.scaled(length)):>9} {share_of(length, profile):>{_SHARE}} ")
+        text.append(f"{bar:<{cells}} ", style="yellow" if name in WAITS else "cyan")
+        text.append(f"{MEANINGS[name]}\n", style="dim")
+    text.rstrip()
+    return text

@@ -1,0 +1,109 @@
+"""A profile for the terminal: tree with the path, budget, agents, findings; the findings last, where one reads on.
+
+Built of text that is cleaned and of drawing characters that the terminal can show; 80 columns are enough.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from spanwise_profiling.render.budget import budget_bars, filled
+from spanwise_profiling.render.glyphs import UNICODE, Glyphs
+from spanwise_profiling.render.numbers import seconds
+from spanwise_profiling.render.path_tree import legend, path_tree
+from spanwise_profiling.render.profile_texts import (
+    MOST_EVIDENCE,
+    NOBODY,
+    about,
+    evidence_of,
+    facts,
+    mostly,
+    page_of,
+    saving,
+)
+from spanwise_profiling.render.tables import heading_about, plain_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from spanwise_profiling.profile import Finding, Profile, Share
+
+
+def profile_report(
+    profile: Profile, width: int, *, glyphs: Glyphs = UNICODE, show_all: bool = False
+) -> Iterator[RenderableType]:
+    """Yield the parts of a report, one below the other; to be printed without wrapping of their own."""
+    yield heading_about(profile.run, about(profile), width, glyphs=glyphs)
+    yield Text()
+    yield path_tree(profile, width, glyphs=glyphs, show_all=show_all)
+    yield Text(legend(glyphs), style="dim")
+    for fact in facts(profile):
+        yield _wrapped("", glyphs.clean(fact), width, hanging=2)
+    yield Text("\nWhere the wall clock went", style="bold")
+    yield budget_bars(profile, width, glyphs=glyphs)
+    for title, shares in (("agent", profile.agents), ("role", profile.roles)):
+        if shares:
+            yield Text()
+            yield _shares(profile, title, shares, glyphs)
+    yield from _findings(profile, width, glyphs)
+
+
+def _shares(profile: Profile, title: str, shares: Sequence[Share], glyphs: Glyphs) -> Table:
+    table = plain_table(glyphs)
+    table.add_column(title, ratio=1, no_wrap=True, overflow="crop" if glyphs.ascii_only else "ellipsis")
+    for heading in ("on path", "took", "calls", "tokens in", "out"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("mostly", no_wrap=True)
+    for share in shares:
+        table.add_row(
+            Text(glyphs.clean(share.name or NOBODY)),
+            seconds(profile.run.scaled(share.on_path_ns)),
+            seconds(profile.run.scaled(share.total_ns)),
+            f"{share.calls:,}",
+            f"{share.input_tokens:,}",
+            f"{share.output_tokens:,}",
+            mostly(filled(share.budget_ns)),
+        )
+    return table
+
+
+def _findings(profile: Profile, width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+    if not profile.findings:
+        yield Text("\nNothing to change was found.")
+        return
+    yield Text("\nWhat to change, most promising first", style="bold")
+    for number, finding in enumerate(profile.findings, start=1):
+        yield from _finding(profile, number, finding, width, glyphs)
+
+
+def _finding(profile: Profile, number: int, finding: Finding, width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+    yield _wrapped(f"{number}. ", glyphs.clean(finding.title), width, style="bold")
+    yield _wrapped("   ", f"{saving(profile, finding)}, confidence {finding.confidence}; {page_of(finding)}", width)
+    evidence = evidence_of(profile, finding)
+    for item, label in evidence[:MOST_EVIDENCE]:
+        note = f": {item.note}" if item.note else ""
+        length = seconds(profile.run.scaled(item.on_path_ns))
+        yield _wrapped("   ", glyphs.clean(f"{length:>9}  {label}{note} [{item.span_id}]"), width, hanging=14)
+    if len(evidence) > MOST_EVIDENCE:
+        yield Text(f"   {glyphs.ellipsis} {len(evidence) - MOST_EVIDENCE} more; --json lists them", style="dim")
+    yield _wrapped("   here: ", glyphs.clean(finding.here), width)
+    yield _wrapped("   elsewhere: ", glyphs.clean(finding.elsewhere), width)
+
+
+def _wrapped(indent: str, text: str, width: int, *, hanging: int = 3, style: str = "") -> Text:
+    """Break clean `text` between words, so that no line is wider than `width`; the first line has `indent`."""
+    lines = [indent]
+    begun = False
+    for word in text.split(" "):
+        if begun and cell_len(lines[-1]) + 1 + cell_len(word) > width:
+            lines.append(" " * hanging + word)
+        else:
+            lines[-1] += f" {word}" if begun else word
+        begun = True
+    return Text("\n".join(lines), style=style)

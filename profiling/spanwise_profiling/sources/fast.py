@@ -1,0 +1,312 @@
+"""Millions of spans out of OTLP/JSON lines, straight into columns and without a `SpanRecord` for each.
+
+msgspec decodes only the fields that the columns keep, so parsing is most of the time. A span that uses another tool's
+names takes the slow way through `dialects`. What is no line of OTLP/JSON takes the ordinary readers.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+import numpy as np
+
+from spanwise import conventions as c
+from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
+from spanwise_profiling import columns, dialects, kinds
+from spanwise_profiling.sources import recognise, streams, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spanwise_profiling.columns import Builder, Columns, Meaning
+
+    _Kind: TypeAlias = tuple[int, int, int]
+    """Number of the kind, and where its subject and the one that stands in for it are."""
+    _Shape: TypeAlias = tuple[int, int, int, int, int, int, dict[str | None, _Kind | None]]
+    """Where operation, wait kind, agent, tokens and first chunk stand in all spans that have the same names in the same
+    order (-1 for nowhere), and the kind by operation: None where `dialects` must look, under None for all others."""
+
+_FAULTS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+_SIGN: Final = b'"resourceSpans"'
+_HEAD: Final = 4096
+_TELL_EVERY: Final = 256
+_SLOW: Final = dialects.MARKS | columns.INEXACT
+_ODD_OPERATIONS: Final = dialects.ROLES[c.OPERATION_NAME].keys()
+_NO_PARENT: Final = "0" * 16
+_ID_DIGITS: Final = 16
+_MOST_SHAPES: Final = 4096
+
+
+class _Value(msgspec.Struct, rename="camel", gc=False):
+    string_value: str | None = None
+    int_value: int | None = None
+    double_value: float | str | None = None
+    bool_value: bool | None = None
+
+
+class _Pair(msgspec.Struct, gc=False):
+    key: str
+    value: _Value
+
+
+class _Link(msgspec.Struct, rename="camel", gc=False):
+    trace_id: str
+    span_id: str
+    attributes: list[_Pair] = []
+
+
+class _Status(msgspec.Struct, gc=False):
+    code: int = 0
+
+
+class _Span(msgspec.Struct, rename="camel", gc=False):
+    trace_id: str
+    span_id: str
+    parent_span_id: str = ""
+    name: str = ""
+    start_time_unix_nano: int = 0
+    end_time_unix_nano: int = 0
+    attributes: list[_Pair] = []
+    links: list[_Link] = []
+    status: _Status | None = None
+
+
+class _ScopeSpans(msgspec.Struct, rename="camel", gc=False):
+    spans: list[_Span] = []
+
+
+class _Resource(msgspec.Struct, gc=False):
+    attributes: list[_Pair] = []
+
+
+class _ResourceSpans(msgspec.Struct, rename="camel", gc=False):
+    resource: _Resource | None = None
+    scope_spans: list[_ScopeSpans] = []
+
+
+class _Request(msgspec.Struct, rename="camel", gc=False):
+    resource_spans: list[_ResourceSpans]
+
+
+_NOTHING: Final = _Pair("", _Value())
+_ANY_OPERATION: Final = (-1, -1, -1)
+
+# Not strict: integers of 64 bits are text in OTLP/JSON, and become numbers while they are parsed.
+_DECODER: Final = msgspec.json.Decoder(_Request, strict=False)
+
+
+def load(path: str | Path, report: ReadReport | None = None, progress: Callable[[int], None] | None = None) -> Columns:
+    """Return all spans of a file of any format as columns.
+
+    Args:
+        path: The file, or `-` for standard input.
+        report: Filled with what was skipped.
+        progress: Called now and then with the number of bytes read, after decompression.
+
+    Raises:
+        InputError: it cannot be read, is empty, or is of no format that is read here.
+    """
+    report = ReadReport() if report is None else report
+    loader = _Loader(columns.Builder(), report, str(path))
+    with streams.open_stream(path) as stream:
+        head = stream.peek(_HEAD)[:_HEAD]
+        if head[:1] == b"{" and _SIGN in head:
+            report.files += 1
+            loader.read(stream, progress)
+        else:
+            for record in dialects.translated(recognise.read_stream(stream, str(path), report)):
+                loader.builder.add(record)
+    return loader.builder.finished()
+
+
+@dataclass(slots=True)
+class _Loader:
+    builder: Builder
+    report: ReadReport
+    name: str
+    number: int = 0
+    shapes: dict[tuple[str, ...], _Shape] = field(default_factory=dict["tuple[str, ...]", "_Shape"])
+
+    def read(self, stream: IO[bytes], progress: Callable[[int], None] | None) -> None:
+        """Take the lines of `stream`."""
+        done = 0
+        for number, line in enumerate(streams.lines(stream, self.name), start=1):
+            self.number = number
+            done += len(line)
+            if progress is not None and self.number % _TELL_EVERY == 0:
+                progress(done)
+            try:
+                request = _DECODER.decode(line)
+            except _FAULTS:
+                self._slowly(line)
+                continue
+            for of_resource in request.resource_spans:
+                self._of_resource(of_resource)
+        if progress is not None:
+            progress(done)
+
+    def _slowly(self, line: bytes) -> None:
+        """Take a line that is odd: damaged, the last one, or of a more lenient writer."""
+        found = ReadReport()
+        records = list(recognise.of_line(line, self.name, found)) if line.strip() else []
+        self.report.incomplete += found.incomplete
+        self.report.skipped += [Skipped(skipped.path, self.number, skipped.reason) for skipped in found.skipped]
+        for record in dialects.translated(records):
+            self.report.spans += 1
+            self.builder.add(record)
+
+    def _of_resource(self, of_resource: _ResourceSpans) -> None:
+        pairs = of_resource.resource.attributes if of_resource.resource else []
+        name = next((pair.value.string_value for pair in pairs if pair.key == "service.name"), None)
+        service = self.builder.service_number(name)
+        for scope in of_resource.scope_spans:
+            self._take(scope.spans, service)
+
+    def _take(self, spans: list[_Span], service: int) -> None:
+        builder, row = self.builder, len(self.builder.start)
+        try:
+            ids = _id_bytes([span.span_id for span in spans])
+            parents = _id_bytes([span.parent_span_id or _NO_PARENT for span in spans])
+            starts = array("q", [span.start_time_unix_nano for span in spans])
+            ends = array("q", [span.end_time_unix_nano for span in spans])
+            status = array("b", [span.status.code if span.status is not None else 0 for span in spans])
+        except (ValueError, OverflowError):
+            self._take_sound(spans, service)
+            return
+        builder.span_id.frombytes(ids)
+        builder.parent_id.frombytes(parents)
+        builder.start += starts
+        builder.end += ends
+        builder.status += status
+        builder.trace.extend(self._traces(spans))
+        texts = builder.strings
+        builder.name.extend([texts[span.name] for span in spans])
+        builder.service.extend([service] * len(spans))
+        builder.add_meanings([self._meaning(number, span) for number, span in enumerate(spans, start=row)])
+        for number, span in enumerate(spans, start=row):
+            if span.links:
+                self._links(number, span)
+        self.report.spans += len(spans)
+
+    def _traces(self, spans: list[_Span]) -> list[int]:
+        traces = self.builder.traces
+        if len(ids := {span.trace_id for span in spans}) == 1:
+            return [traces.setdefault(ids.pop().lower(), len(traces))] * len(spans)
+        return [traces.setdefault(span.trace_id.lower(), len(traces)) for span in spans]
+
+    def _links(self, row: int, span: _Span) -> None:
+        for link in span.links:
+            if link.trace_id == span.trace_id:
+                reasons = (pair.value.string_value for pair in link.attributes if pair.key == c.LINK_REASON)
+                self.builder.add_link(row, columns.number_of(link.span_id), next(reasons, None))
+
+    def _take_sound(self, spans: list[_Span], service: int) -> None:
+        """Take spans among which some are odd; those that make no sense are skipped."""
+        for span in spans:
+            try:
+                ids = [values.identifier(span.trace_id), values.identifier(span.span_id)]
+                parent = values.parent_identifier(span.parent_span_id)
+                times = [values.within_64_bits(time) for time in (span.start_time_unix_nano, span.end_time_unix_nano)]
+            except ValueError as error:
+                self.report.skipped.append(Skipped(Path(self.name), self.number, f"span {span.span_id!r}: {error}"))
+                continue
+            self._take(
+                [
+                    msgspec.structs.replace(
+                        span,
+                        trace_id=ids[0],
+                        span_id=f"{columns.number_of(ids[1]):016x}",
+                        parent_span_id=f"{columns.number_of(parent):016x}" if parent else "",
+                        start_time_unix_nano=times[0],
+                        end_time_unix_nano=times[1],
+                        status=span.status if span.status and 0 <= span.status.code <= STATUS_ERROR else None,
+                    )
+                ],
+                service,
+            )
+
+    def _meaning(self, row: int, span: _Span) -> Meaning:
+        pairs = span.attributes
+        names = tuple([pair.key for pair in pairs])
+        operation, wait, agent, tokens_in, tokens_out, first, meanings = self.shapes.get(names) or self._shape(names)
+        pairs.append(_NOTHING)  # what stands nowhere stands at -1
+        found = meanings.get(pairs[operation].value.string_value, _ANY_OPERATION)
+        if found is _ANY_OPERATION:
+            found = meanings.get(None)
+        if found is None:
+            return self.builder.meaning_of(row, _translated(span))
+        kind, subject, other = found
+        if first != -1 and (seconds := _number(pairs[first].value)) is not None:
+            self.builder.add_first_chunk(row, seconds)
+        texts = self.builder.strings
+        return (
+            kind,
+            wait if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1),
+            texts[pairs[agent].value.string_value],
+            texts[pairs[subject].value.string_value or pairs[other].value.string_value],
+            -1 if tokens_in == -1 else _tokens(pairs[tokens_in].value),
+            -1 if tokens_out == -1 else _tokens(pairs[tokens_out].value),
+        )
+
+    def _shape(self, names: tuple[str, ...]) -> _Shape:
+        if len(self.shapes) >= _MOST_SHAPES:
+            self.shapes.clear()
+        shape = self.shapes[names] = _shape_of(names)
+        return shape
+
+
+def _shape_of(names: tuple[str, ...]) -> _Shape:
+    places = {name: place for place, name in enumerate(names)}
+
+    def meaning(kind: kinds.Kind) -> _Kind:
+        subjects = [places[name] for name in kinds.SUBJECTS[kind] if name in places]
+        first, other, *_ = *subjects, -1, -1
+        return columns.KIND_NUMBERS[kind], first, other
+
+    meanings: dict[str | None, _Kind | None] = {}
+    if places.keys().isdisjoint(_SLOW):
+        meanings = {operation: meaning(kind) for operation, kind in kinds.OPERATIONS.items()}
+        meanings |= dict.fromkeys(_ODD_OPERATIONS)
+        meanings[None] = meaning(kinds.kind_without_operation(places))
+    own = (c.OPERATION_NAME, c.WAIT_KIND, c.AGENT_NAME, c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
+    operation, wait, agent, tokens_in, tokens_out = (places.get(name, -1) for name in own)
+    return operation, wait, agent, tokens_in, tokens_out, places.get(c.RESPONSE_TIME_TO_FIRST_CHUNK, -1), meanings
+
+
+def _id_bytes(ids: list[str]) -> bytes:
+    """Return ids of 16 hexadecimal digits as numbers of this machine's byte order; raises `ValueError` for others."""
+    if set(map(len, ids)) - {_ID_DIGITS}:
+        raise ValueError("not all ids have 16 digits")
+    return np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype("u8").tobytes()
+
+
+def _number(value: _Value) -> float | None:
+    if value.double_value is not None:
+        return float(value.double_value)
+    return value.int_value
+
+
+def _tokens(value: _Value) -> int:
+    count = value.int_value
+    if count is not None and 0 <= count <= columns.MOST_TOKENS:
+        return count
+    return columns.tokens_of(_number(value))
+
+
+def _translated(span: _Span) -> SpanRecord:
+    """Return what matters of a span with another tool's names."""
+    attributes: dict[str, AttributeValue] = {pair.key: _plain(pair.value) for pair in span.attributes}
+    parent = span.parent_span_id if span.parent_span_id.strip("0") else None
+    record = SpanRecord(span.trace_id, span.span_id, parent, span.name, 0, 0, 0, attributes)
+    return next(dialects.translated([record]))
+
+
+def _plain(value: _Value) -> AttributeValue:
+    if value.string_value is not None:
+        return value.string_value
+    number = _number(value)
+    return value.bool_value if number is None else number

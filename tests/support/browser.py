@@ -1,0 +1,106 @@
+"""The report in a real browser: offline, its console watched, nothing of the page's policy switched off."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from support.servers import need
+
+from spanwise_cli.stack import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request
+
+_ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb")
+"""A container has neither user namespaces for the sandbox nor much shared memory; the pages are our own."""
+
+
+@dataclass
+class Opened:
+    """A page and what it complained of or asked for."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    """Errors and warnings of the console, uncaught errors, breaches of the content security policy."""
+    requests: list[str] = field(default_factory=list)
+    """Addresses that it asked for, its own left out."""
+
+    def hear(self, message: ConsoleMessage) -> None:
+        """Note an error or a warning of the console."""
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def fail(self, error: Error) -> None:
+        """Note an error that nobody caught."""
+        self.complaints.append(str(error))
+
+    def ask(self, request: Request) -> None:
+        """Note what is asked for besides the page."""
+        if not request.is_navigation_request():
+            self.requests.append(request.url)
+
+    def frame(self) -> None:
+        """Wait until what was asked for is drawn."""
+        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def colours(self, canvas: str) -> set[str]:
+        """Return the colours of the pixels of a canvas that are not see-through, as `r,g,b`."""
+        script = """(canvas) => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          const found = new Set();
+          for (let at = 0; at < data.length; at += 4) {
+            if (data[at + 3] === 255) found.add(`${data[at]},${data[at + 1]},${data[at + 2]}`);
+          }
+          return [...found];
+        }"""
+        return set(self.page.locator(canvas).first.evaluate(script))
+
+
+@contextlib.contextmanager
+def chromium() -> Generator[Browser, None, None]:
+    """Run the browser that the catalogue finds; skips the test where there is none."""
+    need("chromium")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - takes half a second
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(catalogue.require("chromium")), args=list(_ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, path: Path, *, fragment: str = "", **context: Any) -> Generator[Opened, None, None]:
+    """Open a file in a page of its own; `context` are playwright's settings of a browser context."""
+    made = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
+    try:
+        page = made.new_page()
+        seen = Opened(page)
+        page.on(
+            "console", lambda message: message.type in ("error", "warning") and seen.complaints.append(message.text)
+        )
+        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+        address = path.as_uri() + fragment
+        page.on("request", lambda request: request.url != address and seen.requests.append(request.url))
+        page.goto(address)
+        yield seen
+    finally:
+        made.close()
+
+
+def axe_violations(page: Page) -> list[dict[str, Any]]:
+    """Return what axe finds wrong with a page: rule, impact and places of each."""
+    page.evaluate(resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+    answer = page.evaluate("() => axe.run(document).then((found) => JSON.stringify(found.violations))")
+    return [
+        {"rule": found["id"], "impact": found["impact"], "places": [node["html"][:160] for node in found["nodes"]]}
+        for found in json.loads(answer)
+    ]
