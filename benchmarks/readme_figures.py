@@ -21,7 +21,8 @@ from spanwise_pipeline.systems import system_named
 from spanwise_profiling.load import load_runs, select
 from spanwise_profiling.render.compact import compact_timeline, legend
 from spanwise_profiling.render.numbers import seconds
-from spanwise_profiling.render.picture import DARK, LIGHT, picture
+from spanwise_profiling.render.picture import picture
+from spanwise_profiling.render.svg import DARK, LIGHT
 from spanwise_profiling.runs import NANOSECONDS
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from spanwise import conventions as c
 from spanwise_pipeline import Published
 from spanwise_pipeline.systems import system_named
 from spanwise_profiling.load import load_runs
-from spanwise_profiling.render.picture import DARK, LIGHT
+from spanwise_profiling.render.svg import DARK, LIGHT
 from spanwise_profiling.render.timeline import timeline
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
