@@ -7,7 +7,7 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
-from support.profiles import SEQUENTIAL, desk_profile, profile
+from support.profiles import SEQUENTIAL, Stretch, desk_profile, profile
 from support.traces import agent, chat, run_of, wait, workflow
 
 from spanwise_profiling.profile import BUCKETS
@@ -30,11 +30,11 @@ def rectangles(svg: str, fill: str, height: str = "10") -> list[tuple[float, flo
 def test_what_was_waited_for_is_filled_from_the_run_s_start_to_its_end() -> None:
     svg = path_picture(desk_profile())
     *filled, _ = rectangles(svg, LIGHT.model)  # the last one is the legend's
-    other = rectangles(svg, LIGHT.text)[0]
+    left, width = rectangles(svg, LIGHT.text)[0]
     assert sum(width for _, width in filled) + (AXIS_WIDTH * 0.2 / 6) == pytest.approx(AXIS_WIDTH, abs=1)
     assert filled[0][0] == pytest.approx(AXIS_LEFT + AXIS_WIDTH * 0.6 / 6, abs=0.1)
     assert filled[-1][0] + filled[-1][1] == pytest.approx(AXIS_LEFT + AXIS_WIDTH, abs=0.2)
-    assert other == (AXIS_LEFT, pytest.approx(AXIS_WIDTH * 0.2 / 6, abs=0.1))
+    assert (left, width) == pytest.approx((AXIS_LEFT, AXIS_WIDTH * 0.2 / 6), abs=0.1)
 
 
 def test_a_line_goes_from_agent_to_agent_as_the_path_does() -> None:
@@ -68,7 +68,8 @@ def test_waiting_is_hatched_and_what_does_not_decide_is_a_frame() -> None:
 
 def test_nothing_is_drawn_outside_and_the_dark_one_differs_in_colours_only() -> None:
     run = run_of(workflow(1, 0, 18), *(agent(n + 2, n, n + 1, parent=1, name="x" * 99) for n in range(18)))
-    shown = profile(run, [(n + 2, n, n + 1, bucket, "inferred") for n, bucket in enumerate(BUCKETS)])
+    path: list[Stretch] = [(n + 2, n, n + 1, bucket, "inferred") for n, bucket in enumerate(BUCKETS)]
+    shown = profile(run, path)
     svg = path_picture(shown)
     for element in ET.fromstring(svg).iter(f"{SVG}rect"):
         if element.get("width") != str(WIDTH) and "x" in element.attrib:

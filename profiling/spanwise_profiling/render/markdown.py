@@ -13,7 +13,17 @@ from spanwise_profiling.render.budget import MEANINGS, filled, share_of
 from spanwise_profiling.render.glyphs import UNICODE
 from spanwise_profiling.render.numbers import count, seconds
 from spanwise_profiling.render.path_tree import legend, path_tree
-from spanwise_profiling.render.profile_texts import NOBODY, about, evidence_of, facts, mostly, page_of, saving
+from spanwise_profiling.render.profile_texts import (
+    MOST_EVIDENCE,
+    MOST_FINDINGS,
+    NOBODY,
+    about,
+    evidence_of,
+    facts,
+    mostly,
+    page_of,
+    saving,
+)
 from spanwise_profiling.render.tables import figures
 from spanwise_profiling.text import printable
 
@@ -75,15 +85,19 @@ def _findings(profile: Profile) -> Iterator[str]:
     yield ""
     for number, finding in enumerate(profile.findings, start=1):
         yield f"{number}. **{text(finding.title)}**: {saving(profile, finding)}, confidence {finding.confidence}"
-        yield from (f"   - {line}" for line in _finding(profile, finding))
+        if number <= MOST_FINDINGS:
+            yield from (f"   - {line}" for line in _details(profile, finding))
     yield ""
 
 
-def _finding(profile: Profile, finding: Finding) -> Iterator[str]:
-    for item, label in evidence_of(profile, finding):
+def _details(profile: Profile, finding: Finding) -> Iterator[str]:
+    evidence = evidence_of(profile, finding)
+    for item, label in evidence[:MOST_EVIDENCE]:
         note = f", {text(item.note)}" if item.note else ""
         length = seconds(profile.run.scaled(item.on_path_ns))
         yield f"{code(label)}{note}: {length} on the path (span {code(item.span_id)})"
+    if len(evidence) > MOST_EVIDENCE:
+        yield f"and {len(evidence) - MOST_EVIDENCE} more"
     yield f"Here: {text(finding.here)}"
     yield f"Elsewhere: {text(finding.elsewhere)}"
     yield f"More: {code(page_of(finding))}"

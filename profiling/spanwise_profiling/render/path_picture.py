@@ -151,7 +151,9 @@ def _budget(paper: _Paper, top: int) -> tuple[list[str], int]:
     """Return a bar for each bucket of one per cent or more, and where they end."""
     profile, theme = paper.profile, paper.theme
     lines = [text(LEFT, top, "Where the wall clock went", theme.text, weight="bold", size=13)]
-    shown = [(name, length) for name, length in filled(profile.budget_ns) if share_of(length, profile) != "<1 %"]
+    shown: list[tuple[Bucket, int]] = [
+        (name, length) for name, length in filled(profile.budget_ns) if share_of(length, profile) != "<1 %"
+    ]
     for index, (name, length) in enumerate(shown):
         y, scaled = top + 10 + _BAR * index, profile.run.scaled(length)
         width = paper.axis.x(scaled) - AXIS_LEFT

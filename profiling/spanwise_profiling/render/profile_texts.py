@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 NOBODY: Final = "(none)"
 """Stands for the empty name of a share: what no agent, or no step with a role, did."""
-MOST_EVIDENCE: Final = 5
+MOST_EVIDENCE: Final = 3
+"""Of a finding, in a report for people."""
+MOST_FINDINGS: Final = 5
+"""With evidence and remedy; of the others a report for people has the title and the saving."""
 MOST_BLOCKERS: Final = 5
 
 
