@@ -102,9 +102,10 @@ def test_the_page_is_accessible_and_asks_for_nothing(browser: Browser, write: An
         untouched = axe_violations(seen.page)
         seen.page.locator(".name").nth(6).click()
         seen.page.locator("summary").first.click()
-        selected_one = axe_violations(seen.page)
+        seen.page.locator("#search").fill("bull")
+        used = axe_violations(seen.page)
 
-        assert (untouched, selected_one) == ([], [])
+        assert (untouched, used) == ([], [])
         assert (seen.complaints, seen.requests) == ([], [])
 
 
@@ -231,6 +232,7 @@ def test_search_finds_content_and_opens_what_hides_it(browser: Browser, write: A
     with opened(browser, write([many(10, 9)])) as seen:
         assert len(rows(seen)) == 11
         seen.page.locator("#search").fill("PRICES")
+        assert seen.page.locator(".name.dim:not([hidden])").all_inner_texts() == ["▾workflow trading"]
         assert seen.page.locator("#found").inner_text() == "50 found"
         seen.page.locator("#search").press("Enter")
         seen.page.locator("#search").press("Enter")
@@ -290,6 +292,20 @@ def test_pointing_at_a_span_shows_who_released_its_wait(browser: Browser, write:
 
         assert "wait llm ← chat sim-1" in seen.page.locator("#tip").inner_text()
         assert accent in seen.colours("canvas.bars")
+
+
+def test_the_strip_tells_what_each_stretch_of_the_path_was_and_selects_it(browser: Browser, write: Any) -> None:
+    with opened(browser, write([desk_profile()])) as seen:
+        box = seen.page.locator("canvas.strip").bounding_box()
+        assert box is not None
+        seen.page.mouse.move(box["x"] + box["width"] * 8 / 120, box["y"] + 12)
+        seen.frame()
+        told = seen.page.locator("#tip").inner_text()
+        seen.page.mouse.down()
+        seen.page.mouse.up()
+
+        assert told.splitlines()[:2] == ["chat sim-1 10.00 s", "Model: not streamed: 8.00 s, observed"]
+        assert selected(seen) == "chat sim-1 429"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
