@@ -46,7 +46,7 @@ spanwise.configure(service_name="desk", journal_dir="journal", causality="on")
 asyncio.run(desk())
 spanwise.shutdown()
 """
-FORMS = ([], ["--plain"], ["--markdown"], ["--json"])
+FORMS: list[list[str]] = [[], ["--plain"], ["--markdown"], ["--json"]]
 FILES = {"--html": "page.html", "--speedscope": "speedscope.json", "--perfetto": "trace.pftrace"}
 
 

@@ -25,12 +25,14 @@ from spanwise_profiling.render.profile_texts import (
     saving,
 )
 from spanwise_profiling.render.tables import figures
+from spanwise_profiling.render.usage_texts import MODEL_COLUMNS, NO_NAME, model_cells
 from spanwise_profiling.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from spanwise_profiling.profile import Finding, Profile, Share
+    from spanwise_profiling.usage import Usage
 
 _WIDTH: Final = 100
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>#!|~&$])")
@@ -73,6 +75,8 @@ def _lines(profile: Profile) -> Iterator[str]:
     for title, shares in (("agent", profile.agents), ("role", profile.roles)):
         if shares:
             yield from _folded(f"By {title}", _shares(profile, title, shares))
+    if profile.usage is not None and profile.usage.models:
+        yield from _folded("By model", _models(profile.usage))
     yield from _folded("Critical path", _path(profile))
 
 
@@ -126,6 +130,13 @@ def _shares(profile: Profile, title: str, shares: Sequence[Share]) -> Iterator[s
             mostly(filled(share.budget_ns)),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _models(usage: Usage) -> Iterator[str]:
+    yield f"| model | {' | '.join((*MODEL_COLUMNS[:-1], f'cost ({usage.currency})'))} |"
+    yield f"| --- {'| ---: ' * len(MODEL_COLUMNS)}|"
+    for model in usage.models:
+        yield f"| {code(model.name or NO_NAME)} | {' | '.join(model_cells(model))} |"
 
 
 def _path(profile: Profile) -> Iterator[str]:

@@ -24,11 +24,13 @@ from spanwise_profiling.render.profile_texts import (
     where,
 )
 from spanwise_profiling.render.tables import figures
+from spanwise_profiling.render.usage_texts import NO_NAME, amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from spanwise_profiling.profile import Finding, Profile, Segment, Share
+    from spanwise_profiling.usage import Sum
 
 MOST_SEGMENTS: Final = 30
 
@@ -57,6 +59,10 @@ def _lines(profile: Profile, glyphs: Glyphs, *, show_all: bool) -> Iterator[str]
             yield ""
             yield f"{title}, the longest on the path first:"
             yield from (_share(profile, share) for share in shares)
+    if profile.usage is not None and profile.usage.models:
+        yield ""
+        yield "Models, by tokens:"
+        yield from (_model(model, profile.usage.currency) for model in profile.usage.models)
     yield ""
     yield from _findings(profile, show_all=show_all)
 
@@ -102,6 +108,16 @@ def _share(profile: Profile, share: Share) -> str:
         f"- {share.name or NOBODY}: {seconds(run.scaled(share.on_path_ns))} on the path, took "
         f"{seconds(run.scaled(share.total_ns))}{', mostly ' if mostly else ''}{''.join(mostly)}; "
         f"{count(share.calls, 'call')}, {share.input_tokens:,} tokens in and {share.output_tokens:,} out."
+    )
+
+
+def _model(model: Sum, currency: str) -> str:
+    decode = model.decode_tokens_per_second
+    return (
+        f"- {model.name or NO_NAME}: {count(model.calls, 'call')}, {model.input_tokens:,} tokens in "
+        f"({model.cached_tokens:,} cached) and {model.output_tokens:,} out, {model.tokens_per_second:.1f} tok/s"
+        f"{f', {decode:.1f} after the first chunk' if decode is not None else ''}; cost {amount(model.cost)}"
+        f"{f' {currency}' if model.cost is not None else ''}."
     )
 
 

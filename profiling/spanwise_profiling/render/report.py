@@ -26,6 +26,7 @@ from spanwise_profiling.render.profile_texts import (
     saving,
 )
 from spanwise_profiling.render.tables import heading_about, plain_table
+from spanwise_profiling.render.usage_texts import MODEL_COLUMNS, NO_NAME, model_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spanwise_profiling.profile import Finding, Profile, Share
+    from spanwise_profiling.usage import Usage
 
 
 def profile_report(
@@ -52,6 +54,9 @@ def profile_report(
         if shares:
             yield Text()
             yield _shares(profile, title, shares, glyphs)
+    if profile.usage is not None and profile.usage.models:
+        yield Text()
+        yield _models(profile.usage, glyphs)
     yield from _findings(profile, width, glyphs, show_all=show_all)
 
 
@@ -71,6 +76,16 @@ def _shares(profile: Profile, title: str, shares: Sequence[Share], glyphs: Glyph
             f"{share.output_tokens:,}",
             mostly(filled(share.budget_ns)),
         )
+    return table
+
+
+def _models(usage: Usage, glyphs: Glyphs) -> Table:
+    table = plain_table(glyphs)
+    table.add_column("model", ratio=1, no_wrap=True, overflow="crop" if glyphs.ascii_only else "ellipsis")
+    for heading in MODEL_COLUMNS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for model in usage.models:
+        table.add_row(Text(glyphs.clean(model.name or NO_NAME)), *model_cells(model))
     return table
 
 
