@@ -85,6 +85,7 @@ class _Columns:
             "message": {n: text(span.status_message) for n, span in enumerate(spans) if span.status_message},
             "retried": [n for n, span in enumerate(spans) if kinds.is_retried(span)],
             "tokens": {n: used for n, span in enumerate(spans) if (used := _tokens(span)) is not None},
+            "cost": self._cost(numbers),
             "slack": _of_spans(self.profile.slack_ns, numbers),
             "blocked": _of_spans(self.profile.blockers, numbers),
             "attributes": [self._attributes(span.attributes) for span in spans],
@@ -95,6 +96,11 @@ class _Columns:
             "second": self._path(self.profile.second_path, numbers),
             "shapes": [list(shape) for shape in self.shapes],
         }
+
+    def _cost(self, numbers: Mapping[str, int]) -> dict[int, float | None]:
+        """Return what each model call cost; None where it is not known."""
+        calls = self.profile.usage.calls if self.profile.usage else ()
+        return {numbers[call.span_id]: call.cost for call in calls if call.span_id in numbers}
 
     def _attributes(self, attributes: Attributes) -> list[int]:
         """Return the number of the list of names, then the numbers of the values; an odd one out tells what is left."""

@@ -30,6 +30,7 @@ class Details {
     add("slack", run.slack(span) === null ? null : seconds(run.slack(span)));
     add("blocked the loop", run.blocked(span) === null ? null : seconds(run.blocked(span)));
     add("first chunk", run.firstChunk(span) === null ? null : `after ${seconds(run.firstChunk(span))}`);
+    add("cost", run.cost(span) === null ? null : money(run.cost(span)));
     add("error", run.error(span) === null ? null : `${run.error(span)}${run.retried.has(span) ? ", tried again" : ""}`);
     if (run.raw.message[span] !== undefined) add("message", text(run.raw.message[span]));
     add("name", text(run.raw.name[span]));
