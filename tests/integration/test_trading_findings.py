@@ -11,13 +11,17 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from support.command import spanwise
 from support.trading import FLAGS, PRESETS
 from support.virtual_recording import recorded, recorded_twice
 
 from spanwise_profiling.advice import findings_of
 from spanwise_profiling.analysis import profile_of
+from spanwise_profiling.load import load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.profile import Finding
     from spanwise_profiling.runs import Run
@@ -57,6 +61,18 @@ def test_on_the_baseline_the_sequential_analysts_come_first_with_what_the_flag_s
     )
     measured = seconds - found("baseline", parallel_analysts=True)[0]
     assert saves == pytest.approx(measured, rel=0.1)
+
+
+def test_what_it_promises_is_what_two_real_runs_measure(tmp_path: Path) -> None:
+    run = ("systems", "run", "trading", "--preset", "baseline", "--speed", "40")
+    for more in ((), ("--set", "parallel_analysts=true")):
+        assert spanwise(*run, *more, folder=tmp_path).returncode == 0
+    before, after = load(tmp_path / ".spanwise").runs
+    first = findings_of(profile_of(before))[0]
+    assert first.title.startswith(
+        "market_analyst, sentiment_analyst, news_analyst and fundamentals_analyst ran one after"
+    )
+    assert before.scaled(first.saves_ns) == pytest.approx(before.seconds - after.seconds, rel=0.1)
 
 
 def test_the_optimized_preset_has_one_finding_that_is_known() -> None:

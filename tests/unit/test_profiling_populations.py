@@ -90,7 +90,11 @@ def mixed(runs: int = 100) -> list[Profile]:
     draw = random.Random(7)
     profiles: list[Profile] = []
     for i in range(runs):
-        about = {"request": str(i), "colour": draw.choice(["red", "blue"]), "release": "old" if i % 10 else "new"}
+        about: dict[str, Any] = {
+            "request": str(i),
+            "colour": draw.choice(["red", "blue"]),
+            "release": "old" if i % 10 else "new",
+        }
         seconds, second = (3 + draw.random(), "judge") if i % 10 else (13 + draw.random(), "appeal")
         profiles.append(desk(seconds, second=second, **about))
     return profiles
