@@ -1,8 +1,8 @@
-"""The README's picture and table, rendered from recorded runs; nothing is run and no figure is typed.
+"""The README's pictures and table, rendered from recorded runs; nothing is run and no figure is typed.
 
 Reads the last run of each preset of `trading` from a journal (as `make demo` leaves it), writes
-`docs/pictures/demo-{light,dark}.svg`, and puts the table and one timeline between the README's markers. All of it comes
-from the same runs.
+`docs/pictures/{demo,profile}-{light,dark}.svg`, and puts the table, one timeline and what to change first between the
+README's markers. All of it comes from the same runs.
 """
 
 from __future__ import annotations
@@ -19,15 +19,20 @@ from rich.console import Console
 from spanwise.errors import SpanwiseError
 from spanwise_pipeline.systems import system_named
 from spanwise_profiling.load import load_runs, select
+from spanwise_profiling.profiled import profiled
 from spanwise_profiling.render.compact import compact_timeline, legend
 from spanwise_profiling.render.numbers import seconds
-from spanwise_profiling.render.picture import DARK, LIGHT, picture
+from spanwise_profiling.render.path_picture import path_picture
+from spanwise_profiling.render.picture import picture
+from spanwise_profiling.render.report import profile_report
+from spanwise_profiling.render.svg import DARK, LIGHT
 from spanwise_profiling.runs import NANOSECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spanwise_pipeline.system import Published, System
+    from spanwise_profiling.profile import Profile
     from spanwise_profiling.runs import Run
 
 ROOT: Final = Path(__file__).parents[1]
@@ -68,6 +73,18 @@ def excerpt(run: Run) -> str:
     return f"```text\n{stream.getvalue()}```"
 
 
+def findings(profile: Profile) -> str:
+    """Return what `spanwise profile` says is to be changed first, as a block of a page."""
+    stream = StringIO()
+    out = Console(file=stream, width=WIDTH, color_system=None, highlight=False)
+    for part in profile_report(profile, WIDTH):
+        out.print(part, soft_wrap=True)
+    before, heading, said = stream.getvalue().partition("What to change, ")
+    assert heading, f"nothing is to be changed: {before}"
+    first = said.partition("\n2. ")[0]
+    return f"```text\n{heading}{first.rstrip()}\n```"
+
+
 def replaced(page: str, name: str, text: str) -> str:
     """Return `page` with `text` between its markers `name`."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
@@ -81,12 +98,18 @@ def render(journal: Path, system: System) -> None:
     """Write pictures and table from the newest runs in `journal`; raises `InputError` where a preset has none."""
     recorded = load_runs(journal)
     runs = [select(f"last:{system.name}/{preset}", recorded) for preset in system.presets]
+    (profile,) = profiled(runs[:1])
     for name, theme in (("light", LIGHT), ("dark", DARK)):
-        path = ROOT / "docs" / "pictures" / f"demo-{name}.svg"
-        path.write_text(picture(runs, theme, target=system.targets.duration_s), encoding="utf-8")
+        pictures = {
+            "demo": picture(runs, theme, target=system.targets.duration_s),
+            "profile": path_picture(profile, theme),
+        }
+        for subject, drawn in pictures.items():
+            (ROOT / "docs" / "pictures" / f"{subject}-{name}.svg").write_text(drawn, encoding="utf-8")
     readme = ROOT / "README.md"
     page = replaced(readme.read_text(encoding="utf-8"), "figures", table(runs, system.published))
     page = replaced(page, "timeline", excerpt(runs[-1]))
+    page = replaced(page, "findings", findings(profile))
     readme.write_text(page, encoding="utf-8")
 
 

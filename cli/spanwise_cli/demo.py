@@ -85,6 +85,7 @@ def _print_next(out: Console, finished: Sequence[Finished], stack: Running | Non
         lines.append(f"  metrics      {stack.prometheus}")
         lines.append("  .venv/bin/spanwise stack alerts        alerts that reached the webhook")
     lines += [
+        "  .venv/bin/spanwise profile last:trading/baseline  what it waited for, and what to change first",
         "  .venv/bin/spanwise show last:trading/baseline     one run, span by span",
         "  .venv/bin/spanwise systems trading                what each flag does",
         "  .venv/bin/spanwise systems run trading --preset baseline --set parallel_analysts=true --speed 20",

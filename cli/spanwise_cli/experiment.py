@@ -193,12 +193,14 @@ def recording(
     Raises:
         UnavailableError: the journal cannot be written, or its disk filled up.
     """
-    named = resolve({})["service_name"].source != "default"
+    resolved = resolve({})
+    named = resolved["service_name"].source != "default"
     telemetry = spanwise.configure(
         service_name=None if named else system,
         journal_dir=journal,
         endpoint=endpoint,
         time_scale=speed,
+        fingerprints=True if resolved["fingerprints"].source == "default" else None,
     )
     try:
         yield telemetry

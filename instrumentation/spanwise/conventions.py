@@ -99,8 +99,8 @@ REQUEST_HASH: Final = "spanwise.request.hash"
 REQUEST_PREFIX_HASHES: Final = "spanwise.request.prefix_hashes"
 """Of the first 1, 2, 4, … KiB of a model call's tools and messages, with spaces between."""
 REQUEST_SOURCES: Final = "spanwise.request.sources"
-"""On a model call, where lines of its prompt came from: `<span id>:<characters>:<characters>` for each earlier span, with
-spaces between; the second number counts lines that no prompt had held before. Texts, since few stores keep lists."""
+"""On a model call, where lines of its prompt came from: `<span id>:<characters>:<characters>` for each earlier span,
+with spaces between; the second number counts lines that no prompt had held before. A text: few stores keep lists."""
 RESPONSE_HASH: Final = "spanwise.response.hash"
 RESPONSE_NEW_CHARACTERS: Final = "spanwise.response.new_characters"
 """Of what was returned, what nothing had returned before in this run; only such lines count as read or not."""

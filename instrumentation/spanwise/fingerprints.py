@@ -148,12 +148,11 @@ def _parts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
 
 
 def _text_of(part: object) -> str:
-    if isinstance(part, Mapping):
-        known = cast("Message", part)
-        for key in ("text", "content", "response"):
-            if isinstance(known.get(key), str):
-                return cast("str", known[key])
-    return part if isinstance(part, str) else _canonical(part)
+    if isinstance(part, str):
+        return part
+    known = cast("Message", part) if isinstance(part, Mapping) else {}
+    texts = (known.get(key) for key in ("text", "content", "response"))
+    return next((text for text in texts if isinstance(text, str)), None) or _canonical(part)
 
 
 def _canonical(value: object) -> str:

@@ -59,7 +59,7 @@ def allowed(kind: Kind) -> bool:
 def fingerprinting() -> bool:
     """Whether hashes of what is asked and returned are recorded."""
     telemetry = runtime.active()
-    return telemetry is None or telemetry.settings.fingerprints
+    return telemetry is not None and telemetry.settings.fingerprints
 
 
 def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:

@@ -146,7 +146,7 @@ class ModelCall(_Returning):
     def input(self, messages: Sequence[forms.Message], *, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         """Record what is sent, where prompts are allowed; instructions among the messages need their own kind.
 
-        Hashes of it are recorded in any case (`spanwise.fingerprints`), unless the settings forbid them.
+        Hashes of it are recorded where the settings allow them (`spanwise.fingerprints`).
 
         Args:
             messages: in OpenAI's form or that of the GenAI conventions.

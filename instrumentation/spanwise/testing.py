@@ -62,18 +62,32 @@ class _Memory(Recorder):
 
 @contextmanager
 def capture(
-    *, time_scale: float = 1.0, wait_threshold: float = 0.0, capture_content: str = "none", exceptions: str = "type"
+    *,
+    time_scale: float = 1.0,
+    wait_threshold: float = 0.0,
+    capture_content: str = "none",
+    exceptions: str = "type",
+    fingerprints: bool = False,
 ) -> Generator[Callable[[], list[PlainSpan]]]:
     """Record into memory inside the block; yields a function that returns the ended spans, by start time."""
     with captured_telemetry(
-        time_scale=time_scale, wait_threshold=wait_threshold, capture_content=capture_content, exceptions=exceptions
+        time_scale=time_scale,
+        wait_threshold=wait_threshold,
+        capture_content=capture_content,
+        exceptions=exceptions,
+        fingerprints=fingerprints,
     ) as (_, spans):
         yield spans
 
 
 @contextmanager
 def captured_telemetry(
-    *, time_scale: float = 1.0, wait_threshold: float = 0.0, capture_content: str = "none", exceptions: str = "type"
+    *,
+    time_scale: float = 1.0,
+    wait_threshold: float = 0.0,
+    capture_content: str = "none",
+    exceptions: str = "type",
+    fingerprints: bool = False,
 ) -> Generator[tuple[Telemetry, Callable[[], list[PlainSpan]]]]:
     """Like `capture`, and yields the telemetry too, whose `metrics.registry` holds what the spans counted."""
     resource = Resource({"service.name": "test", c.TIME_SCALE: time_scale})
@@ -86,6 +100,7 @@ def captured_telemetry(
         time_scale=time_scale,
         wait_threshold=wait_threshold,
         capture_content=kinds(capture_content),
+        fingerprints=fingerprints,
         exceptions=exceptions,
     )
     telemetry = Telemetry(settings, {}, provider, memory, metrics)

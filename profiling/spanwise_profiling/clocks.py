@@ -13,8 +13,6 @@ from collections import defaultdict
 from statistics import median_low
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from spanwise_profiling.text import printable
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -32,8 +30,13 @@ def host_of(span: SpanRecord) -> str:
     for name in (*_HOSTS, "service.name"):
         value = span.resource.get(name)
         if isinstance(value, str) and value:
-            return printable(value)
+            return value
     return ""
+
+
+def hosts_of(spans: Iterable[SpanRecord]) -> Mapping[int, str]:
+    """Return the host's name by the identity of a span's resource, which spans of one request share."""
+    return {id(span.resource): host_of(span) for span in {id(span.resource): span for span in spans}.values()}
 
 
 def offsets(
@@ -46,20 +49,24 @@ def offsets(
         children: Span id to children.
         spans: Span id to the span, whose times count.
     """
+    hosts = hosts_of(spans.values())
+    if len(set(hosts.values())) <= 1:
+        return {}
     pairs: _Pairs = defaultdict(list)
     stack = [span.span_id for span in tops]
     while stack:
         parent = spans[stack.pop()]
         for child in children.get(parent.span_id, ()):
-            _compare(parent, spans[child.span_id], pairs)
+            called = spans[child.span_id]
+            _compare(parent, called, (hosts[id(parent.resource)], hosts[id(called.resource)]), pairs)
             stack.append(child.span_id)
     between = {hosts: _offset(bounds) for hosts, bounds in pairs.items()}
     return _from(host_of(tops[0]), between) if any(between.values()) else {}
 
 
-def _compare(parent: SpanRecord, child: SpanRecord, pairs: _Pairs) -> None:
+def _compare(parent: SpanRecord, child: SpanRecord, hosts: tuple[str, str], pairs: _Pairs) -> None:
     """Add what a call between two hosts says of the one that is later in the alphabet."""
-    here, there = host_of(parent), host_of(child)
+    here, there = hosts
     if here == there:
         return
     low, high = parent.start_ns - child.start_ns, _FOREVER

@@ -135,12 +135,16 @@ MODEL_PATHS: Final[Mapping[str, Role]] = {
 HTTP_METHOD: Final = ("http.request.method", "http.method")
 HTTP_ADDRESS: Final = ("url.full", "http.url", "url.path", "http.target", "http.route")
 DATABASE: Final = ("db.system.name", "db.system")
+OPERATIONS: Final[Mapping[str, Role]] = {
+    "invoke_workflow": "invoke_workflow", "invoke_agent": "invoke_agent", "plan": "plan", "chat": "chat",
+    "embeddings": "embeddings", "execute_tool": "execute_tool", "retrieval": "retrieval",
+}  # fmt: skip
 _CLIENT: Final = 3
 _CALLS: Final = frozenset({"chat", "embeddings", "execute_tool", "retrieval"})
 MARKS: Final = frozenset(
     {name for names in NAMES.values() for name in names}
     | (ROLES.keys() - {c.OPERATION_NAME})
-    | {*HTTP_METHOD, *DATABASE}
+    | {name for pairs in CONTENT.values() for _, names in pairs for name in names}
 )
 
 
@@ -179,7 +183,7 @@ def role_of(attributes: Attributes, *, is_root: bool) -> Role | None:
         if role is not None:
             return role
         if mark == c.OPERATION_NAME and word:
-            return None
+            return OPERATIONS.get(str(word))
     return None
 
 
@@ -195,7 +199,8 @@ def _add_role(added: dict[str, AttributeValue], record: SpanRecord, role: Role) 
         ours, foreign = SUBJECTS[role]
         if ours not in added:
             _add(added, {**record.attributes}, ours, foreign)
-        if ours not in added and ours not in record.attributes and record.name:
+        # A name by the conventions has the operation before its subject.
+        if ours not in {*added, *record.attributes} and record.attributes.get(c.OPERATION_NAME) != role and record.name:
             added[ours] = record.name
     first = min((event.time_ns for event in record.events if event.name in FIRST_CHUNK_EVENTS), default=None)
     if role == "chat" and first is not None and c.RESPONSE_TIME_TO_FIRST_CHUNK not in {*added, *record.attributes}:

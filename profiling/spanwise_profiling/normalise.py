@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling import clocks
 from spanwise_profiling.runs import in_order, outermost_workflows, run_over
+from spanwise_profiling.text import printable
 from spanwise_profiling.trace import WITHOUT_END, Trace, by_start, told
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ def normalised(run: Run) -> Run:
 
 
 def _sorted(span: SpanRecord) -> SpanRecord:
-    return replace(span, attributes=dict(sorted(span.attributes.items())))
+    names = sorted(span.attributes)
+    if list(span.attributes) == names:
+        return span
+    return replace(span, attributes={name: span.attributes[name] for name in names})
 
 
 def _ends(spans: Sequence[SpanRecord]) -> tuple[dict[str, SpanRecord], list[str]]:
@@ -65,6 +69,8 @@ def _ends(spans: Sequence[SpanRecord]) -> tuple[dict[str, SpanRecord], list[str]
 
 def _shifted(run: Run, spans: Mapping[str, SpanRecord]) -> tuple[dict[str, SpanRecord], list[str]]:
     offsets = clocks.offsets(run.tops, run.trace.children, spans)
+    if not offsets:
+        return dict(spans), []
     shifted = {
         span_id: replace(span, start_ns=span.start_ns + offset, end_ns=span.end_ns + offset)
         if (offset := offsets.get(clocks.host_of(span), 0))
@@ -74,7 +80,7 @@ def _shifted(run: Run, spans: Mapping[str, SpanRecord]) -> tuple[dict[str, SpanR
     warnings: list[str] = []
     for host, offset in sorted(offsets.items()):
         moved = [span for span in spans.values() if clocks.host_of(span) == host]
-        what = f"of {host}, whose clock is off, shifted by {offset / _MILLISECOND:+.3f} ms"
+        what = f"of {printable(host)}, whose clock is off, shifted by {offset / _MILLISECOND:+.3f} ms"
         warnings += told(moved, what)
     return shifted, warnings
 

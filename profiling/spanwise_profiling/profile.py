@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.runs import Run
+    from spanwise_profiling.usage import Usage
 
 Bucket: TypeAlias = Literal[
     "model_prefill", "model_decode", "model", "tool", "retrieval", "cache_lookup", "wait_rate_limit",
@@ -113,6 +114,8 @@ class Profile:
     """Span id to nanoseconds of the path in which it kept the event loop from others."""
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
+    usage: Usage | None = None
+    """Tokens and money, where somebody asked for them."""
 
     @property
     def parallelism(self) -> float:

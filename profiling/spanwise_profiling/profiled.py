@@ -5,26 +5,37 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from spanwise_profiling import prices
 from spanwise_profiling.advice import findings_of
 from spanwise_profiling.analysis import profile_of
 from spanwise_profiling.normalise import normalised
+from spanwise_profiling.usage import usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spanwise_profiling.prices import Prices
     from spanwise_profiling.profile import Profile
     from spanwise_profiling.runs import Run
 
 
-def profiled(runs: Sequence[Run]) -> list[Profile]:
-    """Return the profile of each run with what to change, in the order given.
+def profiled(runs: Sequence[Run], table: Prices | None = None) -> list[Profile]:
+    """Return the profile of each run with what to change and what it cost, in the order given.
 
     What a run asked again is also looked for in the others of `runs` that ended before it; nothing else has a say, so
     that the same runs always give the same profiles.
+
+    Args:
+        runs: as they were read.
+        table: what tokens cost; the table that spanwise comes with where there is none.
     """
+    table = prices.load() if table is None else table
     sound = [normalised(run) for run in runs]
-    profiles = [profile_of(run) for run in sound]
     return [
-        replace(profile, findings=findings_of(profile, [other for other in sound if other is not profile.run]))
-        for profile in profiles
+        replace(
+            profile,
+            findings=findings_of(profile, [other for other in sound if other is not profile.run]),
+            usage=usage_of(profile.run, table),
+        )
+        for profile in map(profile_of, sound)
     ]

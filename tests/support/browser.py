@@ -84,13 +84,10 @@ def opened(browser: Browser, path: Path, *, fragment: str = "", **context: Any) 
     try:
         page = made.new_page()
         seen = Opened(page)
-        page.on(
-            "console", lambda message: message.type in ("error", "warning") and seen.complaints.append(message.text)
-        )
-        page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-        address = path.as_uri() + fragment
-        page.on("request", lambda request: request.url != address and seen.requests.append(request.url))
-        page.goto(address)
+        page.on("console", seen.hear)
+        page.on("pageerror", seen.fail)
+        page.on("request", seen.ask)
+        page.goto(path.as_uri() + fragment)
         yield seen
     finally:
         made.close()

@@ -141,7 +141,8 @@ class Oracle:
         return [name for name in self.children(parent) if not self.suspended(name) and not self.detached(name)]
 
     def last_wait(self, parent: str, moment: int) -> str | None:
-        waits = [name for name in self.children(parent) if self.suspended(name) and self.releaser(name) is not None]
+        released = [name for name in self.children(parent) if self.suspended(name) and self.releaser(name) is not None]
+        waits = [*released, *(name for name in self.children(parent) if self.admission(name) is not None)]
         return self.latest([name for name in waits if self.end(name) <= moment and name not in self.followed])
 
     def own(self, name: str, start: int, end: int) -> None:
@@ -170,8 +171,10 @@ class Oracle:
         done = self.latest([name for name in workers if self.end(name) <= moment])
         if wait is not None and self.end(wait) > first and (done is None or self.end(done) <= self.end(wait)):
             self.own(here, self.end(wait), moment)
-            self.followed.add(wait)
             self.how[wait] = ("observed", False)
+            if self.admission(wait) is not None:
+                return wait, self.end(wait)
+            self.followed.add(wait)
             return self.enter(self.releaser(wait) or "", wait, self.end(wait))
         child = self.last(workers, moment, self.limits.get(here, moment + 10**18))
         if child is None or self.end(child) <= first:

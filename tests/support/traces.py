@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spanwise_profiling.runs import Run
 
 BEGIN_NS = 1_790_000_000_000_000_000
-"""2026-09-21 13:33:20 UTC: when the builders' traces start."""
+"""2026-09-21 14:13:20 UTC: when the builders' traces start."""
 
 ONE_TRACE, ONE_SPAN, ONE_PARENT = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174", "eee19b7ec3c1b173"
 ONE_OF_EACH: dict[str, Any] = {

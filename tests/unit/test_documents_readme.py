@@ -11,13 +11,14 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 from support.pages import ROOT, blocks, section
+from support.profiles import SEQUENTIAL, desk_profile
 from support.traces import agent, cache_lookup, chat, run_of, workflow
 
 from spanwise import conventions as c
 from spanwise_pipeline import Published
 from spanwise_pipeline.systems import system_named
 from spanwise_profiling.load import load_runs
-from spanwise_profiling.render.picture import DARK, LIGHT
+from spanwise_profiling.render.svg import DARK, LIGHT
 from spanwise_profiling.render.timeline import timeline
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,8 +32,8 @@ TABLE = """\
 One run each, recorded 2026-09-21."""
 
 
-def drawn(theme: str) -> str:
-    return (ROOT / "docs" / "pictures" / f"demo-{theme}.svg").read_text(encoding="utf-8")
+def drawn(theme: str, subject: str = "demo") -> str:
+    return (ROOT / "docs" / "pictures" / f"{subject}-{theme}.svg").read_text(encoding="utf-8")
 
 
 def durations() -> dict[str, str]:
@@ -77,11 +78,24 @@ def test_the_timeline_is_of_the_last_run_in_the_table() -> None:
     assert heading.endswith(durations()["optimized"])
 
 
-def test_the_dark_picture_differs_in_colours_only() -> None:
-    dark = drawn("light")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_profile_is_of_the_first_run_in_the_table(theme: str) -> None:
+    picture = ET.fromstring(drawn(theme, "profile"))
+    title = picture.findtext("{http://www.w3.org/2000/svg}title")
+    assert title == f"What trading/baseline waited for: {durations()['baseline']}"
+    ((_, text),) = blocks(section(README, "findings"))
+    first = " ".join(text.split()).partition("1. ")[2].partition(" saves ")[0]
+    told = " ".join(element.text or "" for element in picture.iter("{http://www.w3.org/2000/svg}text"))
+    assert first
+    assert f"1. {first}" in told
+
+
+@pytest.mark.parametrize("subject", ["demo", "profile"])
+def test_the_dark_picture_differs_in_colours_only(subject: str) -> None:
+    dark = drawn("light", subject)
     for field in LIGHT.__dataclass_fields__:
         dark = dark.replace(f'"{getattr(LIGHT, field)}"', f'"{getattr(DARK, field)}"')
-    assert dark == drawn("dark")
+    assert dark == drawn("dark", subject)
 
 
 def test_figures_are_read_from_the_runs_and_never_typed() -> None:
@@ -97,6 +111,12 @@ def test_figures_are_read_from_the_runs_and_never_typed() -> None:
         cache_lookup(3, 2, 2.5, parent=1),
     )
     assert FIGURES["table"]([slow, fast], {"baseline": Published(290.91, 43_457, 149.4, "A+")}) == TABLE
+
+
+def test_what_to_change_first_is_what_the_command_prints() -> None:
+    report = FIGURES["findings"](desk_profile(findings=[SEQUENTIAL, SEQUENTIAL]))
+    assert report.startswith("```text\nWhat to change, most promising first\n1. bull worked twice, ")
+    assert report.endswith("\n   elsewhere: await them together: asyncio.gather(first(), second())\n```")
 
 
 def test_rendering_replaces_only_what_is_between_the_markers() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 from typing import Any
 
@@ -16,9 +17,11 @@ from support.traces import agent, chat, identifier, run_of, span, wait, workflow
 
 from spanwise import conventions
 from spanwise.journal.reader import LinkRecord
+from spanwise_profiling.prices import Price, Prices
 from spanwise_profiling.profile import BUCKETS, Evidence
 from spanwise_profiling.render.html import data, report
 from spanwise_profiling.render.html.strings import Strings, longest_that_fits, readable
+from spanwise_profiling.usage import usage_of
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)>"&\u202e'
 
@@ -183,7 +186,7 @@ def test_the_page_says_without_a_script_where_the_time_went_and_what_to_change()
     seen = visible(report([desk_profile()]))
 
     assert "trading/optimized run 7d1f" in seen
-    assert "Model: not streamed model calls that came back in one piece 86.00 s 71.7%" in seen
+    assert "Model: not streamed model calls that came back in one piece &middot; model 86.00 s 71.7%" in seen
     assert f"{SEQUENTIAL.title} saves up to 38.00 s , 32% of the run" in seen
     assert "agent bull second 40.00 s on the path" in seen
     assert "bull Model: not streamed 78.00 s 65.0% 78.00 s 2 200 40" in seen
@@ -193,17 +196,31 @@ def test_two_runs_are_shown_beside_one_another_with_the_change() -> None:
     slower = desk_profile(run_id="ab12" * 8, trace=2, scale=40.0)
     seen = visible(report([desk_profile(), slower]))
 
-    assert "Model: not streamed model calls that came back in one piece 86.00 s 172.0 s +86.00 s" in seen
+    assert "Model: not streamed model calls that came back in one piece &middot; model 86.00 s 172.0 s +86.00 s" in seen
     assert "Duration A 120.0 s B 240.0 s" in seen
     assert "78.00 s 156.0 s +78.00 s 78.00 s &rarr; 156.0 s 2 &rarr; 2" in seen
 
 
-def test_findings_come_with_the_largest_saving_first_and_link_to_their_spans() -> None:
+def test_findings_keep_their_order_and_link_to_their_spans() -> None:
     small = replace(SEQUENTIAL, id="small", title="a small one", saves_ns=1)
     text = report([desk_profile(findings=(small, SEQUENTIAL))])
 
-    assert text.index(SEQUENTIAL.title) < text.index("a small one")
+    assert text.index("a small one") < text.index(SEQUENTIAL.title)
     assert f'<a href="#A/{identifier(13)}"><bdi>agent bull</bdi></a>' in text
+
+
+def test_models_and_calls_have_their_cost_and_an_unknown_one_is_no_zero() -> None:
+    price = Price(since=date(2026, 1, 1), input=0.01, cached_input=None, output=0.02, source="a test")
+    run = desk_profile().run
+    known, unknown = (
+        report([replace(desk_profile(), usage=usage_of(run, Prices("USD", entries)))])
+        for entries in ({"sim-1": (price,)}, {})
+    )
+
+    assert "sim-1 5 400 0 80 0.6 - 5.60" in visible(known)
+    assert stored(known)["runs"][0]["cost"] == {"6": 1.4, "8": 0.0, "9": 1.4, "11": 1.4, "13": 1.4}
+    assert "sim-1 5 400 0 80 0.6 - unknown" in visible(unknown)
+    assert set(stored(unknown)["runs"][0]["cost"].values()) == {None}
 
 
 def test_without_findings_the_page_says_so() -> None:

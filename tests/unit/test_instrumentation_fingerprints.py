@@ -9,7 +9,6 @@ import pytest
 import spanwise
 from spanwise import conventions as c
 from spanwise import fingerprints
-from spanwise.config.settings import Settings
 from spanwise.testing import capture
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def test_lines_that_many_texts_have_name_no_source(line: str) -> None:
 
 
 def test_calls_tools_and_retrievals_carry_hashes_and_no_text() -> None:
-    with capture() as spans, spanwise.agent("risk"):
+    with capture(fingerprints=True) as spans, spanwise.agent("risk"):
         with spanwise.tool("prices") as tool:
             tool.arguments({"ticker": "ACME"})
             tool.result("close = 17.25")
@@ -98,7 +97,7 @@ def test_calls_tools_and_retrievals_carry_hashes_and_no_text() -> None:
 
 
 def test_instructions_count_as_part_of_the_request() -> None:
-    with capture() as spans:
+    with capture(fingerprints=True) as spans:
         for instructions in ("be brief", "be thorough"):
             with spanwise.llm_call("m") as call:
                 call.instructions(instructions)
@@ -108,7 +107,7 @@ def test_instructions_count_as_part_of_the_request() -> None:
 
 
 def test_runs_do_not_read_one_another() -> None:
-    with capture() as spans:
+    with capture(fingerprints=True) as spans:
         for _ in range(2):
             with spanwise.workflow("desk"), spanwise.llm_call("m") as call:
                 call.input([user("ticker = ACME")])
@@ -116,12 +115,8 @@ def test_runs_do_not_read_one_another() -> None:
     assert [span["attributes"].get(c.REQUEST_SOURCES) for span in spans() if span["name"] == "chat m"] == ["", ""]
 
 
-def test_they_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    with capture() as spans, spanwise.agent("risk"):
-        telemetry = spanwise.runtime.active()
-        assert telemetry is not None
-        monkeypatch.setattr(telemetry, "settings", Settings(fingerprints=False))
-        with spanwise.llm_call("m") as call:
-            call.input([user("hello")])
-            call.output("good day to you")
+def test_they_are_off_unless_asked_for() -> None:
+    with capture() as spans, spanwise.agent("risk"), spanwise.llm_call("m") as call:
+        call.input([user("hello")])
+        call.output("good day to you")
     assert not [name for span in spans() for name in span["attributes"] if "hash" in name or "source" in name]

@@ -19,7 +19,7 @@ EXAMPLES = list(EXAMPLE.finditer(PAGE.read_text(encoding="utf-8")))
 
 
 def test_every_python_block_is_an_example() -> None:
-    assert len(EXAMPLES) == PAGE.read_text(encoding="utf-8").count("```python") == 6
+    assert len(EXAMPLES) == PAGE.read_text(encoding="utf-8").count("```python") == 7
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[str(n) for n in range(len(EXAMPLES))])

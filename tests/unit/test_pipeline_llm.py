@@ -179,8 +179,6 @@ def test_a_call_is_a_span_with_usage_and_time_to_first_chunk() -> None:
     assert attributes.pop("spanwise.stream.chunks") > 2
     assert attributes.pop("spanwise.stream.tokens_per_second") > 0
     assert attributes.pop("gen_ai.response.id")
-    assert attributes.pop("spanwise.request.hash")
-    assert attributes.pop("spanwise.response.hash")
     assert attributes.pop("spanwise.connection.seconds") >= 0
     assert attributes == {
         "gen_ai.operation.name": "chat",

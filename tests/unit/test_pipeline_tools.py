@@ -9,7 +9,7 @@ import pytest
 
 import spanwise
 from spanwise.testing import capture, run_virtual
-from spanwise_pipeline import Clock, Tool, Toolbox, ToolCall, UnknownToolError, in_thread
+from spanwise_pipeline import Clock, Tool, Toolbox, ToolCall, UnknownToolError, fetch, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,11 +115,7 @@ def test_a_call_is_a_span_with_the_tool_s_name_and_the_call_s_id() -> None:
     with capture() as spans:
         run_virtual(lambda: Toolbox([tool(waiting)]).call(ToolCall("call_7", "waiting", {"seconds": 1})))
 
-    recorded = spans()
-    for span in recorded:
-        assert span["attributes"].pop("spanwise.request.hash")
-        assert span["attributes"].pop("spanwise.response.hash")
-    assert [(span["name"], span["attributes"]) for span in recorded] == [
+    assert [(span["name"], span["attributes"]) for span in spans()] == [
         (
             "execute_tool waiting",
             {
@@ -261,3 +257,18 @@ def test_arguments_and_results_are_recorded_where_they_are_allowed() -> None:
         "gen_ai.tool.call.arguments": '{"text":"[redacted:email]"}',
         "gen_ai.tool.call.result": "<[redacted:email]>",
     }
+
+
+def test_what_is_fetched_is_a_retrieval_with_a_hash_of_the_question() -> None:
+    async def main() -> list[int]:
+        async def load() -> int:
+            await CLOCK.sleep(1)
+            return 7
+
+        return [await fetch("prices", inputs, load) for inputs in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 2})]
+
+    with capture(fingerprints=True) as spans:
+        assert run_virtual(main) == ([7, 7, 7], 3.0)
+    first, second, third = (span["attributes"]["spanwise.request.hash"] for span in spans())
+    assert first == second != third
+    assert {span["name"] for span in spans()} == {"retrieval prices"}

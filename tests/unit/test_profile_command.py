@@ -157,3 +157,16 @@ def test_warnings_go_to_standard_error_each_once(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert result.stderr.count("warning: ") == 2
     assert "warning" not in result.stdout
+
+
+def test_the_table_of_prices_can_be_replaced(tmp_path: Path) -> None:
+    table = tmp_path / "prices.toml"
+    entry = '[[price]]\nmodels = ["sim-1"]\nsince = 2026-01-01\ninput = 1\noutput = 1\nsource = "x"\n'
+    table.write_text(f'currency = "EUR"\ntokens = 10\n{entry}', encoding="utf-8")
+    (run,) = documented("first", "--prices", table, "--journal", journal(tmp_path))["runs"]
+    assert (run["usage"]["currency"], run["usage"]["total"]["cost"]) == ("EUR", pytest.approx(48.0))
+    (run,) = documented("first", "--journal", tmp_path)["runs"]
+    assert (run["usage"]["currency"], run["usage"]["total"]["cost"]) == ("USD", None)
+    table.write_text("currency = 1", encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(str(table))):
+        printed("--prices", table, "--journal", tmp_path)

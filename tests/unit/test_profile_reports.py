@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from support.pages import ROOT, blocks
 from support.profiles import SEQUENTIAL, desk_profile, profile
 from support.traces import agent, chat, identifier, run_of, span, wait, workflow
 
@@ -244,7 +245,32 @@ def test_what_blocked_the_loop_and_roles_are_told() -> None:
     assert "| role | on path |" in markdown_report([shown])
 
 
-def test_much_evidence_is_cut_on_the_terminal_only() -> None:
-    many = replace(SEQUENTIAL, evidence=SEQUENTIAL.evidence * 4)
-    assert "   … 3 more; --json lists them" in printed(desk_profile(findings=[many]))
-    assert plain_report(desk_profile(findings=[many])).count("- Evidence: ") == 8
+def test_much_evidence_is_cut_unless_all_of_it_is_asked_for() -> None:
+    shown = desk_profile(findings=[replace(SEQUENTIAL, evidence=SEQUENTIAL.evidence * 4)])
+    assert "   … 5 more; --all tells them\n" in printed(shown)
+    assert printed(shown, show_all=True).count("  agent bull: ") == 8
+    assert "\n- 5 more pieces of evidence; --all tells them.\n" in plain_report(shown)
+    assert plain_report(shown, show_all=True).count("- Evidence: ") == 8
+    assert "\n   - and 5 more\n" in markdown_report([shown])
+
+
+def test_of_many_findings_the_first_are_told_in_full_unless_all_are_asked_for() -> None:
+    shown = desk_profile(findings=[SEQUENTIAL] * 7)
+    for short, whole in (
+        (printed(shown), printed(shown, show_all=True)),
+        (plain_report(shown), plain_report(shown, show_all=True)),
+    ):
+        assert [text.count("saves 38.00 s (32 %)") for text in (short, whole)] == [7, 7]
+        assert [text.lower().count("elsewhere: ") for text in (short, whole)] == [5, 7]
+        assert ["--all tells of each what shows it and how it is done" in text for text in (short, whole)] == [
+            True,
+            False,
+        ]
+    assert markdown_report([shown]).count("   - Elsewhere: ") == 5
+
+
+def test_the_page_about_the_command_prints_what_the_program_prints() -> None:
+    page = (ROOT / "docs" / "profile-command.md").read_text(encoding="utf-8")
+    told, path = (text for language, text in blocks(page) if language == "text")
+    assert told == f"{TERMINAL}\n"
+    assert path in plain_report(desk_profile())

@@ -8,7 +8,8 @@ import pytest
 from support.traces import agent, cache_lookup, chat, run_of, span, tool, wait, workflow
 
 from spanwise import conventions as c
-from spanwise_profiling.render.picture import DARK, LIGHT, WIDTH, Theme, picture
+from spanwise_profiling.render.picture import picture
+from spanwise_profiling.render.svg import DARK, LIGHT, WIDTH, Theme
 
 if TYPE_CHECKING:
     from spanwise_profiling.runs import Run

@@ -65,6 +65,10 @@ def profile(
     perfetto: Annotated[
         Path | None, typer.Option("--perfetto", metavar="FILE", help="Write a trace for Perfetto.")
     ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option("--prices", metavar="FILE", help="What tokens cost, in place of the table that comes with it."),
+    ] = None,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
@@ -77,7 +81,7 @@ def profile(
     references = runs or ["last"]
     if html is not None and len(references) > _MOST_IN_HTML:
         raise InputError(f"--html: shows one run or compares two, not {len(references)}; write a file for each pair")
-    profiles, warnings = _profiles(references, journal, sources or ())
+    profiles, warnings = _profiles(references, journal, sources or (), prices)
     files = {"--html": html, "--speedscope": speedscope, "--perfetto": perfetto}
     for option, path in files.items():
         if path is not None:
@@ -106,13 +110,17 @@ def print_profiles(profiles: Sequence[Profile], *, plain: bool = False, show_all
                 out.print(part, soft_wrap=True)
 
 
-def _profiles(references: Sequence[str], journal: Path, sources: Sequence[str]) -> tuple[list[Profile], list[str]]:
+def _profiles(
+    references: Sequence[str], journal: Path, sources: Sequence[str], table: Path | None
+) -> tuple[list[Profile], list[str]]:
     """Return the profiles of the runs that are meant, and what could not be read of their sources, once each."""
+    from spanwise_profiling import prices as prices_of  # noqa: PLC0415 - likewise
     from spanwise_profiling.profiled import profiled  # noqa: PLC0415 - other commands do not wait for it
 
+    known = prices_of.load(table)
     opened = [open_run(reference, journal, sources) for reference in references]
     warnings = dict.fromkeys(warning for _, recording in opened for warning in recording.warnings)
-    return profiled([run for run, _ in opened]), list(warnings)
+    return profiled([run for run, _ in opened], known), list(warnings)
 
 
 def _write(profiles: Sequence[Profile], option: str, path: Path) -> None:

@@ -54,7 +54,7 @@ class Settings:
     """Longest time that flushing may take at the end of the process."""
     capture_content: tuple[str, ...] = ()
     """Kinds of content that are recorded (`spanwise.content.policy.KINDS`); none by default."""
-    fingerprints: bool = True
+    fingerprints: bool = False
     """Whether short hashes of what is asked and returned are recorded, and which span's text a prompt holds."""
     exceptions: str = "type"
     """What is recorded of an exception: `type`, also its `message`, or its `stacktrace` besides."""

@@ -28,7 +28,7 @@ _UNREAD: Final = 0.5
 _LONG: Final = 50
 """Tokens below which an answer is short, whatever is read of it."""
 _CRITIC: Final = re.compile(
-    r"(?:^|[\W_])(?:critic|critique|reviewer?|verif(?:y|ier)|judge|validator|checker)s?(?:$|[\W_])", re.I
+    r"(?:^|[\W_])(?:critic|critique|reviewer?|verif(?:y|ier)|judge|validator|checker)s?(?:$|[\W_])", re.IGNORECASE
 )
 _TWICE: Final = 2
 
@@ -105,18 +105,17 @@ def idle_critics(view: View) -> Iterator[Finding]:
                 saves_ns=saving,
                 confidence="medium",
                 here="skip the step where a check in code is enough (valid JSON, the fields that are needed)",
-                elsewhere="check in code first, and ask the critic only about what fails; or let it run beside the work",
+                elsewhere="check in code first, and ask the critic about what fails; or let it run beside the work",
             )
 
 
 def _changed_something(view: View, critic: SpanRecord) -> bool:
     """Whether an agent that worked before the critic worked again after it, or a prompt holds what it wrote.
 
-    Agents are looked at below the critic's own parent, up to the next time it is asked: the next case is another matter.
+    Agents are looked at below the critic's own parent, until it is asked again: the next case is another matter.
     """
-    read_by = (call for call, writers in view.reads.items() if not view.is_below(call, critic.span_id)
-               if any(view.is_below(writer, critic.span_id) for writer in writers))  # fmt: skip
-    if any(True for _ in read_by):
+    readers = (reader for call in view.below(critic.span_id, "chat") for reader in view.readers.get(call.span_id, ()))
+    if any(not view.is_below(reader, critic.span_id) for reader in readers):
         return True
     siblings = [one for one in view.children(view.parents[critic.span_id]) if view.kinds[one.span_id] == "agent"]
     name = view.label(critic)

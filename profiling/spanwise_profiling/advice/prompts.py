@@ -8,7 +8,7 @@ between pairs, which a few slow answers do not bend).
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations, islice
+from itertools import combinations, islice, pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -53,7 +53,7 @@ def uncached_prefixes(view: View) -> Iterator[Finding]:
         spared = tokens - (kinds.number_of(call, c.USAGE_CACHE_READ_INPUT_TOKENS) or 0)
         if tokens and spared * 2 > tokens:
             shared_tokens += tokens
-            cuts[call.span_id] = _prefill(view, call, int(spared), rates)
+            cuts[call.span_id] = _prefill(call, int(spared), rates)
     finding = Finding(
         id="uncached-prefix",
         title=f"{counted(len(cuts), 'prompt')} began as an earlier one did, and the model read those "
@@ -73,22 +73,21 @@ def repeated_context(view: View) -> Iterator[Finding]:
     sent: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for call, reads in view.reads.items():
         for writer, read in reads.items():
-            agents = sent[writer]
-            agents[call] = read.characters
+            sent[writer][call] = read.characters
     again: defaultdict[str, int] = defaultdict(int)
-    for writer, calls in sent.items():
-        others = {call: size for call, size in calls.items() if view.agents[call] != view.agents[writer]}
-        for call in islice(sorted(others, key=lambda one: (view.spans[one].start_ns, one)), 1, None):
-            again[call] += others[call] // CHARACTERS_A_TOKEN
+    for writer, held in sent.items():
+        others = {one: size for one, size in held.items() if view.agents[one] != view.agents[writer]}
+        for one in islice(sorted(others, key=lambda one: (view.spans[one].start_ns, one)), 1, None):
+            again[one] += others[one] // CHARACTERS_A_TOKEN
     tokens, total = sum(again.values()), view.run.totals.input_tokens
     if tokens < _REPEATED_TOKENS or tokens < _REPEATED_SHARE * total:
         return
     rates = seconds_a_token(view)
-    cuts = {call: _prefill(view, view.spans[call], size, rates) for call, size in again.items()}
+    cuts = {call: _prefill(view.spans[call], size, rates) for call, size in again.items()}
     agents = listed(dict.fromkeys(view.agents[call] or view.label(view.spans[call]) for call in again))
     yield Finding(
         id="repeated-context",
-        title=f"about {tokens:,} of {total:,} input tokens are texts that another prompt had held already, sent to {agents}",
+        title=f"about {tokens:,} of {total:,} input tokens are texts that another prompt had held, sent to {agents}",
         evidence=view.evidence((view.spans[call] for call in cuts), "holds text that another prompt held"),
         saves_ns=_saving(view, cuts),
         confidence="medium",
@@ -106,16 +105,14 @@ def growing_context(view: View) -> Iterator[Finding]:
             turns[view.parents[call.span_id]].append(call)
     for parent, calls in turns.items():
         sizes = [int(kinds.number_of(call, c.USAGE_INPUT_TOKENS) or 0) for call in calls]
-        grows = all(a < b for a, b in zip(sizes, sizes[1:], strict=False))
+        grows = all(a < b for a, b in pairwise(sizes))
         if len(calls) < _TURNS or not grows or sizes[-1] < _GROWN * sizes[0]:
             continue
-        cuts = {
-            call.span_id: _prefill(view, call, size - sizes[0], rates) for call, size in zip(calls, sizes, strict=True)
-        }
+        cuts = {call.span_id: _prefill(call, size - sizes[0], rates) for call, size in zip(calls, sizes, strict=True)}
         finding = Finding(
             id="growing-context",
-            title=f"{view.label(view.spans[parent]) if parent else 'the run'} sent {sizes[0]:,} tokens in its first and "
-            f"{sizes[-1]:,} in its last of {len(calls)} turns",
+            title=f"{view.label(view.spans[parent]) if parent else 'the run'} sent {sizes[0]:,} tokens in its first "
+            f"and {sizes[-1]:,} in its last of {len(calls)} turns",
             evidence=view.evidence(calls, "turn"),
             saves_ns=_saving(view, cuts),
             confidence="low",
@@ -144,8 +141,8 @@ def _slope(points: Sequence[tuple[int, float]]) -> float:
     return median(slopes) if slopes else 0.0
 
 
-def _prefill(view: View, call: SpanRecord, tokens: int, rates: Mapping[str, float]) -> int:
-    """Return the nanoseconds of the path that so many tokens of this call's prompt took, at most all to its first chunk."""
+def _prefill(call: SpanRecord, tokens: int, rates: Mapping[str, float]) -> int:
+    """Return the nanoseconds that so many tokens of this call's prompt took, at most all up to its first chunk."""
     first = kinds.number_of(call, c.RESPONSE_TIME_TO_FIRST_CHUNK) or 0.0
     reading = min(first, max(0, tokens) * rates.get(kinds.subject_of(call) or "", 0.0))
     return min(round(reading * 1e9), call.duration_ns)

@@ -28,6 +28,8 @@ AGAIN: Final = "repeated-runs"
 _ASKING: Final[tuple[Kind, ...]] = ("chat", "embeddings", "tool", "retrieval")
 _FEW: Final = 3
 """So many repeats are told of even where they cost the run no time: they load, or are billed by, somebody else."""
+_SHARE: Final = 0.01
+"""Runs that are cold by intention repeat small things."""
 _HERE: Final = "give it a Cache: callers that ask while the answer is being made share it, those after get it"
 
 
@@ -62,14 +64,15 @@ def between_runs(view: View, earlier: Sequence[Run]) -> Iterator[Finding]:
         return
     finding = Finding(
         id=AGAIN,
-        title=f"{counted(len(again), 'call')} asked what an earlier run had asked: {_names(view, [(s, s) for s in again])}",
+        title=f"{counted(len(again), 'call')} asked what an earlier run had asked: "
+        f"{_names(view, [(one, one) for one in again])}",
         evidence=view.evidence(again, "an earlier run asked the same"),
         saves_ns=_saving(view, {span.span_id: span.duration_ns for span in again}),
         confidence="low" if any(view.kinds[span.span_id] == "chat" for span in again) else "medium",
         here="give what is made of the same inputs a Cache that outlives the run",
         elsewhere="keep answers by a hash of their inputs for as long as they may be used again",
     )
-    if view.matters(finding.saves_ns):
+    if view.matters(finding.saves_ns, _SHARE):
         yield finding
 
 
@@ -161,7 +164,7 @@ def _saving(view: View, cuts: dict[str, int]) -> int:
 
 def _names(view: View, pairs: Iterable[tuple[SpanRecord, SpanRecord]]) -> str:
     names: dict[str, int] = {}
-    for _, later in pairs:
+    for _, later in sorted(pairs, key=lambda pair: -view.path_ns[pair[1].span_id]):
         kind = view.kinds[later.span_id]
         name = f"{kind} {view.label(later)}" + (f" of {view.agents[later.span_id]}" if kind == "chat" else "")
         names[name] = names.get(name, 0) + 1

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _WORK: Final = frozenset({"rate_limit", "concurrency", "retry_backoff", "circuit_open", "connection", "timer", "human"})
 """Kinds of waits that take their time themselves; others end when something else does."""
+_STARTS: Final = 3
+"""Rank of starts among events of one time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Change:
 
 def saving_of(view: View, change: Change) -> int:
     """Return the nanoseconds by which the run would have ended earlier, at least 0."""
+    if not (any(change.cuts.values()) or change.together or change.after):
+        return 0
     run = view.run
     return max(0, run.start_ns + run.duration_ns - _Replay(view, change).end())
 
@@ -58,7 +62,7 @@ class _Replay:
         finish = self._view.run.start_ns + self._view.run.duration_ns
         root = self._view.run.root
         for _, rank, _, span in _events(self._view):
-            if rank == 1:
+            if rank == _STARTS:
                 self._start(span)
             else:
                 self._end(span)
@@ -107,10 +111,14 @@ class _Replay:
 
 
 def _events(view: View) -> list[tuple[int, int, int, SpanRecord]]:
-    """Return (time, rank, place, span): at one time ends come before starts, what is deeper ends first."""
+    """Return (time, rank, place, span), causes before effects where times are equal, as on a virtual clock.
+
+    First what has nothing below it ends, then waits, then what is above them, the deepest first; then spans start, and
+    those of no length end.
+    """
     events: list[tuple[int, int, int, SpanRecord]] = []
-    for place, span in enumerate(view.spans.values()):
-        events.append((span.start_ns, 1, place, span))
-        # A span of no length ends after it has begun.
-        events.append((span.start_ns + span.duration_ns, 0 if span.duration_ns else 2, -place, span))
+    for place, (span_id, span) in enumerate(view.spans.items()):
+        events.append((span.start_ns, _STARTS, place, span))
+        rank = 1 if view.kinds[span_id] == "wait" else 2 if view.children(span_id) else 0
+        events.append((span.start_ns + span.duration_ns, rank if span.duration_ns else _STARTS + 1, -place, span))
     return sorted(events, key=lambda event: event[:3])

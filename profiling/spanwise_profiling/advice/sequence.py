@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from spanwise_profiling.profile import Confidence
 
 ID: Final = "sequential-calls"
-_RANK: Final = {"high": 2, "medium": 1, "low": 0}
+_LONGEST: Final = 50
+"""Steps of one group; each is compared with all before it."""
+_BY_CONFIDENCE: Final[tuple[Confidence, ...]] = ("low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +73,17 @@ def _groups(view: View, parent: str) -> Iterator[_Group]:
 
 def _steps(view: View, children: Sequence[SpanRecord]) -> Iterator[_Group]:
     """Yield groups of neighbours on the path that do not read one another, or only in turns."""
-    steps = [child for child in children if view.path_ns[child.span_id] and any(view.below(child.span_id, "chat"))]
+    steps = [child for child in children if view.path_ns[child.span_id] and view.has_below(child.span_id, "chat")]
     group: list[SpanRecord] = []
     confidence: Confidence = "high"
     for step in steps:
-        verdict = _independent(view, group, step) if group else None
+        verdict = _independent(view, group, step) if 0 < len(group) < _LONGEST else None
         if verdict is None:
             yield from _agents(view, group, confidence)
             group, confidence = [step], "high"
         else:
             group.append(step)
-            confidence = min(confidence, verdict, key=_RANK.__getitem__)
+            confidence = _least((confidence, verdict))
     yield from _agents(view, group, confidence)
 
 
@@ -91,12 +93,28 @@ def _agents(view: View, group: Sequence[SpanRecord], confidence: Confidence) -> 
 
 
 def _independent(view: View, group: Sequence[SpanRecord], later: SpanRecord) -> Confidence | None:
-    if group[-1].end_ns > later.start_ns:
+    if group[-1].end_ns > later.start_ns or not _could_begin(view, group, later):
         return None
-    verdicts = [_unread(view, earlier, later) for earlier in group]
-    if None not in verdicts:
-        return min((verdict for verdict in verdicts if verdict is not None), key=_RANK.__getitem__)
+    verdicts: list[Confidence | None] = [_unread(view, earlier, later) for earlier in group]
+    known: list[Confidence] = [verdict for verdict in verdicts if verdict is not None]
+    if len(known) == len(group):
+        return _least(known)
     return "low" if _take_turns(view, group, later) else None
+
+
+def _could_begin(view: View, group: Sequence[SpanRecord], later: SpanRecord) -> bool:
+    """Whether all that `later` reads of others was there when the first of the group began."""
+    writers = {writer for call in view.below(later.span_id, "chat") for writer in view.reads.get(call.span_id, ())}
+    return all(
+        view.spans[writer].end_ns <= group[0].start_ns
+        or any(view.is_below(writer, one.span_id) for one in (*group, later))
+        for writer in writers
+    )
+
+
+def _least(confidences: Iterable[Confidence]) -> Confidence:
+    known = set(confidences)
+    return next(one for one in _BY_CONFIDENCE if one in known)
 
 
 def _unread(view: View, earlier: SpanRecord, later: SpanRecord) -> Confidence | None:
@@ -107,16 +125,19 @@ def _unread(view: View, earlier: SpanRecord, later: SpanRecord) -> Confidence | 
     if any(view.is_below(writer, earlier.span_id) for call in calls for writer in view.reads[call]):
         return None
     handed_on = any(
-        view.is_below(writer, earlier.span_id)
-        for call, writers in view.reads.items()
-        if not view.is_below(call, earlier.span_id)
-        for writer in writers
+        not view.is_below(reader, earlier.span_id)
+        for writer in _writers(view, earlier)
+        for reader in view.readers.get(writer.span_id, ())
     )
     return "high" if handed_on else "medium"
 
 
+def _writers(view: View, span: SpanRecord) -> list[SpanRecord]:
+    return [*view.below(span.span_id, "chat"), *view.below(span.span_id, "tool")]
+
+
 def _wrote(view: View, span: SpanRecord) -> bool:
-    return any(kinds.number_of(one, c.RESPONSE_NEW_CHARACTERS) for one in view.below(span.span_id, "chat", "tool"))
+    return any(kinds.number_of(one, c.RESPONSE_NEW_CHARACTERS) for one in _writers(view, span))
 
 
 def _take_turns(view: View, group: Sequence[SpanRecord], later: SpanRecord) -> bool:
@@ -186,7 +207,7 @@ def _finding(view: View, what: str, groups: Sequence[_Group]) -> Finding:
     spans = [span for group in groups for span in group.spans]
     saving = saving_of(view, Change(together=[group.spans for group in groups]))
     bound = sum(view.path_ns[span.span_id] for span in spans)
-    confidence = min((group.confidence for group in groups), key=_RANK.__getitem__)
+    confidence = _least(group.confidence for group in groups)
     finding = Finding(
         id=ID,
         title=_title(view, what, groups, spans),
@@ -207,7 +228,7 @@ def _title(view: View, what: str, groups: Sequence[_Group], spans: Sequence[Span
     if what == "agents":
         names = listed(dict.fromkeys(groups[0].names))
         if groups[0].confidence == "low":
-            return f"{names} take turns on the same inputs; unless each must hear the others they could work at the same time"
+            return f"{names} take turns on the same inputs; unless they must hear each other they could work at once"
         return f"{names} ran one after another, and none of them uses what those before it wrote"
     took = seconds(view, sum(view.path_ns[span.span_id] for span in spans))
     names = listed(dict.fromkeys(name for group in groups for name in group.names))

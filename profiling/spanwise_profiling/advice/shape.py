@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import counted, listed, seconds
+from spanwise_profiling.advice.words import listed, seconds
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.advice.view import View
@@ -29,12 +30,13 @@ _WRITES_ALIKE: Final = 1.5
 def barriers(view: View) -> Iterator[Finding]:
     """Yield a finding for each barrier that held steps back whose own inputs were there."""
     for parent in ("", *view.spans):
-        steps = [child for child in view.children(parent) if any(view.below(child.span_id, "chat"))]
+        steps = [child for child in view.children(parent) if view.has_below(child.span_id, "chat")]
         for before, after in _levels(steps):
             needs = {step.span_id: _needs(view, before, step) for step in after}
             if any(needed is None for needed in needs.values()):
                 continue
-            early = {step: needed for step, needed in needs.items() if needed and len(needed) < len(before)}
+            last = max(before, key=lambda span: span.end_ns).span_id
+            early = {step: needed for step, needed in needs.items() if needed and last not in needed}
             saving = min(saving_of(view, Change(after=early)), _idle(view, before, early))
             if early and view.matters(saving, _SHARE):
                 yield _barrier(view, before, [view.spans[step] for step in early], saving)
@@ -63,7 +65,7 @@ def _levels(steps: Sequence[SpanRecord]) -> Iterator[tuple[list[SpanRecord], lis
         else:
             levels.append([step])
         reached = max(reached, step.end_ns)
-    for before, after in zip(levels, levels[1:], strict=False):
+    for before, after in pairwise(levels):
         if len(before) >= _TWO and len(after) >= _TWO:
             yield before, after
 
@@ -77,10 +79,10 @@ def _needs(view: View, before: Sequence[SpanRecord], step: SpanRecord) -> tuple[
     return tuple(one.span_id for one in before if any(view.is_below(writer, one.span_id) for writer in writers))
 
 
-def _idle(view: View, before: Sequence[SpanRecord], early: dict[str, tuple[str, ...] | None]) -> int:
+def _idle(view: View, before: Sequence[SpanRecord], early: Mapping[str, Sequence[str]]) -> int:
     """Return the longest that any of `early` waited for others than its own."""
     end = max(span.end_ns for span in before)
-    own = [max(view.spans[one].end_ns for one in needed) for needed in early.values() if needed]
+    own = [max(view.spans[one].end_ns for one in needed) for needed in early.values()]
     return max((end - ready for ready in own), default=0)
 
 
@@ -95,13 +97,13 @@ def stragglers(view: View) -> Iterator[Finding]:
         if slowest.duration_ns < _FAR * usual or _wrote_more(slowest, others):
             continue
         # A second attempt begins once the others have answered, and takes as long as they did.
-        hedged = round(max(_FAR * usual, max(span.duration_ns for span in others)))
+        hedged = round(max(_FAR * usual, *(span.duration_ns for span in others)))
         cut = max(0, slowest.duration_ns - hedged)
         saving = min(saving_of(view, Change(cuts={slowest.span_id: cut})), view.path_ns[slowest.span_id])
         if view.matters(saving, _SHARE):
             yield Finding(
                 id="straggler",
-                title=f"one of {counted(len(group), f'call')} of {view.label(slowest)} took {seconds(view, slowest.duration_ns)}, "
+                title=f"one of {len(group)} calls of {view.label(slowest)} took {seconds(view, slowest.duration_ns)}, "
                 f"the others {seconds(view, round(usual))}",
                 evidence=view.evidence([slowest], "straggler") + view.evidence(others, "alike, at the same time"),
                 saves_ns=saving,
@@ -112,7 +114,7 @@ def stragglers(view: View) -> Iterator[Finding]:
 
 
 def _alike(view: View) -> Iterator[list[SpanRecord]]:
-    """Yield spans that are alike (kind, name, and of model calls the agent) and all overlap with the longest of them."""
+    """Yield spans that are alike (kind, name, agent and step) and overlap with the longest of them."""
     alike: defaultdict[tuple[str, ...], list[SpanRecord]] = defaultdict(list)
     for span in view.of_kind("chat", "embeddings", "tool", "retrieval", "agent"):
         if span.is_error:

@@ -6,6 +6,7 @@ save more than that.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -52,7 +53,10 @@ class View:
     """Time on the path of a span and all below it."""
     reads: Mapping[str, Mapping[str, Read]]
     """Of model calls whose prompts were compared: which spans' text they hold."""
+    readers: Mapping[str, Sequence[str]]
+    """The other way round: the calls whose prompts hold a span's text."""
     _extent: Mapping[str, tuple[int, int]]
+    _by_kind: Mapping[Kind, tuple[Sequence[int], Sequence[SpanRecord]]]
     _buckets: Mapping[str, Mapping[Bucket, int]]
 
     @property
@@ -62,6 +66,8 @@ class View:
 
     def of_kind(self, *wanted: Kind) -> Iterator[SpanRecord]:
         """Yield the spans of these kinds in tree order."""
+        if len(wanted) == 1:
+            return iter(self._by_kind.get(wanted[0], ((), ()))[1])
         return (span for span_id, span in self.spans.items() if self.kinds[span_id] in wanted)
 
     def children(self, span_id: str) -> Sequence[SpanRecord]:
@@ -73,11 +79,17 @@ class View:
         first, last = self._extent[above]
         return first <= self._extent[span_id][0] <= last
 
-    def below(self, span_id: str, *wanted: Kind) -> Iterator[SpanRecord]:
-        """Yield a span and all below it, of these kinds."""
-        for _, span in self.run.trace.walk(self.spans[span_id]):
-            if self.kinds[span.span_id] in wanted:
-                yield span
+    def below(self, span_id: str, wanted: Kind) -> Sequence[SpanRecord]:
+        """Return a span and all below it, of this kind, in tree order."""
+        places, members = self._by_kind.get(wanted, ((), ()))
+        first, last = self._extent[span_id]
+        return members[bisect_left(places, first) : bisect_right(places, last)]
+
+    def has_below(self, span_id: str, wanted: Kind) -> bool:
+        """Whether a span is of this kind or has one below it."""
+        places, _ = self._by_kind.get(wanted, ((), ()))
+        first, last = self._extent[span_id]
+        return bisect_left(places, first) < bisect_right(places, last)
 
     def bucket_ns(self, span_id: str, *buckets: Bucket) -> int:
         """Return how much of a span's own time on the path is in these buckets."""
@@ -113,22 +125,46 @@ def view_of(profile: Profile) -> View:
         agents[span_id] = (kinds.subject_of(span) or span.name) if own else agents.get(parents[span_id], "")
     buckets: dict[str, dict[Bucket, int]] = {span_id: {} for span_id in spans}
     for segment in profile.path:
-        if (own := buckets.get(segment.span.span_id)) is not None:
-            own[segment.bucket] = own.get(segment.bucket, 0) + segment.duration_ns
+        mine = buckets.get(segment.span.span_id)
+        if mine is not None:
+            mine[segment.bucket] = mine.get(segment.bucket, 0) + segment.duration_ns
     own_ns = {span_id: sum(own.values()) for span_id, own in buckets.items()}
     path_ns, extent = _summed(spans, parents, own_ns)
+    of_kinds: dict[str, Kind] = {span_id: kinds.kind_of(span) for span_id, span in spans.items()}
+    reads = _reads(spans)
     return View(
         profile=profile,
         spans=spans,
         parents=parents,
-        kinds={span_id: kinds.kind_of(span) for span_id, span in spans.items()},
+        kinds=of_kinds,
         agents=agents,
         own_ns=own_ns,
         path_ns=path_ns,
-        reads=_reads(spans),
+        reads=reads,
+        readers=_readers(reads),
         _extent=extent,
+        _by_kind=_by_kind(spans, of_kinds),
         _buckets=buckets,
     )
+
+
+def _by_kind(
+    spans: Mapping[str, SpanRecord], of_kinds: Mapping[str, Kind]
+) -> dict[Kind, tuple[list[int], list[SpanRecord]]]:
+    found: dict[Kind, tuple[list[int], list[SpanRecord]]] = {}
+    for place, (span_id, span) in enumerate(spans.items()):
+        places, members = found.setdefault(of_kinds[span_id], ([], []))
+        places.append(place)
+        members.append(span)
+    return found
+
+
+def _readers(reads: Mapping[str, Mapping[str, Read]]) -> dict[str, list[str]]:
+    readers: dict[str, list[str]] = {}
+    for call, writers in reads.items():
+        for writer in writers:
+            readers.setdefault(writer, []).append(call)
+    return readers
 
 
 def _summed(

@@ -59,12 +59,13 @@ def limits(view: View) -> Iterator[Finding]:
         if view.matters(saving, _LIMIT_SHARE):
             yield Finding(
                 id="low-limit",
-                title=f"the path waited {seconds(view, sum(view.path_ns[w.span_id] for w in members))} for limit {name}",
+                title=f"the path waited {seconds(view, sum(view.path_ns[one.span_id] for one in members))} "
+                f"for the limit {name}",
                 evidence=view.evidence(members),
                 saves_ns=saving,
                 confidence="low" if refused else "medium",
                 here=f"raise the capacity of the limit {name!r}, as far as the provider's own limit allows",
-                elsewhere="raise the semaphore, pool or rate limit, and watch the provider's 429 answers while doing so",
+                elsewhere="raise the semaphore, pool or rate limit, and watch for the provider's 429 answers",
             )
 
 
@@ -104,7 +105,7 @@ def connections(view: View) -> Iterator[Finding]:
         saves_ns=min(saving_of(view, Change(cuts=cuts)), bound),
         confidence="high",
         here="model_client(pooled=True), one client for the whole run",
-        elsewhere="make one HTTP client and keep it; raise its number of kept connections to the number of calls at once",
+        elsewhere="make one HTTP client and keep it, with as many kept connections as there are calls at once",
     )
 
 

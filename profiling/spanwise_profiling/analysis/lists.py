@@ -28,11 +28,11 @@ class Lists:
         order = np.argsort(keys, kind="stable")
         self.nodes, self.keys = members[order], keys[order]
         self._settle_ties()
-        self.first = np.searchsorted(self.keys, self._keys(np.arange(len(rows.start)), np.int64(0)))
+        self.first = np.searchsorted(self.keys, self._keys(np.arange(len(rows.start)), 0))
         self.has = np.append(self.first[1:], len(self.keys)) > self.first
         self._next: Array | None = None
 
-    def _keys(self, parents: Array, moments: Array) -> Array:
+    def _keys(self, parents: Array, moments: Array | int) -> Array:
         return (parents.astype(np.int64) << TIME_BITS) | moments
 
     def _settle_ties(self) -> None:
@@ -56,7 +56,7 @@ class Lists:
         return np.where(found, self.nodes[places - 1], -1) if len(self.nodes) else np.full(len(parents), -1)
 
     def going(self, parents: Array, moments: Array, places: Array, limits: Array) -> Array:
-        """Return of the children that had begun and not ended at `moments`, and ended by `limits`, the soonest to end."""
+        """Return who was going at `moments` and ended soonest, by `limits` at the latest; `places` as `place` says."""
         if not len(self.nodes):
             return np.full(len(parents), -1)
         if self._next is None:

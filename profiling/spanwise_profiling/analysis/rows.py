@@ -84,45 +84,53 @@ def rows_of(columns: Columns, first: int, last: int) -> Rows:
     start = columns.start[low:high] - begin[run]
     end = np.maximum(columns.end[low:high] - begin[run], start)
     parent = _parents(columns, low, high, run)
+    durations = np.zeros(last - first, np.int64)
+    np.maximum.at(durations, run[parent < 0], end[parent < 0])
+    durations = np.where(kind[tops] == WORKFLOW, end[tops], durations)
     lost = (parent < 0) & (np.arange(high - low) != tops[run])
     several = np.zeros(last - first, bool)
     several[run[lost]] = True
     several &= kind[tops] != WORKFLOW
-    durations = np.zeros(last - first, np.int64)
-    np.maximum.at(durations, run[parent < 0], end[parent < 0])
-    durations[kind[tops] == WORKFLOW] = end[tops][kind[tops] == WORKFLOW]
     made = np.flatnonzero(several)
     roots = tops.copy()
     roots[made] = high - low + np.arange(len(made))
     parent = np.where(lost | (several[run] & (parent < 0)), roots[run], parent)
-
-    def more(rows: Array, of_made: Array | int) -> Array:
-        return np.concatenate([rows, np.broadcast_to(np.asarray(of_made, rows.dtype), len(made))])
-
-    exact = columns.run_exact[first:last].copy()
-    failed = (kind == CHAT) & (columns.status[low:high] == _ERROR)
-    failed[columns.first_chunk_rows[slice(*np.searchsorted(columns.first_chunk_rows, (low, high)))] - low] = False
-    exact[run[failed]] = False  # whether it was to stream is not known
-    wait_kind = columns.wait_kind[low:high].astype(np.int64)
-    exact[run[several[run] & (wait_kind == _HUMAN)]] = False
-    exact[run[end > (1 << TIME_BITS) - 1]] = False
-    if high - low + len(made) > 1 << _NODE_BITS:
-        exact[:] = False
-    target, reason = _links(columns, low, high)
-    chunk = dense(columns.first_chunk_rows, columns.first_chunk_ns, low, high)
-    chunk = np.where((chunk >= 0) & (chunk <= end - start), np.maximum(chunk + start, 0), -1)
-    nodes = _Nodes(
-        more(parent, -1), more(start, 0), more(end, durations[made]), more(kind, SPAN), more(wait_kind, -1),
-        more(columns.subject[low:high] != _number(columns, SOCKET), 0), more(target, -1), more(reason, -1),
-    )  # fmt: skip
+    nodes = _nodes(columns, (low, high), (parent, start, end, kind), durations[made])
     call = nodes.calls()
     role = nodes.roles(call)
+    chunk = dense(columns.first_chunk_rows, columns.first_chunk_ns, low, high)
+    chunk = np.where((chunk >= 0) & (chunk <= end - start), np.maximum(chunk + start, 0), -1)
+    exact = columns.run_exact[first:last].copy()
+    exact[run[(kind == CHAT) & (chunk < 0) & (columns.status[low:high] == _ERROR)]] = False  # was it to stream?
+    exact[run[several[run] & (columns.wait_kind[low:high] == _HUMAN)]] = False
+    exact[run[end > (1 << TIME_BITS) - 1]] = False
+    exact &= len(call) <= 1 << _NODE_BITS
     return Rows(
-        low=low, made_up=high - low, run=more(run, made), span_id=more(columns.span_id[low:high], 0), lost=more(lost, 0), parent=nodes.parent,
-        start=nodes.start, end=nodes.end, kind=nodes.kind, wait_kind=nodes.wait_kind, pooled=nodes.pooled, role=role,
-        call=call, releaser=nodes.releasers(role), starter=nodes.starters(), chunk=more(chunk, -1), roots=roots,
+        low=low, made_up=high - low, run=np.concatenate([run, made]), lost=_more(lost, len(made), 0),
+        span_id=_more(columns.span_id[low:high], len(made), 0), parent=nodes.parent, start=nodes.start, end=nodes.end,
+        kind=nodes.kind, wait_kind=nodes.wait_kind, pooled=nodes.pooled, role=role, call=call,
+        releaser=nodes.releasers(role), starter=nodes.starters(), chunk=_more(chunk, len(made), -1), roots=roots,
         durations=durations, exact=exact,
     )  # fmt: skip
+
+
+def _nodes(columns: Columns, between: tuple[int, int], known: tuple[Array, ...], durations: Array) -> _Nodes:
+    """Return the rows, and made-up roots of `durations` after them."""
+    low, high = between
+    parent, start, end, kind = known
+    more = len(durations)
+    target, reason = _links(columns, low, high)
+    return _Nodes(
+        parent=_more(parent, more, -1), start=_more(start, more, 0), end=np.concatenate([end, durations]),
+        kind=_more(kind, more, SPAN), wait_kind=_more(columns.wait_kind[low:high].astype(np.int64), more, -1),
+        pooled=_more(columns.subject[low:high] != _number(columns, SOCKET), more, 0),
+        target=_more(target, more, -1), reason=_more(reason, more, -1),
+    )  # fmt: skip
+
+
+def _more(rows: Array, count: int, value: int) -> Array:
+    """Return `rows` with `count` times `value` after them."""
+    return np.concatenate([rows, np.full(count, value, rows.dtype)])
 
 
 def _parents(columns: Columns, low: int, high: int, run: Array) -> Array:
@@ -168,13 +176,14 @@ class _Nodes:
             above = further
 
     def roles(self, call: Array) -> Array:
-        wait = self.kind == WAIT
+        wait: Array = self.kind == WAIT
         admits = _ADMITS[self.wait_kind] | ((self.wait_kind == _CONNECTION) & self.pooled)
         admits |= (self.wait_kind == _TIMER) & (call < 0)
         return np.where(wait, np.where(admits, ADMISSION, SUSPENDED), WORK)
 
     def _linked(self) -> Array:
-        return (self.target >= 0) & (self.target != self.parent) & (self.target != np.arange(len(self.target)))
+        linked: Array = (self.target >= 0) & (self.target != self.parent) & (self.target != np.arange(len(self.target)))
+        return linked
 
     def releasers(self, role: Array) -> Array:
         good = self._linked() & (role == SUSPENDED) & ((self.reason == _WAITS_ON) | (self.reason < 0))

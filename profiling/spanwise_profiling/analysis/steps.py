@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 import numpy as np
 
 from spanwise_profiling.analysis.lists import Lists
-from spanwise_profiling.analysis.rows import SUSPENDED
+from spanwise_profiling.analysis.rows import ADMISSION, SUSPENDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ class _Walk:
         children = np.flatnonzero(rows.parent >= 0)
         work = children[rows.role[children] != SUSPENDED]
         self.work = Lists(rows, work[~rows.detached(work)])
-        self.waits = Lists(rows, np.flatnonzero(rows.releaser >= 0))
+        self.waits = Lists(rows, children[(rows.releaser[children] >= 0) | (rows.role[children] == ADMISSION)])
         self.left_waits = np.full(len(rows.start), _ENDLESS)
         """Of each node, the place in `waits` from which on they were followed."""
         self.limit = np.full(len(rows.start), _ENDLESS)
@@ -122,9 +122,12 @@ class _Walk:
         node = np.where(down, child, node)
         goes = np.flatnonzero(follows)
         if len(goes):
-            of, wait = node[goes], wait[goes]
-            self.left_waits[of] = wait_place[goes] - 1
-            self.observed[wait], self.overlap[wait] = True, False
+            self.observed[wait[goes]], self.overlap[wait[goes]] = True, False
+            released = rows.releaser[wait[goes]] >= 0
+            node[goes[~released]] = wait[goes[~released]]
+            goes = goes[released]
+            self.left_waits[node[goes]] = wait_place[goes] - 1
+            wait = wait[goes]
             node[goes], until[goes] = self._entered(rows.releaser[wait], wait, until[goes])
         return node, until
 

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-_STRETCH: Final = 200_000
+_STRETCH: Final = 100_000
 _BUCKET: Final = {bucket: number for number, bucket in enumerate(BUCKETS)}
 _UNKNOWN, _QUEUE = _BUCKET["unknown"], _BUCKET["queue"]
 _PREFILL, _DECODE = _BUCKET["model_prefill"], _BUCKET["model_decode"]
 _OF_KIND: Final = np.array(
     [
-        _BUCKET["model"] if kind == "chat" else _BUCKET[OF_CALLS.get(kind, "coordination" if kind in HAVE_OWN_COURSE else "unknown")]
+        _BUCKET["model"]
+        if kind == "chat"
+        else _BUCKET[OF_CALLS.get(kind, "coordination" if kind in HAVE_OWN_COURSE else "unknown")]
         for kind in KINDS
     ]
 )
@@ -134,6 +136,8 @@ def _sorted_into_buckets(rows: Rows, steps: Steps) -> tuple[Steps, Array]:
     until = steps.end.copy()
     until[split] = chunk[split]
     later = steps.taken(split)
-    both = Steps.joined([steps.between(steps.start, until, empty=True), later.between(chunk[split], later.end, empty=True)])
+    both = Steps.joined(
+        [steps.between(steps.start, until, empty=True), later.between(chunk[split], later.end, empty=True)]
+    )
     order = both.order(rows)
     return both.taken(order), np.concatenate([bucket, np.full(len(split), _DECODE)])[order]

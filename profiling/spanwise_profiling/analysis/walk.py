@@ -1,10 +1,11 @@
 """The critical path of a run: walked back from its end, along recorded waits where there are any, else by times.
 
-At a moment in a span the walk asks what the span had waited for. A recorded wait that was ended by another span
-answers that: the walk goes on in that span at the moment of release, wherever it hangs (CPT, Google 2022). So do the
-links of a span that was started by the end of another. Without a record it is the child that ended last, and a child
-that was still going counts as ended then (the clipped walk): overlapping siblings are neither lost nor counted twice.
-Times that no child explains are the span's own. The stretches partition the run exactly, whatever the spans look like.
+At a moment in a span the walk asks what the span had waited for. A recorded wait answers that: the walk goes on in the
+span that ended it, at the moment of release and wherever it hangs (CPT, Google 2022), or in the wait itself where that
+was for a limit, a timer or a person. So do the links of a span that was started by another. Without a record it is the
+child that ended last, and a child that was still going counts as ended then (the clipped walk): overlapping siblings
+are neither lost nor counted twice. Times that no child explains are the span's own. The stretches partition the run
+exactly, whatever the spans look like.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Walk:
         done = work.ended(moment)
         begin = max(tree.starts[node], self._begin)
         if wait >= 0 and tree.ends[wait] > begin and self._end_of(done) <= tree.ends[wait]:
-            return self._follow(node, wait, moment)
+            return self._waited(node, wait, moment)
         child = work.last(moment)
         if self._end_of(child) <= begin:
             return self._own_from_start(node, moment)
@@ -77,12 +78,15 @@ class Walk:
         self._how[child] = (False, overlap or end < tree.ends[child])
         return child, end
 
-    def _follow(self, node: int, wait: int, moment: int) -> tuple[int, int]:
+    def _waited(self, node: int, wait: int, moment: int) -> tuple[int, int]:
+        """Go on where a wait of `node` was released; in the wait itself, where that is for admission."""
         tree = self.tree
-        self._waits[node].drop()
         released, other = tree.ends[wait], tree.releasers[wait]
         self._own(node, released, moment)
         self._how[wait] = (True, False)
+        if other < 0:
+            return wait, released
+        self._waits[node].drop()
         return self._enter(other, wait, released)
 
     def _leave(self, node: int, moment: int) -> tuple[int, int]:
@@ -150,7 +154,7 @@ class Walk:
         known = self._waits.get(node)
         tree = self.tree
         if known is None:
-            waits = [child for child in tree.children[node] if tree.releasers[child] >= 0]
+            waits = [one for one in tree.children[node] if tree.releasers[one] >= 0 or tree.roles[one] == "admission"]
             known = self._waits[node] = Siblings(waits, tree.starts, tree.ends)
         return known.ended(moment)
 

@@ -13,14 +13,26 @@ from spanwise_profiling.render.budget import MEANINGS, filled, share_of
 from spanwise_profiling.render.glyphs import UNICODE
 from spanwise_profiling.render.numbers import count, seconds
 from spanwise_profiling.render.path_tree import legend, path_tree
-from spanwise_profiling.render.profile_texts import NOBODY, about, evidence_of, facts, mostly, page_of, saving
+from spanwise_profiling.render.profile_texts import (
+    MOST_EVIDENCE,
+    MOST_FINDINGS,
+    NOBODY,
+    about,
+    evidence_of,
+    facts,
+    mostly,
+    page_of,
+    saving,
+)
 from spanwise_profiling.render.tables import figures
+from spanwise_profiling.render.usage_texts import MODEL_COLUMNS, NO_NAME, model_cells
 from spanwise_profiling.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from spanwise_profiling.profile import Finding, Profile, Share
+    from spanwise_profiling.usage import Usage
 
 _WIDTH: Final = 100
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>#!|~&$])")
@@ -63,6 +75,8 @@ def _lines(profile: Profile) -> Iterator[str]:
     for title, shares in (("agent", profile.agents), ("role", profile.roles)):
         if shares:
             yield from _folded(f"By {title}", _shares(profile, title, shares))
+    if profile.usage is not None and profile.usage.models:
+        yield from _folded("By model", _models(profile.usage))
     yield from _folded("Critical path", _path(profile))
 
 
@@ -75,15 +89,19 @@ def _findings(profile: Profile) -> Iterator[str]:
     yield ""
     for number, finding in enumerate(profile.findings, start=1):
         yield f"{number}. **{text(finding.title)}**: {saving(profile, finding)}, confidence {finding.confidence}"
-        yield from (f"   - {line}" for line in _finding(profile, finding))
+        if number <= MOST_FINDINGS:
+            yield from (f"   - {line}" for line in _details(profile, finding))
     yield ""
 
 
-def _finding(profile: Profile, finding: Finding) -> Iterator[str]:
-    for item, label in evidence_of(profile, finding):
+def _details(profile: Profile, finding: Finding) -> Iterator[str]:
+    evidence = evidence_of(profile, finding)
+    for item, label in evidence[:MOST_EVIDENCE]:
         note = f", {text(item.note)}" if item.note else ""
         length = seconds(profile.run.scaled(item.on_path_ns))
         yield f"{code(label)}{note}: {length} on the path (span {code(item.span_id)})"
+    if len(evidence) > MOST_EVIDENCE:
+        yield f"and {len(evidence) - MOST_EVIDENCE} more"
     yield f"Here: {text(finding.here)}"
     yield f"Elsewhere: {text(finding.elsewhere)}"
     yield f"More: {code(page_of(finding))}"
@@ -112,6 +130,13 @@ def _shares(profile: Profile, title: str, shares: Sequence[Share]) -> Iterator[s
             mostly(filled(share.budget_ns)),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _models(usage: Usage) -> Iterator[str]:
+    yield f"| model | {' | '.join((*MODEL_COLUMNS[:-1], f'cost ({usage.currency})'))} |"
+    yield f"| --- {'| ---: ' * len(MODEL_COLUMNS)}|"
+    for model in usage.models:
+        yield f"| {code(model.name or NO_NAME)} | {' | '.join(model_cells(model))} |"
 
 
 def _path(profile: Profile) -> Iterator[str]:

@@ -12,13 +12,25 @@ from spanwise_profiling import kinds
 from spanwise_profiling.render.budget import MEANINGS, filled, share_of
 from spanwise_profiling.render.glyphs import UNICODE, Glyphs
 from spanwise_profiling.render.numbers import count, seconds
-from spanwise_profiling.render.profile_texts import NOBODY, about, evidence_of, facts, page_of, saving, where
+from spanwise_profiling.render.profile_texts import (
+    MOST_EVIDENCE,
+    MOST_FINDINGS,
+    NOBODY,
+    about,
+    evidence_of,
+    facts,
+    page_of,
+    saving,
+    where,
+)
 from spanwise_profiling.render.tables import figures
+from spanwise_profiling.render.usage_texts import NO_NAME, amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from spanwise_profiling.profile import Finding, Profile, Segment, Share
+    from spanwise_profiling.usage import Sum
 
 MOST_SEGMENTS: Final = 30
 
@@ -47,8 +59,12 @@ def _lines(profile: Profile, glyphs: Glyphs, *, show_all: bool) -> Iterator[str]
             yield ""
             yield f"{title}, the longest on the path first:"
             yield from (_share(profile, share) for share in shares)
+    if profile.usage is not None and profile.usage.models:
+        yield ""
+        yield "Models, by tokens:"
+        yield from (_model(model, profile.usage.currency) for model in profile.usage.models)
     yield ""
-    yield from _findings(profile)
+    yield from _findings(profile, show_all=show_all)
 
 
 def _path(profile: Profile, *, show_all: bool) -> Iterator[str]:
@@ -95,21 +111,37 @@ def _share(profile: Profile, share: Share) -> str:
     )
 
 
-def _findings(profile: Profile) -> Iterator[str]:
+def _model(model: Sum, currency: str) -> str:
+    decode = model.decode_tokens_per_second
+    return (
+        f"- {model.name or NO_NAME}: {count(model.calls, 'call')}, {model.input_tokens:,} tokens in "
+        f"({model.cached_tokens:,} cached) and {model.output_tokens:,} out, {model.tokens_per_second:.1f} tok/s"
+        f"{f', {decode:.1f} after the first chunk' if decode is not None else ''}; cost {amount(model.cost)}"
+        f"{f' {currency}' if model.cost is not None else ''}."
+    )
+
+
+def _findings(profile: Profile, *, show_all: bool) -> Iterator[str]:
     if not profile.findings:
         yield "Nothing to change was found."
         return
     yield "What to change, most promising first:"
     for number, finding in enumerate(profile.findings, start=1):
         yield f"{number}. {finding.title}: {saving(profile, finding)}, confidence {finding.confidence}."
-        yield from _finding(profile, finding)
+        if show_all or number <= MOST_FINDINGS:
+            yield from _details(profile, finding, most=None if show_all else MOST_EVIDENCE)
+    if not show_all and len(profile.findings) > MOST_FINDINGS:
+        yield "--all tells of each what shows it and how it is done."
 
 
-def _finding(profile: Profile, finding: Finding) -> Iterator[str]:
-    for item, label in evidence_of(profile, finding):
+def _details(profile: Profile, finding: Finding, *, most: int | None) -> Iterator[str]:
+    evidence = evidence_of(profile, finding)
+    for item, label in evidence[:most]:
         note = f", {item.note}" if item.note else ""
         length = seconds(profile.run.scaled(item.on_path_ns))
         yield f"- Evidence: {label}{note}, {length} on the path, span {item.span_id}."
+    if most is not None and len(evidence) > most:
+        yield f"- {len(evidence) - most} more pieces of evidence; --all tells them."
     yield f"- Here: {finding.here}."
     yield f"- Elsewhere: {finding.elsewhere}."
     yield f"- More in {page_of(finding)}."

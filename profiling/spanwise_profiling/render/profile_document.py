@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanwise_profiling import kinds
 from spanwise_profiling.render.documents import run_document
+from spanwise_profiling.render.usage_texts import usage_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,6 +41,7 @@ def _profile(profile: Profile) -> dict[str, Any]:
         "parallelism": profile.parallelism,
         "agents": [_share(run, share) for share in profile.agents],
         "roles": [_share(run, share) for share in profile.roles],
+        "usage": None if profile.usage is None else usage_document(profile.usage),
         "findings": [_finding(run, finding) for finding in profile.findings],
         "loop_blocked_by": _seconds_by_span(run, profile.blockers),
         "slack_s": _seconds_by_span(run, profile.slack_ns),

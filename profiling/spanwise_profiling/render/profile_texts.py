@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise_profiling import kinds
 from spanwise_profiling.render.budget import share_of
 from spanwise_profiling.render.numbers import count, moment, seconds
+from spanwise_profiling.render.usage_texts import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 NOBODY: Final = "(none)"
 """Stands for the empty name of a share: what no agent, or no step with a role, did."""
-MOST_EVIDENCE: Final = 5
+MOST_EVIDENCE: Final = 3
+"""Of a finding, in a report for people."""
+MOST_FINDINGS: Final = 5
+"""With evidence and remedy; of the others a report for people has the title and the saving."""
 MOST_BLOCKERS: Final = 5
 
 
@@ -51,6 +55,8 @@ def facts(profile: Profile) -> Iterator[str]:
     work = seconds(run.scaled(profile.work_ns))
     yield f"Work of {work} in {seconds(run.seconds)}: {profile.parallelism:.2f} at once."
     yield from _second(profile)
+    if profile.usage is not None:
+        yield from money(profile.usage)
     for span, length in _blockers(profile):
         yield f"Event loop blocked for {seconds(run.scaled(length))} of it by {kinds.label_of(span)}."
 

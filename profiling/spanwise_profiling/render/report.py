@@ -16,6 +16,7 @@ from spanwise_profiling.render.numbers import seconds
 from spanwise_profiling.render.path_tree import legend, path_tree
 from spanwise_profiling.render.profile_texts import (
     MOST_EVIDENCE,
+    MOST_FINDINGS,
     NOBODY,
     about,
     evidence_of,
@@ -25,6 +26,7 @@ from spanwise_profiling.render.profile_texts import (
     saving,
 )
 from spanwise_profiling.render.tables import heading_about, plain_table
+from spanwise_profiling.render.usage_texts import MODEL_COLUMNS, NO_NAME, model_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spanwise_profiling.profile import Finding, Profile, Share
+    from spanwise_profiling.usage import Usage
 
 
 def profile_report(
@@ -51,7 +54,10 @@ def profile_report(
         if shares:
             yield Text()
             yield _shares(profile, title, shares, glyphs)
-    yield from _findings(profile, width, glyphs)
+    if profile.usage is not None and profile.usage.models:
+        yield Text()
+        yield _models(profile.usage, glyphs)
+    yield from _findings(profile, width, glyphs, show_all=show_all)
 
 
 def _shares(profile: Profile, title: str, shares: Sequence[Share], glyphs: Glyphs) -> Table:
@@ -73,25 +79,40 @@ def _shares(profile: Profile, title: str, shares: Sequence[Share], glyphs: Glyph
     return table
 
 
-def _findings(profile: Profile, width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
+def _models(usage: Usage, glyphs: Glyphs) -> Table:
+    table = plain_table(glyphs)
+    table.add_column("model", ratio=1, no_wrap=True, overflow="crop" if glyphs.ascii_only else "ellipsis")
+    for heading in MODEL_COLUMNS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for model in usage.models:
+        table.add_row(Text(glyphs.clean(model.name or NO_NAME)), *model_cells(model))
+    return table
+
+
+def _findings(profile: Profile, width: int, glyphs: Glyphs, *, show_all: bool) -> Iterator[RenderableType]:
     if not profile.findings:
         yield Text("\nNothing to change was found.")
         return
     yield Text("\nWhat to change, most promising first", style="bold")
     for number, finding in enumerate(profile.findings, start=1):
-        yield from _finding(profile, number, finding, width, glyphs)
+        yield _wrapped(f"{number}. ", glyphs.clean(finding.title), width, style="bold")
+        yield _wrapped("   ", f"{saving(profile, finding)}, confidence {finding.confidence}; {page_of(finding)}", width)
+        if show_all or number <= MOST_FINDINGS:
+            yield from _details(profile, finding, width, glyphs, most=None if show_all else MOST_EVIDENCE)
+    if not show_all and len(profile.findings) > MOST_FINDINGS:
+        yield Text(f"{glyphs.ellipsis} --all tells of each what shows it and how it is done", style="dim")
 
 
-def _finding(profile: Profile, number: int, finding: Finding, width: int, glyphs: Glyphs) -> Iterator[RenderableType]:
-    yield _wrapped(f"{number}. ", glyphs.clean(finding.title), width, style="bold")
-    yield _wrapped("   ", f"{saving(profile, finding)}, confidence {finding.confidence}; {page_of(finding)}", width)
+def _details(
+    profile: Profile, finding: Finding, width: int, glyphs: Glyphs, *, most: int | None
+) -> Iterator[RenderableType]:
     evidence = evidence_of(profile, finding)
-    for item, label in evidence[:MOST_EVIDENCE]:
+    for item, label in evidence[:most]:
         note = f": {item.note}" if item.note else ""
         length = seconds(profile.run.scaled(item.on_path_ns))
         yield _wrapped("   ", glyphs.clean(f"{length:>9}  {label}{note} [{item.span_id}]"), width, hanging=14)
-    if len(evidence) > MOST_EVIDENCE:
-        yield Text(f"   {glyphs.ellipsis} {len(evidence) - MOST_EVIDENCE} more; --json lists them", style="dim")
+    if most is not None and len(evidence) > most:
+        yield Text(f"   {glyphs.ellipsis} {len(evidence) - most} more; --all tells them", style="dim")
     yield _wrapped("   here: ", glyphs.clean(finding.here), width)
     yield _wrapped("   elsewhere: ", glyphs.clean(finding.elsewhere), width)
 

@@ -17,7 +17,7 @@ import msgspec
 
 from spanwise.errors import InputError
 from spanwise.journal.reader import ReadReport, Skipped
-from spanwise_profiling.sources import chrome, flat, jaeger, langfuse, langsmith, otlp_json, streams
+from spanwise_profiling.sources import chrome, flat, jaeger, langfuse, langsmith, openai_agents, otlp_json, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Reader: TypeAlias = Callable[[bytes, Callable[[str], None]], Iterator[SpanRecord]]
 
-READ_HERE: Final = "OTLP (JSON or protobuf), Jaeger, LangSmith, Phoenix, Langfuse, Chrome trace"
+READ_HERE: Final = "OTLP (JSON or protobuf), Jaeger, LangSmith, Phoenix, Langfuse, OpenAI Agents, Chrome trace"
 _WRAPPERS: Final = ("data", "runs", "items", "spans", "traces")
 _HEAD: Final = 256
 _TEXT: Final = frozenset(b"\t\n\r")
@@ -190,6 +190,7 @@ _FORMATS: Final[tuple[tuple[tuple[frozenset[str], ...], Reader], ...]] = (
     (_signs("startTimeUnixNano", "start_time_unix_nano"), otlp_json.read_span),
     (_signs("spans processes"), jaeger.read_trace),
     (_signs("traceEvents"), chrome.read_events),
+    (_signs("object span_data", "object workflow_name"), openai_agents.read_item),
     (_signs("run_type"), langsmith.read_run),
     (_signs("context start_time", "context.span_id", "context.trace_id"), flat.read_span),
     (_signs("observations", "traceId type startTime", "trace_id type start_time"), langfuse.read_item),

@@ -47,9 +47,9 @@ class _Readable(Protocol):
 class _Guarded(io.RawIOBase):
     """Reads `inner`; what goes wrong there becomes an `InputError` about `name`."""
 
-    def __init__(self, inner: _Readable, name: str) -> None:
+    def __init__(self, inner: _Readable, name: str, below: Stream | None) -> None:
         super().__init__()
-        self._inner, self._name = inner, name
+        self._inner, self._name, self._below = inner, name, below
 
     def readable(self) -> bool:
         return True
@@ -67,6 +67,8 @@ class _Guarded(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             self._inner.close()
+            if self._below is not None:  # a decompressor leaves open what it reads from
+                self._below.close()
         super().close()
 
 
@@ -89,20 +91,24 @@ def open_stream(source: str | Path) -> Stream:
 
 def unpacked(raw: IO[bytes], name: str) -> Stream:
     """Return the bytes of `raw`, decompressed as often as they are compressed; `name` is for errors."""
-    stream: Stream = _buffered(raw, name)
-    for _ in range(_LAYERS):
-        head = stream.peek(len(ZSTD))
-        if head.startswith(GZIP):
-            stream = _buffered(gzip.GzipFile(fileobj=stream), name)
-        elif head.startswith(ZSTD):
-            stream = _buffered(zstd.ZstdFile(stream), name)
-        else:
-            break
+    stream = _buffered(raw, name)
+    try:
+        for _ in range(_LAYERS):
+            head = stream.peek(len(ZSTD))
+            if head.startswith(GZIP):
+                stream = _buffered(gzip.GzipFile(fileobj=stream), name, stream)
+            elif head.startswith(ZSTD):
+                stream = _buffered(zstd.ZstdFile(stream), name, stream)
+            else:
+                break
+    except InputError:
+        stream.close()
+        raise
     return stream
 
 
-def _buffered(raw: _Readable, name: str) -> Stream:
-    return io.BufferedReader(_Guarded(raw, name), _BLOCK)
+def _buffered(raw: _Readable, name: str, below: Stream | None = None) -> Stream:
+    return io.BufferedReader(_Guarded(raw, name, below), _BLOCK)
 
 
 def lines(stream: IO[bytes], name: str, longest: int = LONGEST) -> Iterator[bytes]:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from spanwise_profiling.profile import Profile, Segment
 
 _ROOM_FOR_TEXT: Final = 450_000
-_ROOM_FOR_A_SPAN: Final = 450
+ROOM_FOR_A_SPAN: Final = 450
 """Bytes of text for each span beyond the thousandth."""
-_MOST_ATTRIBUTES: Final = 64
+MOST_ATTRIBUTES: Final = 64
 """Of one span, event or link; OpenTelemetry keeps 128 of a span by default, and says how many it dropped."""
 _RELEASES: Final = frozenset({"waits_on", "admitted_by"})
 _OBSERVED, _OVERLAP = 1, 2
@@ -39,7 +39,7 @@ def payload(profiles: Sequence[Profile]) -> dict[str, Any]:
     strings = Strings()
     runs = [_Columns(profile, strings).document() for profile in profiles]
     spans = sum(len(run["start"]) for run in runs)
-    texts, cut = strings.table(max(_ROOM_FOR_TEXT, _ROOM_FOR_A_SPAN * spans))
+    texts, cut = strings.table(max(_ROOM_FOR_TEXT, ROOM_FOR_A_SPAN * spans))
     inks = [{"bucket": name, "label": INKS[name].label, "hatched": INKS[name].hatched} for name in BUCKETS]
     return {"buckets": inks, "strings": texts, "cut": cut, "runs": runs}
 
@@ -85,6 +85,7 @@ class _Columns:
             "message": {n: text(span.status_message) for n, span in enumerate(spans) if span.status_message},
             "retried": [n for n, span in enumerate(spans) if kinds.is_retried(span)],
             "tokens": {n: used for n, span in enumerate(spans) if (used := _tokens(span)) is not None},
+            "cost": self._cost(numbers),
             "slack": _of_spans(self.profile.slack_ns, numbers),
             "blocked": _of_spans(self.profile.blockers, numbers),
             "attributes": [self._attributes(span.attributes) for span in spans],
@@ -96,10 +97,15 @@ class _Columns:
             "shapes": [list(shape) for shape in self.shapes],
         }
 
+    def _cost(self, numbers: Mapping[str, int]) -> dict[int, float | None]:
+        """Return what each model call cost; None where it is not known."""
+        calls = self.profile.usage.calls if self.profile.usage else ()
+        return {numbers[call.span_id]: call.cost for call in calls if call.span_id in numbers}
+
     def _attributes(self, attributes: Attributes) -> list[int]:
         """Return the number of the list of names, then the numbers of the values; an odd one out tells what is left."""
         text = self.strings.number
-        shown = list(attributes.items())[:_MOST_ATTRIBUTES]
+        shown = list(attributes.items())[:MOST_ATTRIBUTES]
         if left := len(attributes) - len(shown):
             shown.append(("…", f"and {left:,} more attributes, which are in the recording"))
         names = tuple(text(name) for name, _ in shown)
@@ -109,13 +115,13 @@ class _Columns:
         begin = self.profile.run.start_ns
         return [
             [event.time_ns - begin, self.strings.number(event.name), self._attributes(event.attributes)]
-            for event in span.events[:_MOST_ATTRIBUTES]
+            for event in span.events[:MOST_ATTRIBUTES]
         ]
 
     def _links(self, span: SpanRecord) -> list[list[Any]]:
         return [
             [self.strings.number(link.trace_id), self.strings.number(link.span_id), self._attributes(link.attributes)]
-            for link in span.links[:_MOST_ATTRIBUTES]
+            for link in span.links[:MOST_ATTRIBUTES]
         ]
 
     def _path(self, path: Iterable[Segment], numbers: Mapping[str, int]) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""The findings, largest saving first, each with links to the spans that it rests on."""
+"""The findings, most promising first as they come, each with links to the spans that it rests on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from spanwise_profiling.render import numbers
 from spanwise_profiling.render.html import columns
 from spanwise_profiling.render.html.columns import LETTERS
 from spanwise_profiling.render.html.markup import escaped, name, span_link
+from spanwise_profiling.render.profile_texts import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +36,7 @@ def _list(profiles: Sequence[Profile], position: int) -> str:
     if not profile.findings:
         return f'{heading}<p class="quiet">Nothing found that would make this run faster.</p>'
     spans = {span.span_id: span for _, span in profile.run.walk()}
-    found = sorted(profile.findings, key=lambda finding: (-finding.saves_ns, finding.id))
-    items = "".join(f"<li>{_item(profile, finding, spans, letter)}</li>" for finding in found)
+    items = "".join(f"<li>{_item(profile, finding, spans, letter)}</li>" for finding in profile.findings)
     return f'{heading}<ol class="findings">{items}</ol>'
 
 
@@ -51,7 +51,7 @@ def _item(profile: Profile, finding: Finding, spans: Mapping[str, SpanRecord], l
     return (
         f"<h3>{escaped(finding.title)}</h3>"
         f'<p class="saves">saves up to <strong>{saves}</strong>{share} · {finding.confidence} confidence · '
-        f"<code>{escaped(finding.id)}</code></p>"
+        f"<code>{escaped(page_of(finding))}</code></p>"
         f'<ul class="evidence">{links}{more}</ul>'
         f"<details><summary>How</summary><p>With spanwise: {escaped(finding.here)}</p>"
         f"<p>Elsewhere: {escaped(finding.elsewhere)}</p></details>"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.profile import BUCKETS
 from spanwise_profiling.render import numbers
-from spanwise_profiling.render.html import columns, findings, shares, shells
+from spanwise_profiling.render.html import columns, findings, models, shares, shells
 from spanwise_profiling.render.html.markup import escaped, name, span_link, stacked, swatch, table
 from spanwise_profiling.render.html.palette import INKS
 
@@ -37,6 +37,7 @@ def body(profiles: Sequence[Profile]) -> str:
         shells.timeline(len(profiles)),
         shares.section(profiles, "Agents", "agent", [profile.agents for profile in profiles]),
         shares.section(profiles, "Roles", "role of the step", [profile.roles for profile in profiles]),
+        models.section(profiles),
         shells.calls(len(profiles)),
         "</main>",
         shells.asset("after.html"),
@@ -157,4 +158,7 @@ def _seconds(profile: Profile, bucket: Bucket) -> float:
 def _bucket_cells(profiles: Sequence[Profile], bucket: Bucket) -> list[str]:
     ink = INKS[bucket]
     seconds = [_seconds(profile, bucket) for profile in profiles]
-    return [f"{swatch(bucket)}{ink.label}<small>{ink.meaning}</small>", *columns.cells(profiles, seconds)]
+    return [
+        f"{swatch(bucket)}{ink.label}<small>{ink.meaning} &middot; <code>{bucket}</code></small>",
+        *columns.cells(profiles, seconds),
+    ]

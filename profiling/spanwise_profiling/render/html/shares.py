@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.render import numbers
 from spanwise_profiling.render.html import columns
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from spanwise_profiling.profile import Profile, Share
+
+_MOST_ROWS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,12 @@ def section(profiles: Sequence[Profile], title: str, what: str, shares: Sequence
     longest = max(max(row.seconds) for row in rows)
     head = [what, "on the path, by bucket", *columns.heads(profiles, "on the path")]
     head += ["#in total", "#model calls", "#tokens in", "#tokens out"]
-    mark = title.lower()
+    mark, left = title.lower(), len(rows) - _MOST_ROWS
+    cells = [_cells(profiles, row, longest) for row in rows[:_MOST_ROWS]]
     return (
         f'<section aria-labelledby="h-{mark}"><h2 id="h-{mark}">{title}</h2>'
-        + table(
-            f"{title} by time on the critical path", head, [_cells(profiles, row, longest) for row in rows], "shares"
-        )
+        + table(f"{title} by time on the critical path", head, cells, "shares")
+        + (f'<p class="unused">and {left:,} more, each with less on the path</p>' if left > 0 else "")
         + "</section>"
     )
 

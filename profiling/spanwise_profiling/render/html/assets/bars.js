@@ -38,16 +38,12 @@ class Bars {
   drawRow(pen, span, y, state) {
     if (span === state.selected) this.band(pen, y, COLOURS.picked);
     else if (span === state.hovered) this.band(pen, y, COLOURS.shade);
-    pen.globalAlpha = state.found && !state.found.has(span) ? 0.25 : 1;
-    if (this.run.bucket[span] < 0 && this.isFolded(span)) this.drawFolded(pen, span, y);
+    pen.globalAlpha = this.rows.isDim(span, state.found) ? 0.25 : 1;
+    if (this.run.bucket[span] < 0 && this.rows.isFolded(span)) this.drawFolded(pen, span, y);
     else this.drawOne(pen, span, y);
     this.drawPath(pen, span, y);
     this.drawLength(pen, span, y);
     pen.globalAlpha = 1;
-  }
-
-  isFolded(span) {
-    return this.rows.folded[span] && this.run.hasChildren(span);
   }
 
   band(pen, y, colour) {
@@ -89,7 +85,7 @@ class Bars {
 
   drawPath(pen, span, y) {
     const { run } = this;
-    const folded = this.isFolded(span);
+    const folded = this.rows.isFolded(span);
     const segments = folded ? run.path : (run.segmentsOf.get(span) ?? []);
     const last = folded ? run.last[span] : span + 1;
     const pixel = (this.axis.to - this.axis.from) / Math.max(1, this.width);

@@ -13,10 +13,11 @@ function callsOf(run) {
 function call(run, span) {
   const [input, output, cached] = run.raw.tokens[span] ?? [null, null, null];
   const [length, first] = [run.length(span), run.firstChunk(span)];
+  const cost = run.cost(span);
   const rate = output !== null && length > 0 ? output / length : null;
   return {
     run, span, start: run.start[span], label: run.label(span), agent: run.agent(span), length, first, input, cached,
-    output, rate, path: run.onPath[span], error: run.error(span) ?? "",
+    output, rate, cost, path: run.onPath[span], error: run.error(span) ?? "",
   };
 }
 
@@ -24,7 +25,7 @@ const COLUMNS = [
   ["start", "start", seconds], ["call", "label", null], ["agent", "agent", null], ["takes", "length", seconds],
   ["on the path", "path", seconds], ["first chunk", "first", seconds], ["tokens in", "input", whole],
   ["cached", "cached", whole], ["out", "output", whole], ["tokens/s", "rate", (value) => value.toFixed(1)],
-  ["error", "error", null],
+  ["cost", "cost", money], ["error", "error", null],
 ];
 
 class Calls {

@@ -30,6 +30,7 @@ class Details {
     add("slack", run.slack(span) === null ? null : seconds(run.slack(span)));
     add("blocked the loop", run.blocked(span) === null ? null : seconds(run.blocked(span)));
     add("first chunk", run.firstChunk(span) === null ? null : `after ${seconds(run.firstChunk(span))}`);
+    add("cost", run.cost(span) === null ? null : money(run.cost(span)));
     add("error", run.error(span) === null ? null : `${run.error(span)}${run.retried.has(span) ? ", tried again" : ""}`);
     if (run.raw.message[span] !== undefined) add("message", text(run.raw.message[span]));
     add("name", text(run.raw.name[span]));
@@ -52,10 +53,9 @@ class Details {
   path(run, span) {
     const segments = run.segmentsOf.get(span) ?? [];
     if (!segments.length) return null;
-    const items = segments.slice(0, 20).map(({ start, end, bucket, flags }) => {
-      const known = `${flags & OBSERVED ? "observed" : "inferred"}${flags & OVERLAP ? ", siblings overlap" : ""}`;
-      const swatch = element("i", { class: `swatch b-${BUCKETS[bucket].bucket}` });
-      return element("li", {}, swatch, `${BUCKETS[bucket].label}: ${seconds(end - start)} `, element("small", {}, known));
+    const items = segments.slice(0, 20).map((segment) => {
+      const swatch = element("i", { class: `swatch b-${BUCKETS[segment.bucket].bucket}` });
+      return element("li", {}, swatch, told(segment));
     });
     if (segments.length > 20) items.push(element("li", {}, `and ${whole(segments.length - 20)} more stretches`));
     return element("div", {}, element("h4", {}, "On the critical path"), element("ul", { class: "plain" }, ...items));
@@ -87,6 +87,12 @@ class Details {
     const about = run.attributes(attributes).map(([name, value]) => `${text(name)} ${text(value)}`).join(", ");
     return element("div", {}, element("h4", {}, "Link"), element("p", {}, target, about ? ` ${about}` : ""));
   }
+}
+
+// `Tools: 0.470 s, observed`: what a stretch of the critical path was spent on.
+function told({ start, end, bucket, flags }) {
+  const known = flags & OBSERVED ? "observed" : "inferred";
+  return `${BUCKETS[bucket].label}: ${seconds(end - start)}, ${known}${flags & OVERLAP ? ", siblings overlap" : ""}`;
 }
 
 function spanLink(run, span) {

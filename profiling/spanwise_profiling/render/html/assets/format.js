@@ -12,6 +12,13 @@ function whole(value) {
   return value.toLocaleString("en-US");
 }
 
+const UNKNOWN_COST = -1;
+
+function money(value) {
+  if (value === UNKNOWN_COST) return "unknown";
+  return value >= 1 ? value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 }) : value.toFixed(4);
+}
+
 function element(name, properties = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {

@@ -11,7 +11,7 @@ class App {
     this.tracks = [];
     const act = {
       draw: (track) => this.draw(track), select: (run, span) => this.select(run, span),
-      hover: (run, span, event) => this.hover(run, span, event), roomFor: () => this.room(),
+      hover: (...looked) => this.hover(...looked), roomFor: () => this.room(),
     };
     document.querySelectorAll(".track").forEach((box, number) => {
       this.tracks.push(new Track(box, RUNS[number], this.axis, act));
@@ -51,11 +51,17 @@ class App {
     this.selected = { run, span };
     const track = this.tracks[run.number];
     if (track.rows.rowOf[span] < 0) track.rows.reveal(span);
+    if (track.rows.rowOf[span] < 0) this.showOnlyPath(false);
     track.scrollTo(span);
     if (move) this.axis.reveal(run.start[span], run.end[span]);
     this.details.show(run, span);
     this.say(`${run.label(span)}, ${seconds(run.length(span))}${run.onPath[span] ? `, ${seconds(run.onPath[span])} on the critical path` : ""}`);
     this.drawAll();
+  }
+
+  showOnlyPath(only) {
+    document.querySelector("[data-do=path]").setAttribute("aria-pressed", only);
+    this.tracks.forEach(({ rows }) => rows.showOnlyPath(only));
   }
 
   clear() {
@@ -68,9 +74,10 @@ class App {
     page("live").textContent = words;
   }
 
-  hover(run, span, event) {
+  // `segment` is given where the pointer is on the strip of the critical path.
+  hover(run, span, event, segment = null) {
     this.pointer = event && { x: event.clientX, y: event.clientY };
-    this.hovered = span < 0 ? null : { run, span };
+    this.hovered = span < 0 ? null : { run, span, segment };
     this.draw(this.tracks[run.number]);
   }
 
@@ -80,17 +87,19 @@ class App {
     const { hovered, pointer } = this;
     tip.hidden = !hovered || !pointer;
     if (tip.hidden) return;
-    if (this.tipped?.span !== hovered.span || this.tipped?.run !== hovered.run) this.fillTip(tip, hovered);
+    const { tipped } = this;
+    if (tipped?.span !== hovered.span || tipped.run !== hovered.run || tipped.segment !== hovered.segment) this.fillTip(tip, hovered);
     const [width, height] = this.tipSize;
     const left = Math.max(4, Math.min(pointer.x + 14, window.innerWidth - width - 8));
     const below = pointer.y + 18 + height < window.innerHeight;
     tip.style.transform = `translate(${left}px, ${below ? pointer.y + 18 : pointer.y - height - 10}px)`;
   }
 
-  fillTip(tip, { run, span }) {
-    this.tipped = { run, span };
+  fillTip(tip, hovered) {
+    const { run, span, segment } = (this.tipped = hovered);
     const lines = [element("strong", {}, isolated(run.label(span))), ` ${seconds(run.length(span))}`];
-    if (run.onPath[span]) lines.push(element("div", {}, `${seconds(run.onPath[span])} on the critical path`));
+    if (segment) lines.push(element("div", {}, told(segment)));
+    else if (run.onPath[span]) lines.push(element("div", {}, `${seconds(run.onPath[span])} on the critical path`));
     else if (run.slack(span) !== null) lines.push(element("div", {}, `slack ${seconds(run.slack(span))}`));
     for (const { waiter, releaser } of run.edgesOf(span).slice(0, 4)) {
       lines.push(element("div", {}, isolated(run.label(waiter)), " ← ", isolated(run.label(releaser))));
@@ -101,7 +110,7 @@ class App {
 
   find(words) {
     this.matches = search(words);
-    this.found = this.matches && RUNS.map((run) => new Set(this.matches.filter((match) => match.run === run).map(({ span }) => span)));
+    this.found = this.matches && RUNS.map((run) => countFound(run, this.matches));
     this.at = -1;
     this.version++;
     this.sayFound();
@@ -146,11 +155,7 @@ function listenToTools(app) {
     fold: all((rows) => rows.foldAgents()), unfold: all((rows) => rows.unfoldAll()),
     in: () => app.axis.zoom(0.6), out: () => app.axis.zoom(1 / 0.6), fit: () => app.axis.fit(),
     before: () => app.nextFound(-1), after: () => app.nextFound(1),
-    path: (button) => {
-      const only = button.getAttribute("aria-pressed") !== "true";
-      button.setAttribute("aria-pressed", only);
-      app.tracks.forEach(({ rows }) => rows.showOnlyPath(only));
-    },
+    path: (button) => app.showOnlyPath(button.getAttribute("aria-pressed") !== "true"),
   };
   for (const button of document.querySelectorAll("[data-do]")) {
     button.addEventListener("click", () => tools[button.dataset.do](button));

@@ -110,6 +110,12 @@ class Run {
     return length === undefined ? null : length * this.unit;
   }
 
+  // What a model call cost; null for all else.
+  cost(span) {
+    const cost = this.raw.cost[span];
+    return cost === undefined ? null : (cost ?? UNKNOWN_COST);
+  }
+
   blocked(span) {
     const length = this.raw.blocked[span];
     return length === undefined ? null : length * this.unit;

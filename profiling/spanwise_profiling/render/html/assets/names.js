@@ -63,7 +63,8 @@ class Names {
     const open = run.hasChildren(span) ? !rows.folded[span] : null;
     line.style.paddingLeft = `${6 + Math.min(run.depth[span], 14) * 13}px`;
     line.classList.toggle("on", run.onPath[span] > 0);
-    line.classList.toggle("dim", Boolean(state.found) && !state.found.has(span));
+    line.classList.toggle("dim", rows.isDim(span, state.found));
+    line.classList.toggle("hit", Boolean(state.found) && state.found[span + 1] > state.found[span]);
     line.id = this.name(span);
     line.dataset.span = span;
     line.setAttribute("aria-level", run.depth[span] + 1);

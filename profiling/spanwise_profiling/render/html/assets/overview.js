@@ -5,12 +5,13 @@ const SECOND = 5;
 const OVERVIEW = 34;
 
 class Overview {
-  constructor(run, axis, canvas) {
-    Object.assign(this, { run, axis, canvas, width: 0, grip: null });
+  constructor(run, axis, canvas, act) {
+    Object.assign(this, { run, axis, canvas, act, width: 0, grip: null });
     canvas.addEventListener("pointerdown", (event) => this.grab(event));
     canvas.addEventListener("pointermove", (event) => this.drag(event));
     canvas.addEventListener("pointerup", (event) => this.release(event));
     canvas.addEventListener("pointercancel", () => (this.grip = null));
+    canvas.addEventListener("pointerleave", () => act.hover(run, -1, null));
   }
 
   x(at) {
@@ -57,7 +58,7 @@ class Overview {
     pen.strokeRect(left + 0.5, 1.5, Math.max(3, right - left - 1), OVERVIEW - 3);
   }
 
-  // Dragging inside the window moves it, dragging anywhere else marks a new one.
+  // Dragging inside the window moves it, dragging anywhere else marks a new one, a click selects a span.
   grab(event) {
     const at = this.time(event);
     const { from, to, min, max } = this.axis;
@@ -67,20 +68,31 @@ class Overview {
   }
 
   drag(event) {
-    if (!this.grip) return;
+    if (!this.grip) return this.point(event);
     const { at, from, to, inside } = this.grip;
     const now = this.time(event);
     if (inside) this.axis.set(from + now - at, to + now - at);
     else if (Math.abs(this.x(now) - this.x(at)) > 3) this.axis.set(Math.min(at, now), Math.max(at, now));
+    return undefined;
   }
 
   release(event) {
     const moved = this.grip && Math.abs(this.x(this.time(event)) - this.x(this.grip.at)) > 3;
-    if (this.grip && !moved) {
-      const half = (this.axis.to - this.axis.from) / 2;
-      this.axis.set(this.grip.at - half, this.grip.at + half);
-    }
+    const segment = this.segmentAt(event);
+    if (this.grip && !moved && segment) this.act.select(this.run, segment.span);
     this.grip = null;
+  }
+
+  point(event) {
+    const segment = this.segmentAt(event);
+    this.act.hover(this.run, segment ? segment.span : -1, event, segment);
+  }
+
+  // The stretch of the critical path, or lower down of the second-longest, that is under the pointer.
+  segmentAt(event) {
+    const [path, at] = [event.offsetY < 5 + STRIP + 2 ? this.run.path : this.run.second, this.time(event)];
+    const segment = path[firstEndingAfter(path, at)];
+    return segment && segment.start <= at && segment.span >= 0 ? segment : null;
   }
 
   time(event) {

@@ -65,9 +65,19 @@ class Rows {
 
   // Makes sure that `span` has a row.
   reveal(span) {
-    if (this.onlyPath && !this.pathAndAbove()[span]) this.onlyPath = false;
     for (let above = this.run.parent[span]; above >= 0; above = this.run.parent[above]) this.folded[above] = 0;
     this.build();
+  }
+
+  isFolded(span) {
+    return this.folded[span] === 1 && this.run.hasChildren(span);
+  }
+
+  // Whether something is searched for, and neither `span` nor what its folded row hides was found.
+  isDim(span, found) {
+    if (!found) return false;
+    const end = this.isFolded(span) ? this.run.last[span] : span + 1;
+    return found[end] === found[span];
   }
 
   // The row of `span`, or of the folded span that hides it.

@@ -11,6 +11,14 @@ function search(words) {
   return matches;
 }
 
+// For each span how many of those before it were found, so that a folded subtree is looked up at once.
+function countFound(run, matches) {
+  const before = new Int32Array(run.count + 1);
+  for (const match of matches) if (match.run === run) before[match.span + 1] = 1;
+  for (let span = 0; span < run.count; span++) before[span + 1] += before[span];
+  return before;
+}
+
 function isHit({ raw }, span, hit) {
   const of = (number) => number !== undefined && hit[number];
   if (hit[raw.label[span]] || hit[raw.name[span]] || hit[raw.id[span]] || hit[raw.agent[span]]) return true;

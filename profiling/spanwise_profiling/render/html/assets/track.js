@@ -11,7 +11,7 @@ class Track {
     });
     this.build();
     this.rows.changed = () => this.resize();
-    this.overview = new Overview(run, axis, this.strip);
+    this.overview = new Overview(run, axis, this.strip, act);
     this.listen();
     this.resize();
   }

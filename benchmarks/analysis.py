@@ -1,0 +1,228 @@
+"""Loading and analysing many spans: spans a second, and bytes a span loaded and at the peak.
+
+Writes a file of OTLP/JSON lines as the collector's file exporter does (a trace of 204 spans a line, six promoted
+attributes, one link in ten), loads it in a process of its own, and prints what that took. The peak is the process's
+resident memory, less what the interpreter and numpy take before the file is opened.
+
+    python benchmarks/analysis.py                    # 10 million spans, 6 GB in the temporary folder
+    python benchmarks/analysis.py --spans 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SPANS_A_TRACE = 204
+BEGIN_NS = 1_790_000_000_000_000_000
+VARIANTS = 64
+"""Traces that are made in full; the others are these with other ids and times."""
+
+
+def main() -> None:
+    """Make the file unless it is given, and measure."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--spans", type=int, default=10_000_000)
+    parser.add_argument("--file", type=Path, help="where to keep the file; reused when it is there")
+    parser.add_argument("--measure", metavar="PART", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(MEASURES[arguments.measure](arguments.file)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.file or Path(folder) / "spans.jsonl"
+        if not path.exists():
+            write(path, arguments.spans)
+        print(f"{path.stat().st_size / 1e6:,.0f} MB in {path.name}")
+        for part in ("loading", "analysis"):
+            report(part, measured(part, path))
+        report_thousand(Path(folder) / "thousand.jsonl")
+
+
+def write(path: Path, spans: int) -> None:
+    """Write about `spans` spans, a trace a line."""
+    templates = [template(random.Random(number)) for number in range(VARIANTS)]
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(max(1, spans // SPANS_A_TRACE)):
+            head = f"{number + 1:08x}"
+            file.write(templates[number % VARIANTS].replace("TTTTTTTT", head).replace("SSSSSSSS", head))
+
+
+def template(draw: random.Random) -> str:
+    """Return a line whose trace and span ids begin with `TTTTTTTT` and `SSSSSSSS`."""
+    request = {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": [text("service.name", "desk")]},
+                "scopeSpans": [{"scope": {"name": "spanwise"}, "spans": list(trace(draw))}],
+            }
+        ]
+    }
+    return json.dumps(request, separators=(",", ":")) + "\n"
+
+
+def trace(draw: random.Random) -> Iterator[dict[str, Any]]:
+    """Yield a workflow with 12 agents, each with steps of a model call, its connection and tools."""
+    times = [(0, 60_000_000_000)]
+    for number in range(SPANS_A_TRACE):
+        agent = (number - 1) // 17 + 1 if number else 0
+        first = (agent - 1) * 17 + 1
+        parent = -1 if not number else (0 if number == first else first)
+        if number:
+            low, high = times[parent]
+            start = low + draw.randrange(max(1, (high - low) * 3 // 4))
+            times.append((start, start + 1 + draw.randrange(max(1, high - start))))
+        yield span(draw, number, parent, f"agent_{agent}", times[number], times)
+
+
+def span(
+    draw: random.Random, number: int, parent: int, agent: str, when: tuple[int, int], times: list[tuple[int, int]]
+) -> dict[str, Any]:
+    """Return one span with six promoted attributes; one in ten has a link to an earlier one."""
+    operation = (
+        "invoke_workflow" if parent < 0 else "invoke_agent" if parent == 0 else draw.choice(["chat", "execute_tool"])
+    )
+    attributes = [
+        text("gen_ai.operation.name", operation), text("gen_ai.agent.name", agent),
+        text({"chat": "gen_ai.request.model", "execute_tool": "gen_ai.tool.name"}.get(operation, "gen_ai.workflow.name"), f"{operation}-1"),
+        whole("gen_ai.usage.input_tokens", draw.randrange(4000)), whole("gen_ai.usage.output_tokens", draw.randrange(900)),
+        {"key": "gen_ai.response.time_to_first_chunk", "value": {"doubleValue": (when[1] - when[0]) / 4e9}}
+        if operation == "chat" else text("spanwise.step.name", f"step_{number % 17}"),
+    ]  # fmt: skip
+    linked = number > 1 and number % 10 == 0
+    reason = {"attributes": [text("spanwise.link.reason", "waits_on")]}
+    ids = {"traceId": "TTTTTTTT" + 24 * "0", "spanId": f"SSSSSSSS{number + 1:08x}"}
+    return {
+        **ids, "parentSpanId": f"SSSSSSSS{parent + 1:08x}" if parent >= 0 else "", "name": f"{operation} {agent}", "kind": 1,
+        "startTimeUnixNano": str(BEGIN_NS + when[0]), "endTimeUnixNano": str(BEGIN_NS + when[1]), "attributes": attributes,
+        **({"links": [{"traceId": ids["traceId"], "spanId": f"SSSSSSSS{draw.randrange(len(times)) + 1:08x}", **reason}]} if linked else {}),
+        "status": {},
+    }  # fmt: skip
+
+
+def text(key: str, value: str) -> dict[str, Any]:
+    """Return an attribute as OTLP/JSON writes it."""
+    return {"key": key, "value": {"stringValue": value}}
+
+
+def whole(key: str, value: int) -> dict[str, Any]:
+    """Return an attribute as OTLP/JSON writes it."""
+    return {"key": key, "value": {"intValue": str(value)}}
+
+
+def measured(part: str, path: Path) -> dict[str, Any]:
+    """Return what `part` measured of `path` in a process of its own."""
+    command = [sys.executable, __file__, "--measure", part, "--file", str(path)]
+    document: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return document
+
+
+def measure_loading(path: Path) -> dict[str, Any]:
+    """Load `path` as columns."""
+    from spanwise_profiling.sources import fast  # noqa: PLC0415 - only the measuring process loads numpy
+
+    before, begin = resident(), time.perf_counter()
+    columns = fast.load(path, progress=Progress(path.stat().st_size))
+    seconds = time.perf_counter() - begin
+    return {
+        "spans": len(columns), "runs": len(columns.run_roots), "seconds": seconds, "repairs": dict(columns.repairs),
+        "loaded_bytes": (resident() - before) / len(columns), "peak_bytes": (peak() - before) / len(columns),
+        "array_bytes": columns.nbytes / len(columns),
+    }  # fmt: skip
+
+
+class Progress:
+    """Shows how far loading is, on a terminal."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, done: int) -> None:
+        """Say that `done` bytes are read."""
+        if sys.stderr.isatty():
+            print(f"\r{done / self.size:4.0%}", end="" if done < self.size else "\r", file=sys.stderr)
+
+
+def resident() -> int:
+    """Return this process's resident memory in bytes."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+def peak() -> int:
+    """Return the largest resident memory that this process had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure_analysis(path: Path) -> dict[str, Any]:
+    """Load `path`, and find path and budget of every run; only that is timed."""
+    from spanwise_profiling.analysis import vector  # noqa: PLC0415 - only the measuring process loads numpy
+    from spanwise_profiling.sources import fast  # noqa: PLC0415
+
+    before = resident()
+    columns = fast.load(path, progress=Progress(path.stat().st_size))
+    loaded, begin = resident() - before, time.perf_counter()
+    paths = vector.paths_of(columns)
+    seconds = time.perf_counter() - begin
+    if not (paths.exact.all() and (paths.budgets.sum(axis=1) == paths.durations).all()):
+        raise SystemExit("a path does not partition its run")
+    return {
+        "spans": len(columns), "runs": len(columns.run_roots), "seconds": seconds,
+        "loaded_bytes": loaded / len(columns), "peak_bytes": (peak() - before) / len(columns),
+    }  # fmt: skip
+
+
+def measure_thousand(path: Path) -> dict[str, Any]:
+    """Time a thousand traces of `path` from file to budget, and then `json.loads` of its lines."""
+    from spanwise_profiling.analysis import vector  # noqa: PLC0415 - only the measuring process loads numpy
+    from spanwise_profiling.sources import fast  # noqa: PLC0415
+
+    begin = time.perf_counter()
+    runs = len(vector.paths_of(fast.load(path)).durations)
+    seconds, most = time.perf_counter() - begin, peak()
+    begin = time.perf_counter()
+    with path.open("rb") as lines:
+        for line in lines:
+            json.loads(line)
+    return {"runs": runs, "seconds": seconds, "json_seconds": time.perf_counter() - begin, "peak_bytes": most}
+
+
+def report_thousand(path: Path) -> None:
+    """Print how a thousand traces compare with reading them with `json.loads`."""
+    write(path, 1_000 * SPANS_A_TRACE)
+    figures = measured("thousand", path)
+    print(
+        f"{figures['runs']:,} traces of {SPANS_A_TRACE} spans, file to budget: {figures['seconds']:.2f} s, "
+        f"{figures['seconds'] / figures['json_seconds']:.2f} x json.loads line by line "
+        f"({figures['json_seconds']:.2f} s), "
+        f"{figures['peak_bytes'] / 2**20:.0f} MiB"
+    )
+    # uber-research/CRISP @ 2710c0b, one process, Jaeger JSON of as many traces and spans, on a machine like this one.
+    print("CRISP for as many: 4.6 to 4.95 s and 160 MiB (light), 5.4 to 5.9 s and 185 MiB (full)")
+
+
+MEASURES = {"loading": measure_loading, "analysis": measure_analysis, "thousand": measure_thousand}
+
+
+def report(part: str, figures: dict[str, Any]) -> None:
+    """Print one line of what was measured."""
+    rate = figures["spans"] / figures["seconds"]
+    print(
+        f"{part}: {figures['spans']:,} spans, {figures['runs']:,} runs in {figures['seconds']:.1f} s: {rate:,.0f} spans/s, "
+        f"{figures['loaded_bytes']:.1f} bytes a span loaded, {figures['peak_bytes']:.1f} at the peak"
+    )
+
+
+if __name__ == "__main__":
+    main()
