@@ -25,7 +25,7 @@ lint: $(VENV)/.dev ## ruff, mypy strict, pyright strict, import-linter
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev ## Only the fast tests (under a minute, no servers)
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit -m "not slow"
 
 servers: $(VENV)/.dev ## Find or build the real servers into the per-user cache
 	@$(BIN)/python -m spanwise_cli.stack.install

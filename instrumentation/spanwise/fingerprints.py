@@ -150,7 +150,7 @@ def _parts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
 def _text_of(part: object) -> str:
     if isinstance(part, str):
         return part
-    known = cast("Message", part) if isinstance(part, Mapping) else {}
+    known: Message = cast("Message", part) if isinstance(part, Mapping) else {}
     texts = (known.get(key) for key in ("text", "content", "response"))
     return next((text for text in texts if isinstance(text, str)), None) or _canonical(part)
 
