@@ -150,9 +150,11 @@ def _parts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
 def _text_of(part: object) -> str:
     if isinstance(part, str):
         return part
-    known: Message = cast("Message", part) if isinstance(part, Mapping) else {}
+    if not isinstance(part, Mapping):
+        return _canonical(part)
+    known = cast("Message", part)
     texts = (known.get(key) for key in ("text", "content", "response"))
-    return next((text for text in texts if isinstance(text, str)), None) or _canonical(part)
+    return next((text for text in texts if isinstance(text, str)), None) or _canonical(known)
 
 
 def _canonical(value: object) -> str:
