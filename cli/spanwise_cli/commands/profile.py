@@ -8,6 +8,7 @@ from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.text import Text
 
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
@@ -18,16 +19,22 @@ from spanwise_profiling.render.html import report as html_report
 from spanwise_profiling.render.markdown import markdown_report
 from spanwise_profiling.render.perfetto import perfetto_trace
 from spanwise_profiling.render.plain import plain_report
+from spanwise_profiling.render.population import markdown_population, plain_population, population_report
 from spanwise_profiling.render.profile_document import profile_document
 from spanwise_profiling.render.report import profile_report
 from spanwise_profiling.render.speedscope import speedscope_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from rich.console import Console, RenderableType
+
+    from spanwise_profiling.populations import Population
     from spanwise_profiling.profile import Profile
 
 _MOST_IN_HTML: Final = 2
+_FEWEST_TOGETHER: Final = 3
+_MOST_EACH: Final = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -87,27 +94,60 @@ def profile(
         if path is not None:
             _write(profiles, option, path)
     if json:
-        emit_json(profile_document(profiles, warnings))
+        emit_json(profile_document(profiles, warnings, _together(profiles)))
         return
     warn(dict.fromkeys((*warnings, *(warning for one in profiles for warning in one.warnings))))
     if markdown:
-        sys.stdout.write(markdown_report(profiles))
+        sys.stdout.write(_markdown(profiles))
     elif plain or not any(files.values()):
         print_profiles(profiles, plain=plain, show_all=show_all)
 
 
 def print_profiles(profiles: Sequence[Profile], *, plain: bool = False, show_all: bool = False) -> None:
-    """Print a report of each profile, with an empty line between two."""
+    """Print a report of each profile (of many only what they come to together), with an empty line between two."""
     out = console()
     glyphs = glyphs_for(out.encoding)
-    for number, one in enumerate(profiles):
+    together = _together(profiles)
+    for number, one in enumerate(() if _are_many(profiles) else profiles):
         if number:
             out.print()
         if plain:
-            out.print(plain_report(one, glyphs=glyphs, show_all=show_all), end="", soft_wrap=True, markup=False)
+            out.print(Text(plain_report(one, glyphs=glyphs, show_all=show_all)), end="", soft_wrap=True)
         else:
-            for part in profile_report(one, out.width, glyphs=glyphs, show_all=show_all):
-                out.print(part, soft_wrap=True)
+            _print(out, profile_report(one, out.width, glyphs=glyphs, show_all=show_all))
+    if together is not None:
+        if not _are_many(profiles):
+            out.print()
+        if plain:
+            out.print(Text(plain_population(together, profiles, glyphs=glyphs)), end="", soft_wrap=True)
+        else:
+            _print(out, population_report(together, profiles, out.width, glyphs=glyphs))
+
+
+def _print(out: Console, parts: Iterable[RenderableType]) -> None:
+    for part in parts:
+        out.print(part, soft_wrap=True)
+
+
+def _markdown(profiles: Sequence[Profile]) -> str:
+    together = _together(profiles)
+    return ("" if _are_many(profiles) else markdown_report(profiles)) + (
+        "" if together is None else markdown_population(together, profiles)
+    )
+
+
+def _together(profiles: Sequence[Profile]) -> Population | None:
+    """Return what several runs of one workflow come to; None for few, and for runs that have nothing in common."""
+    if len(profiles) < _FEWEST_TOGETHER or len({one.run.workflow for one in profiles}) > 1:
+        return None
+    from spanwise_profiling.populations import population_of  # noqa: PLC0415 - other commands do not wait for it
+
+    return population_of(profiles)
+
+
+def _are_many(profiles: Sequence[Profile]) -> bool:
+    """Whether nobody would read a report of each."""
+    return len(profiles) > _MOST_EACH and _together(profiles) is not None
 
 
 def _profiles(
