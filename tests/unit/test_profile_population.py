@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spanwise_profiling.populations import Population
-    from spanwise_profiling.profile import Profile
+    from spanwise_profiling.profile import Finding, Profile
     from spanwise_profiling.render.glyphs import Glyphs
 
 LATER = replace(SEQUENTIAL, saves_ns=400_000_000, title="bull waited twice")
@@ -39,7 +39,7 @@ OTHER = replace(SEQUENTIAL, id="low-limit", saves_ns=1_000_000_000, title="a lim
 
 
 def four() -> list[Profile]:
-    findings = ([SEQUENTIAL, LATER], [LATER, OTHER], [], [])
+    findings: list[list[Finding]] = [[SEQUENTIAL, LATER], [LATER, OTHER], [], []]
     return [desk_profile(found, run_id=f"run-{number}") for number, found in enumerate(findings)]
 
 
@@ -70,8 +70,8 @@ def journal(folder: Path, runs: int) -> list[str]:
 
 def test_a_rule_counts_once_a_run_with_what_it_could_save_at_most() -> None:
     assert common_findings(four()) == [
-        CommonFinding("sequential-calls", 0.5, pytest.approx((38 + 8) / 4), SEQUENTIAL.title),
-        CommonFinding("low-limit", 0.25, pytest.approx(5.0), "a limit of 1"),
+        CommonFinding("sequential-calls", 0.5, (38 + 8) / 4, SEQUENTIAL.title),
+        CommonFinding("low-limit", 0.25, 5.0, "a limit of 1"),
     ]
 
 
