@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -413,6 +414,40 @@ def test_what_an_earlier_run_of_the_same_process_asked_could_have_been_kept() ->
     assert (finding.id, finding.saves_ns) == ("repeated-runs", 4 * S)
     for other in (asking_again(1, 0, resource="p2"), asking_again(1, 0, variant="b"), asking_again(1, 9)):
         assert findings_of(later, [run_of(*other)]) == ()
+
+
+def saying(number: int, start: float, end: float, prompt: str, answer: str, **more: Any) -> list[SpanRecord]:
+    """An agent whose call has its texts, as other tools record them, and no fingerprints."""
+    texts = {
+        c.INPUT_MESSAGES: json.dumps([{"role": "user", "content": prompt}]),
+        c.OUTPUT_MESSAGES: json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": answer}]}]),
+    }
+    return [
+        agent(number, start, end, parent=1, **more),
+        chat(number + 1, start, end, parent=number, attributes=texts),
+    ]
+
+
+def test_where_texts_are_recorded_they_tell_what_fingerprints_would() -> None:
+    spans = [
+        workflow(1, 0, 9),
+        *saying(10, 0, 2, "Plan the work.", "look at prices\nlook at news", name="plan"),
+        *saying(20, 2, 5, "Do this:\nlook at news", "the news is good", name="news"),
+        *saying(30, 5, 7, "Do this:\nlook at prices", "the price is 17.5", name="prices"),
+        *saying(40, 7, 9, "Judge:\n- the news is good\n- the price is 17.5", "buy", name="judge"),
+    ]
+    assert briefly(*spans) == [("sequential-calls", 2.0, "high")]
+
+
+def test_a_text_that_was_cut_proves_nothing() -> None:
+    spans = [
+        workflow(1, 0, 5),
+        *saying(10, 0, 2, "Plan the work.", "look at prices", name="plan"),
+        *saying(20, 2, 5, "A long preface", "the news is good", name="news"),
+    ]
+    assert briefly(*spans) == [("sequential-calls", 2.0, "medium")]
+    cut = {**spans[4].attributes, c.CONTENT_TRUNCATED: (c.INPUT_MESSAGES,)}
+    assert briefly(*spans[:4], replace(spans[4], attributes=cut)) == []
 
 
 def test_an_empty_run_has_nothing_to_say() -> None:
