@@ -17,6 +17,7 @@ from spanwise import scope
 from spanwise.content.views import DroppedError
 from spanwise.journal.ledger import Ledger
 from spanwise.own_span import OwnSpan
+from spanwise.run_end import RunEnds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,7 @@ class Recorder(SpanProcessor):
         self.metrics = metrics
         self._journal = journal
         self._sender = sender
+        self._run_ends = RunEnds()
         self.unmeasured = 0
         """How many spans the metrics could not take."""
         self._ended: deque[ReadableSpan] = deque()
@@ -116,6 +118,7 @@ class Recorder(SpanProcessor):
         self._closed = True
         self._ended.clear()
         self._measured.clear()
+        self._run_ends = RunEnds()
 
     def measure(self) -> None:
         """Observe the metrics of every span that has ended; a scrape calls it, too, so that it sees them all."""
@@ -123,6 +126,7 @@ class Recorder(SpanProcessor):
         with self._measuring:
             while self._ended:
                 span = self._ended[0]
+                self._run_ends.ended(span)
                 if observe is not None:
                     try:
                         observe(span)
