@@ -16,7 +16,7 @@ from support.traces import record, workflow
 from typer.testing import CliRunner
 
 from spanwise_cli.commands import profile as profile_command
-from spanwise_profiling.populations import Difference, population_of
+from spanwise_profiling.populations import population_of
 from spanwise_profiling.render.glyphs import ASCII, UNICODE
 from spanwise_profiling.render.population import (
     CommonFinding,
@@ -26,6 +26,7 @@ from spanwise_profiling.render.population import (
     population_document,
     population_report,
 )
+from spanwise_profiling.slow_runs import Difference
 
 if TYPE_CHECKING:
     from pathlib import Path

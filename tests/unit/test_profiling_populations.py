@@ -14,7 +14,8 @@ from support.traces import agent, chat, record, run_of, workflow
 from spanwise_profiling import ranks
 from spanwise_profiling.advice import findings_of
 from spanwise_profiling.analysis import profile_of
-from spanwise_profiling.populations import Difference, Distribution, path_of, population_of, weight_of
+from spanwise_profiling.populations import Distribution, population_of, weight_of
+from spanwise_profiling.slow_runs import Difference
 
 if TYPE_CHECKING:
     from spanwise_profiling.profile import Profile
@@ -59,7 +60,7 @@ def test_which_path_occurs_how_often() -> None:
         (("plan", "judge"), 0.75, 3, 4.0),
         (("plan", "appeal"), 0.25, 1, 9.0),
     ]
-    assert path_of(profile_of(run_of(workflow(1, 0, 1), chat(2, 0, 1, parent=1)))) == ("model",)
+    assert profile_of(run_of(workflow(1, 0, 1), chat(2, 0, 1, parent=1))).agents_on_path == ("model",)
 
 
 @pytest.mark.parametrize(

@@ -78,16 +78,20 @@ def test_what_outlives_its_parent_holds_nothing_up() -> None:
     assert saved(view(*spans), cuts=cut(3, 9)) == 0.0
 
 
+MAKERS: list[Callable[..., SpanRecord]] = [agent, chat, chat, tool, step, wait, span]
+
+
 def forest(draw: random.Random) -> list[SpanRecord]:
     """Return spans of any kind, nesting and time, with fingerprints that may say anything."""
     spans = [workflow(1, 0, draw.choice([0, 5, 20]))]
     for number in range(2, draw.randrange(3, 40)):
         start = draw.choice([draw.uniform(-1, 20), float(draw.randrange(20))])
         end = start + draw.choice([0, -1, draw.uniform(0, 10), draw.randrange(10)])
-        make: Callable[..., SpanRecord] = draw.choice([agent, chat, chat, tool, step, wait, span])
+        make = draw.choice(MAKERS)
         made = make(number, start, end, parent=draw.choice([None, 99, *range(1, number + 2)]))
+        sources = [f"{identifier(draw.randrange(1, number + 3))}:9:{draw.randrange(99)}" for _ in range(2)]
         about: dict[str, Any] = {
-            c.REQUEST_SOURCES: " ".join(f"{identifier(draw.randrange(1, number + 3))}:9:{draw.randrange(99)}" for _ in "12"),
+            c.REQUEST_SOURCES: " ".join(sources),
             c.RESPONSE_NEW_CHARACTERS: draw.randrange(2000), c.REQUEST_HASH: draw.choice("abc"),
             c.REQUEST_PREFIX_HASHES: "a b c d"[: draw.randrange(8)], c.RETRY_SCHEDULED: draw.random() < 0.2,
             c.RESPONSE_TIME_TO_FIRST_CHUNK: draw.choice([0.5, 7.0, "soon"]), c.STEP_ROLE: draw.choice(["a", "critic"]),

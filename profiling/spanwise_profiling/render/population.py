@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from spanwise_profiling.populations import AgentPopulation, Difference, PathPopulation, Population
+    from spanwise_profiling.populations import AgentPopulation, PathPopulation, Population
     from spanwise_profiling.profile import Bucket, Finding, Profile
+    from spanwise_profiling.slow_runs import Difference
 
 MOST_PATHS: Final = 3
 MOST_DIFFERENCES: Final = 10
