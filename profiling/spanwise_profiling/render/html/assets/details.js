@@ -96,7 +96,7 @@ function told({ start, end, bucket, flags }) {
 }
 
 function spanLink(run, span) {
-  return element("a", { href: `#${run.letter}/${run.id(span)}` }, isolated(run.label(span)));
+  return element("a", { href: `#${run.letter}/${encodeURIComponent(run.id(span))}` }, isolated(run.label(span)));
 }
 
 // Recorded JSON is set out in lines; anything else stands as it was recorded.
