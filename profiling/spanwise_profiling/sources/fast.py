@@ -114,7 +114,7 @@ def load(path: str | Path, report: ReadReport | None = None, progress: Callable[
     loader = _Loader(columns.Builder(), report, str(path))
     with streams.open_stream(path) as stream:
         head = stream.peek(_HEAD)[:_HEAD]
-        if head[:1] == b"{" and _SIGN in head:
+        if head[:1] == b"{" and _SIGN in head.partition(b"\n")[0]:
             report.files += 1
             loader.read(stream, progress)
         else:
