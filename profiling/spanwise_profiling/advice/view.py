@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.contents import with_fingerprints
+from spanwise_profiling.advice.words import short
 from spanwise_profiling.profile import Evidence
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class View:
 
     def label(self, span: SpanRecord) -> str:
         """Return a span's name for a sentence: the agent, tool or source it is about, else its own name."""
-        return kinds.subject_of(span) or kinds.text_of(span, c.STEP_NAME) or span.name or "(no name)"
+        return short(kinds.subject_of(span) or kinds.text_of(span, c.STEP_NAME) or span.name) or "(no name)"
 
 
 def view_of(profile: Profile) -> View:
