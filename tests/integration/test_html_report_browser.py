@@ -338,14 +338,29 @@ def test_calls_are_listed_sorted_filtered_and_a_page_at_a_time(browser: Browser,
         assert selected(seen) == "tool prices"
 
 
-def test_a_call_shows_what_was_recorded_of_it_laid_out(browser: Browser, write: Any) -> None:
-    asked = '[{"role":"user","parts":[{"type":"text","content":"buy?"}]}]'
-    run = run_of(workflow(1, 0, 2), chat(2, 0, 2, parent=1, attributes={"gen_ai.input.messages": asked}))
+@pytest.mark.parametrize(
+    ("recorded", "shown"),
+    [
+        ('[{"role":"user","parts":[{"type":"text","content":"buy\\nor not?"}]}]', "user:\nbuy\nor not?"),
+        (
+            '[{"role":"system","content":"be brief"},{"role":"assistant","parts":[{"type":"tool_call","name":"f"}]}]',
+            'system:\nbe brief\n\nassistant:\n{\n  "type": "tool_call",\n  "name": "f"\n}',
+        ),
+        ('[{"role":"user","content":"a"}', '[{"role":"user","content":"a"}'),
+        ('{"a":1}', '{\n  "a": 1\n}'),
+        ("[]", "[]"),
+        ("[not json", "[not json"),
+        ('[{"role":"user","content":null,"name":"n"}]', 'user:\n{"name":"n"}'),
+    ],
+)
+def test_a_call_shows_its_content_laid_out(browser: Browser, write: Any, recorded: str, shown: str) -> None:
+    run = run_of(workflow(1, 0, 2), chat(2, 0, 2, parent=1, attributes={"gen_ai.input.messages": recorded}))
     with opened(browser, write([profile(run, [(2, 0, 2, "model", "inferred")])])) as seen:
         seen.page.locator("#calls tbody a").first.click()
+        row = seen.page.locator(".attributes .facts > div", has_text="gen_ai.input.messages")
 
-        assert '"content": "buy?"' in seen.page.locator("#details .value", has_text="buy?").inner_text()
-        assert "On the critical path" in seen.page.locator("#details").inner_text()
+        assert row.locator(".value").inner_text() == shown
+        assert seen.complaints == []
 
 
 def test_it_prints_light_whole_and_as_wide_as_the_paper(browser: Browser, write: Any, tmp_path: Path) -> None:

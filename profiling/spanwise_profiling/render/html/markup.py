@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from spanwise_profiling import kinds
 from spanwise_profiling.render.html.palette import INKS
-from spanwise_profiling.render.html.strings import readable
+from spanwise_profiling.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
