@@ -1,7 +1,8 @@
 """Millions of spans out of OTLP/JSON lines, straight into columns and without a `SpanRecord` for each.
 
 msgspec decodes only the fields that the columns keep, so parsing is most of the time. A span that uses another tool's
-names takes the slow way through `dialects`. What is no line of OTLP/JSON takes the ordinary readers.
+names takes the slow way through `dialects`, one by one: plain HTTP requests, which only their ancestors explain, stay
+plain spans. What is no line of OTLP/JSON takes the ordinary readers.
 """
 
 from __future__ import annotations
