@@ -15,7 +15,6 @@ from spanwise_cli.commands.runs import warn
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.glyphs import glyphs_for
-from spanwise_profiling.render.html import report as html_report
 from spanwise_profiling.render.markdown import markdown_report
 from spanwise_profiling.render.perfetto import perfetto_trace
 from spanwise_profiling.render.plain import plain_report
@@ -47,7 +46,7 @@ def profile(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
             help="Runs as `spanwise show` takes them, a file in any format that is read, a Jaeger address with a "
             "trace's id, or - for standard input.",
             show_default="last",
@@ -60,7 +59,7 @@ def profile(
     plain: Annotated[
         bool, typer.Option("--plain", help="Sentences and lists without drawing, as for a screen reader.")
     ] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Every span, however many.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Every span, and all of each finding.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
     html: Annotated[
         Path | None,
@@ -174,7 +173,9 @@ def _write(profiles: Sequence[Profile], option: str, path: Path) -> None:
 
 
 def _html(profiles: Sequence[Profile]) -> bytes:
-    return html_report(profiles).encode()
+    from spanwise_profiling.render.html import report  # noqa: PLC0415 - other commands do not wait for it
+
+    return report(profiles).encode()
 
 
 def _speedscope(profiles: Sequence[Profile]) -> bytes:
