@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import sys
+from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -24,7 +25,7 @@ from spanwise_profiling.render.report import profile_report
 from spanwise_profiling.render.speedscope import speedscope_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -93,60 +94,66 @@ def profile(
         if path is not None:
             _write(profiles, option, path)
     if json:
-        emit_json(profile_document(profiles, warnings, _together(profiles)))
+        emit_json(profile_document(profiles, warnings, _told(profiles).together))
         return
     warn(dict.fromkeys((*warnings, *(warning for one in profiles for warning in one.warnings))))
     if markdown:
-        sys.stdout.write(_markdown(profiles))
+        sys.stdout.write(_markdown(_told(profiles)))
     elif plain or not any(files.values()):
-        print_profiles(profiles, plain=plain, show_all=show_all)
+        _print_reports(_told(profiles), plain=plain, show_all=show_all)
 
 
-def print_profiles(profiles: Sequence[Profile], *, plain: bool = False, show_all: bool = False) -> None:
-    """Print a report of each profile (of many only what they come to together), with an empty line between two."""
-    out = console()
-    glyphs = glyphs_for(out.encoding)
-    together = _together(profiles)
-    for number, one in enumerate(() if _are_many(profiles) else profiles):
-        if number:
-            out.print()
-        if plain:
-            out.print(Text(plain_report(one, glyphs=glyphs, show_all=show_all)), end="", soft_wrap=True)
-        else:
-            _print(out, profile_report(one, out.width, glyphs=glyphs, show_all=show_all))
-    if together is not None:
-        if not _are_many(profiles):
-            out.print()
-        if plain:
-            out.print(Text(plain_population(together, profiles, glyphs=glyphs)), end="", soft_wrap=True)
-        else:
-            _print(out, population_report(together, profiles, out.width, glyphs=glyphs))
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of the runs that were asked for."""
+
+    profiles: Sequence[Profile]
+    together: Population | None
+    """What several runs of one workflow come to; None for few, and for runs that have nothing in common."""
+
+    @property
+    def each(self) -> Sequence[Profile]:
+        """The runs that get a report of their own: nobody would read one of each of many."""
+        return () if self.together is not None and len(self.profiles) > _MOST_EACH else self.profiles
 
 
-def _print(out: Console, parts: Iterable[RenderableType]) -> None:
-    for part in parts:
-        out.print(part, soft_wrap=True)
-
-
-def _markdown(profiles: Sequence[Profile]) -> str:
-    together = _together(profiles)
-    return ("" if _are_many(profiles) else markdown_report(profiles)) + (
-        "" if together is None else markdown_population(together, profiles)
-    )
-
-
-def _together(profiles: Sequence[Profile]) -> Population | None:
-    """Return what several runs of one workflow come to; None for few, and for runs that have nothing in common."""
+def _told(profiles: Sequence[Profile]) -> _Told:
     if len(profiles) < _FEWEST_TOGETHER or len({one.run.workflow for one in profiles}) > 1:
-        return None
+        return _Told(profiles, None)
     from spanwise_profiling.populations import population_of  # noqa: PLC0415 - other commands do not wait for it
 
-    return population_of(profiles)
+    return _Told(profiles, population_of(profiles))
 
 
-def _are_many(profiles: Sequence[Profile]) -> bool:
-    """Whether nobody would read a report of each."""
-    return len(profiles) > _MOST_EACH and _together(profiles) is not None
+def _print_reports(told: _Told, *, plain: bool, show_all: bool) -> None:
+    """Print the reports with an empty line between two."""
+    out = console()
+    for number, report in enumerate((_plain if plain else _drawn)(told, out, show_all=show_all)):
+        if number:
+            out.print()
+        for part in report:
+            out.print(part, soft_wrap=True)
+
+
+def _plain(told: _Told, out: Console, *, show_all: bool) -> Iterator[Iterable[RenderableType]]:
+    glyphs = glyphs_for(out.encoding)
+    for one in told.each:
+        yield [Text(plain_report(one, glyphs=glyphs, show_all=show_all).rstrip())]
+    if told.together is not None:
+        yield [Text(plain_population(told.together, told.profiles, glyphs=glyphs).rstrip())]
+
+
+def _drawn(told: _Told, out: Console, *, show_all: bool) -> Iterator[Iterable[RenderableType]]:
+    glyphs = glyphs_for(out.encoding)
+    for one in told.each:
+        yield profile_report(one, out.width, glyphs=glyphs, show_all=show_all)
+    if told.together is not None:
+        yield population_report(told.together, told.profiles, out.width, glyphs=glyphs)
+
+
+def _markdown(told: _Told) -> str:
+    together = "" if told.together is None else markdown_population(told.together, told.profiles)
+    return markdown_report(told.each) + together
 
 
 def _profiles(
