@@ -5,6 +5,7 @@ A run is the unit. A run that stands for others, because traces were sampled, co
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,10 @@ SLOW_SHARE: Final = 0.1
 LEAST_RUNS: Final = 20
 """Fewer runs have no slow tenth worth the name."""
 _SHOWN_PATHS: Final = 10
+_THRESHOLD: Final = re.compile(r"(?:^|,)\s*ot=(?:[^,]*;)?th:(?P<digits>[0-9a-f]{1,14})(?:[;,\s]|$)")
+"""A trace is sampled when 56 random bits are at least the threshold; zeros at its end are left out (OTEP 235)."""
+_DIGITS: Final = 14
+_EVERY: Final = 16**_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,11 @@ def population_of(profiles: Sequence[Profile], weights: Sequence[float] | None =
 def weight_of(run: Run) -> float:
     """Return how many runs `run` stands for, by the sampling probability on its root; 1 where none is recorded.
 
-    Known are `sampling.probability` (0 to 1), Honeycomb's `SampleRate`, and the tags of Jaeger's probabilistic sampler.
+    Known are OpenTelemetry's threshold in the trace state (`ot=th:…`), `sampling.probability` (0 to 1), Honeycomb's
+    `SampleRate`, and the tags of Jaeger's probabilistic sampler.
     """
+    if (threshold := _THRESHOLD.search(run.root.trace_state)) is not None:
+        return _EVERY / (_EVERY - int(threshold["digits"].ljust(_DIGITS, "0"), 16))
     probability = kinds.number_of(run.root, "sampling.probability")
     if probability is None and run.root.attributes.get("sampler.type") == "probabilistic":
         probability = kinds.number_of(run.root, "sampler.param")
