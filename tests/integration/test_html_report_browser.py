@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, CDPSession
     from support.browser import Opened
 
     from spanwise_profiling.profile import Profile
@@ -42,6 +43,21 @@ ATTEMPTS = (
 )
 """To reach the network, to load a picture, to make markup of text, to run another script."""
 TURNED = "pay \u202eeulb\u202c now"
+
+
+PANNING = """() => new Promise((done) => {
+  const times = [];
+  const canvas = document.querySelector("canvas.bars");
+  const step = (now) => {
+    times.push(now);
+    const deltaX = Math.floor(times.length / 30) % 2 ? -8 : 8;
+    canvas.dispatchEvent(new WheelEvent("wheel", { deltaX, bubbles: true, cancelable: true }));
+    if (times.length < 91) requestAnimationFrame(step);
+    else done(times.slice(1).map((time, at) => time - times[at]));
+  };
+  requestAnimationFrame(step);
+})"""
+"""Pans to and fro for 90 frames; gives the milliseconds between them."""
 
 
 @pytest.fixture(scope="module")
@@ -394,11 +410,46 @@ def test_without_a_script_the_figures_and_findings_are_there(browser: Browser, w
         assert "drawn by a script, which is switched off" in shown
 
 
-def test_fifty_thousand_spans_take_few_elements(browser: Browser, write: Any) -> None:
+def test_fifty_thousand_spans_take_few_elements_and_pan_smoothly(browser: Browser, write: Any) -> None:
+    """Half of the frames count: `benchmarks/html.py` measures all of them, on a machine that does nothing else."""
     with opened(browser, write([many(500, 99)])) as seen:
         seen.page.get_by_role("button", name="Unfold all").click()
         seen.page.locator(".names").press("End")
-
         assert selected(seen) == "tool prices"
+        for _ in range(4):
+            seen.page.get_by_role("button", name="Zoom in").click()
+        unfolded = seen.page.evaluate(PANNING)
+        seen.page.locator(".names").press("Home")
+        seen.page.locator(".names").press("ArrowLeft")
+        folded = seen.page.evaluate(PANNING)
+
+        assert rows(seen) == ["workflow trading"]
+        assert (len(unfolded), len(folded)) == (90, 90)
+        assert statistics.median(unfolded) < 33
+        assert statistics.median(folded) < 33
         assert seen.page.evaluate("() => document.querySelectorAll('*').length") < 6_000
         assert seen.complaints == []
+
+
+def test_two_fingers_zoom_and_one_moves(browser: Browser, write: Any) -> None:
+    with opened(browser, write([desk_profile()]), has_touch=True) as seen:
+        pictures = [picture(seen)]
+        box = seen.page.locator("canvas.bars").bounding_box()
+        assert box is not None
+        fingers = seen.page.context.new_cdp_session(seen.page)
+        x, y = box["x"] + box["width"] / 2, box["y"] + 60
+        for apart in ((60, -60), (0,)):
+            _touch(fingers, "touchStart", [(x + part, y) for part in apart])
+            for step in range(1, 6):
+                _touch(fingers, "touchMove", [(x + part + step * (part / 4 or 12), y) for part in apart])
+            _touch(fingers, "touchEnd", [])
+            pictures.append(picture(seen))
+
+        assert len(set(pictures)) == 3
+        seen.page.get_by_role("button", name="Whole run").click()
+        assert picture(seen) == pictures[0]
+
+
+def _touch(fingers: CDPSession, what: str, points: list[tuple[float, float]]) -> None:
+    places = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+    fingers.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": places})
