@@ -58,7 +58,8 @@ class Recorder(SpanProcessor):
         self.metrics = metrics
         self._journal = journal
         self._sender = sender
-        self._run_ends = RunEnds()
+        self.run_ends = RunEnds()
+        """What is worked out of calls and runs; its `failures` say why something was not."""
         self.unmeasured = 0
         """How many spans the metrics could not take."""
         self._ended: deque[ReadableSpan] = deque()
@@ -118,7 +119,7 @@ class Recorder(SpanProcessor):
         self._closed = True
         self._ended.clear()
         self._measured.clear()
-        self._run_ends = RunEnds()
+        self.run_ends = RunEnds()
 
     def measure(self) -> None:
         """Observe the metrics of every span that has ended; a scrape calls it, too, so that it sees them all."""
@@ -126,7 +127,7 @@ class Recorder(SpanProcessor):
         with self._measuring:
             while self._ended:
                 span = self._ended[0]
-                self._run_ends.ended(span)
+                self.run_ends.ended(span)
                 if observe is not None:
                     try:
                         observe(span)

@@ -84,7 +84,8 @@ def test_the_golden_traces_have_the_same_budgets_in_both_forms() -> None:
         else:
             inexact.append(golden.names()[number])
     assert sorted(inexact) == [
-        "collector", "connection", "loop-blocked-by-another", "loop-blocked-by-itself", "retry", "spawned-by",
+        "collector", "connection", "loop-blocked-by-another", "loop-blocked-by-itself",
+        "loop-blocked-in-the-middle-of-a-call", "loop-blocked-under-a-call", "retry", "spawned-by",
         "stream-that-never-came",
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from support.pages import ROOT
 
 import spanwise
 from spanwise import conventions as c
-from spanwise import run_end
+from spanwise import run_end, runtime
 from spanwise.journal import reader
 from spanwise_profiling.analysis import profile_of
 from spanwise_profiling.load import load
@@ -137,6 +137,8 @@ def test_what_breaks_while_it_is_worked_out_costs_no_span(tmp_path: Path, monkey
     broken = [EntryPoint("a", "nowhere.at:all", "x"), EntryPoint("b", "operator:truediv", "x")]
     monkeypatch.setattr(run_end, "entry_points", lambda group: broken)
     spans = recorded(desk, tmp_path)
+    ends = runtime.active().recorder.run_ends  # type: ignore[union-attr]
+    assert [type(error) for error in ends.failures] == [ModuleNotFoundError, TypeError]
     assert [span.name for span in spans] == ["execute_tool prices", "invoke_agent risk", "invoke_workflow desk"]
     assert not any(map(budget_in, spans))
 
