@@ -2,7 +2,8 @@
 
 Reads the last run of each preset of `trading` from a journal (as `make demo` leaves it), writes
 `docs/pictures/{demo,profile}-{light,dark}.svg`, and puts the table, one timeline and what to change first between the
-README's markers. All of it comes from the same runs.
+README's markers. The timeline of the HTML report is photographed in Chromium (`docs/pictures/report-{light,dark}.png`).
+All of it comes from the same runs.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import sys
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
 from spanwise.errors import SpanwiseError
+from spanwise_cli.stack import catalogue
 from spanwise_pipeline.systems import system_named
 from spanwise_profiling.load import load_runs, select
 from spanwise_profiling.profiled import profiled
 from spanwise_profiling.render.compact import compact_timeline, legend
+from spanwise_profiling.render.html import report as html_report
 from spanwise_profiling.render.numbers import seconds
 from spanwise_profiling.render.path_picture import path_picture
 from spanwise_profiling.render.picture import picture
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 WIDTH: Final = 80
+_EDGE: Final = 16
+"""Pixels below the photographed part of the page."""
 _HEAD: Final = """\
 | preset | duration | its authors' | tokens | its authors' | tokens/s | cache hits | grade |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"""
@@ -94,6 +100,29 @@ def replaced(page: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{after}"
 
 
+def photograph(profile: Profile, folder: Path) -> None:
+    """Write what the browser shows of the HTML report's timeline; raises `UnavailableError` where there is none."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - half a second, and a dependency of tests only
+
+    program = str(catalogue.require("chromium"))
+    with TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        report = Path(scratch) / "report.html"
+        report.write_text(html_report([profile]), encoding="utf-8")
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        for theme in ("light", "dark"):
+            page = browser.new_page(viewport={"width": 1160, "height": 900}, color_scheme=theme)
+            page.goto(report.as_uri())
+            box = page.locator("section[aria-labelledby=h-timeline]").bounding_box()
+            assert box is not None, "the report has no timeline"
+            width, height = box["x"] * 2 + box["width"], box["height"] + _EDGE
+            page.screenshot(
+                path=folder / f"report-{theme}.png",
+                full_page=True,
+                clip={"x": 0, "y": box["y"], "width": width, "height": height},
+            )
+        browser.close()
+
+
 def render(journal: Path, system: System) -> None:
     """Write pictures and table from the newest runs in `journal`; raises `InputError` where a preset has none."""
     recorded = load_runs(journal)
@@ -106,6 +135,7 @@ def render(journal: Path, system: System) -> None:
         }
         for subject, drawn in pictures.items():
             (ROOT / "docs" / "pictures" / f"{subject}-{name}.svg").write_text(drawn, encoding="utf-8")
+    photograph(profiled(runs[-1:])[0], ROOT / "docs" / "pictures")
     readme = ROOT / "README.md"
     page = replaced(readme.read_text(encoding="utf-8"), "figures", table(runs, system.published))
     page = replaced(page, "timeline", excerpt(runs[-1]))

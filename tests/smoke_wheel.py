@@ -88,6 +88,7 @@ def check_contents(wheel: Path) -> int:
         ("the provider's profiles", "spanwise_pipeline/", ".yaml"),
         ("the alert rules", "spanwise_alerts/generated/", ".yaml"),
         ("the dashboard", "spanwise_dashboards/generated/", ".json"),
+        ("the HTML report's script", "spanwise_profiling/render/html/assets/", ".js"),
         ("the collector's configuration", "spanwise_cli/stack/otel-collector", ".yaml"),
     ):
         found = any(name.startswith(beginning) and name.endswith(end) for name in data)

@@ -92,6 +92,18 @@ CPU_SECONDS: Final = "spanwise.cpu.seconds"
 """CPU time of the steps of tasks in which the span was the current one."""
 LOOP_BLOCKED_SECONDS: Final = "spanwise.loop.blocked.seconds"
 """How long the span kept the event loop from everybody else, in stretches of at least 0.1 s."""
+BUDGET_BUCKET: Final = "spanwise.budget.bucket"
+"""Label of the budget's metric, and of no span: a workflow's has `spanwise.budget.<bucket>`, in recorded seconds."""
+BUDGET_BUCKETS: Final = (
+    "model_prefill", "model_decode", "model", "tool", "retrieval", "cache_lookup", "wait_rate_limit",
+    "wait_concurrency", "wait_retry", "wait_circuit", "connect", "loop_blocked", "gc", "queue", "cpu", "coordination",
+    "human", "unknown",
+)  # fmt: skip
+COST: Final = "spanwise.cost"
+"""What a model call cost, by a list of prices; absent where the model has no price."""
+COST_CURRENCY: Final = "spanwise.cost.currency"
+CURRENCY: Final = "currency"
+"""Label of the cost's metric, and of no span."""
 GC_PAUSE_SECONDS: Final = "spanwise.gc.pause.seconds"
 """Pauses of the garbage collector while the span was open, anywhere in the process: they stop every thread."""
 REQUEST_HASH: Final = "spanwise.request.hash"
@@ -208,11 +220,19 @@ WORKFLOW_TOKENS_PER_SECOND: Final = Metric(
     "spanwise_workflow_tokens_per_second", "histogram", (),
     "Input and output tokens of a workflow over its duration.", TOKENS_PER_SECOND_BUCKETS,
 )  # fmt: skip
+BUDGET_SECONDS: Final = Metric(
+    "spanwise_budget_seconds_total", "counter", ("spanwise_budget_bucket",),
+    "Wall clock of workflows by what they waited for.",
+)  # fmt: skip
+COST_TOTAL: Final = Metric(
+    "spanwise_cost_total", "counter", ("gen_ai_request_model", "currency"),
+    "Cost of model calls whose price is known.",
+)  # fmt: skip
 
 METRICS: Final[tuple[Metric, ...]] = (
     OPERATION_DURATION, TOKEN_USAGE, TIME_TO_FIRST_CHUNK, TIME_PER_OUTPUT_CHUNK, AGENT_DURATION, WORKFLOW_DURATION,
     TOOL_DURATION, CACHE_LOOKUPS, CACHE_LOOKUP_DURATION, CACHE_SAVED_SECONDS_TOTAL, CACHE_SAVED_TOKENS_TOTAL,
-    WAIT_SECONDS, RETRIES, WORKFLOW_TOKENS_PER_SECOND,
+    WAIT_SECONDS, RETRIES, WORKFLOW_TOKENS_PER_SECOND, BUDGET_SECONDS, COST_TOTAL,
 )  # fmt: skip
 """All span-derived metrics; the collector's configuration derives the same ones."""
 LABELS: Final = frozenset(label for metric in METRICS for label in metric.all_labels)
@@ -221,6 +241,11 @@ LABELS: Final = frozenset(label for metric in METRICS for label in metric.all_la
 def span_name(head: str, subject: str | None) -> str:
     """Return `head subject`, or `head` alone where there is no subject (a rule of the conventions)."""
     return f"{head} {subject}" if subject else head
+
+
+def budget_attribute(bucket: str) -> str:
+    """Return the attribute of a workflow's span that says how many seconds its path spent on `bucket`."""
+    return f"spanwise.budget.{bucket}"
 
 
 def label_of(attribute: str) -> str:

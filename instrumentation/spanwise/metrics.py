@@ -42,6 +42,9 @@ _ATTRIBUTES: Final = {
     c.label_of(name): name for name in vars(c).values() if isinstance(name, str) and c.label_of(name) in c.LABELS
 }
 """The attribute that each label shows."""
+_TOLD: Final = frozenset({c.TOKEN_TYPE, c.BUDGET_BUCKET, c.CURRENCY})
+"""Labels, the last ones of their families, that no attribute of a span has: whoever observes tells them."""
+_BUDGET: Final = tuple((c.budget_attribute(bucket), (bucket,)) for bucket in c.BUDGET_BUCKETS)
 _shared: Final[dict[tuple[str, ...], tuple[str, ...]]] = {}
 _BLANKS: Final = ("",) * 16
 
@@ -67,7 +70,7 @@ class _Family:
         self.bounds = metric.buckets
         self.series: dict[tuple[str, ...], _Series] = {}
         self._width = len(metric.buckets) + 1
-        names = tuple(name for label in metric.all_labels if (name := _ATTRIBUTES[label]) != c.TOKEN_TYPE)
+        names = tuple(name for label in metric.all_labels if (name := _ATTRIBUTES[label]) not in _TOLD)
         self._attributes = _shared.setdefault(names, names)
 
     def record(self, value: float, span: _Reading, more: tuple[str, ...]) -> None:
@@ -223,6 +226,9 @@ class SpanMetrics:
             tokens = span.number(name)
             if tokens is not None:
                 self._put(c.TOKEN_USAGE, span, tokens, (kind,))
+        cost = span.number(c.COST)
+        if cost is not None:
+            self._put(c.COST_TOTAL, span, cost, (_text(span.attributes.get(c.COST_CURRENCY, "")),))
         first = span.number(c.RESPONSE_TIME_TO_FIRST_CHUNK)
         if first is None:
             return
@@ -242,6 +248,9 @@ class SpanMetrics:
         used = [span.number(c.USAGE_INPUT_TOKENS), span.number(c.USAGE_OUTPUT_TOKENS)]
         if None not in used and span.seconds > 0:
             self._put(c.WORKFLOW_TOKENS_PER_SECOND, span, sum(tokens or 0 for tokens in used) / span.seconds)
+        for attribute, bucket in _BUDGET:
+            if (seconds := span.number(attribute)) is not None:
+                self._put(c.BUDGET_SECONDS, span, seconds * span.scale, bucket)
 
     def _cache(self, span: _Reading) -> None:
         self._put(c.CACHE_LOOKUPS, span, 1.0)

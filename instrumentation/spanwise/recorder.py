@@ -17,6 +17,7 @@ from spanwise import scope
 from spanwise.content.rebuilt import DroppedError
 from spanwise.journal.ledger import Ledger
 from spanwise.own_span import OwnSpan
+from spanwise.run_end import RunEnds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,8 @@ class Recorder(SpanProcessor):
         self.metrics = metrics
         self._journal = journal
         self._sender = sender
+        self.run_ends = RunEnds()
+        """What is worked out of calls and runs; its `failures` say why something was not."""
         self.unmeasured = 0
         """How many spans the metrics could not take."""
         self._ended: deque[ReadableSpan] = deque()
@@ -121,6 +124,7 @@ class Recorder(SpanProcessor):
         self._closed = True
         self._ended.clear()
         self._measured.clear()
+        self.run_ends = RunEnds()
 
     def measure(self) -> None:
         """Observe the metrics of every span that has ended; a scrape calls it, too, so that it sees them all."""
@@ -128,6 +132,7 @@ class Recorder(SpanProcessor):
         with self._measuring:
             while self._ended:
                 span = self._ended[0]
+                self.run_ends.ended(span)
                 if observe is not None:
                     try:
                         observe(span)

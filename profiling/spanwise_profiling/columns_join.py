@@ -80,14 +80,15 @@ def joined(builder: Builder) -> Columns:
     _drop_duplicates(rows)
     run, parent = _joined_rows(rows)
     rows.of.pop("parent_id")
-    if np.any(np.diff(run.astype(np.uint32)) < 0):
-        order = np.argsort(run.astype(np.uint32), kind="stable")  # -1 comes last
+    unsigned = run.view(np.uint32)  # -1 comes last
+    if np.any(unsigned[1:] < unsigned[:-1]):
+        order = np.argsort(unsigned, kind="stable")
         new = np.empty(len(order), np.int32)
         new[order] = np.arange(len(order), dtype=np.int32)
         parent = np.where(parent >= 0, new[parent], -1)[order].astype(np.int32)
         run = run[order]
         rows.reorder(order)
-    run_rows = np.searchsorted(run.astype(np.uint32), np.arange(int(run.max(initial=-1)) + 2, dtype=np.uint32))
+    run_rows = np.searchsorted(run.view(np.uint32), np.arange(int(run.max(initial=-1)) + 2, dtype=np.uint32))
     link_targets = _link_targets(rows, run)
     return columns.Columns(
         run=run, parent=parent, **rows.of,
@@ -139,10 +140,10 @@ def _joined_rows(rows: Rows) -> tuple[Array, Array]:
     for here in rows.stretches():
         _mend_times(rows, here)
         local = _parents(rows, here)
-        orphan = (local < 0) & (rows.of["parent_id"][here] != 0)
-        rows.repairs["without a recorded parent"] += int(orphan.sum())
+        named = rows.of["parent_id"][here] != 0
+        rows.repairs["without a recorded parent"] += int(((local < 0) & named).sum())
         rows.repairs["in a circle of parents"] += _cut_circles(local, rows.of["start"][here])
-        mine = _runs(rows, here, local, orphan)
+        mine = _runs(rows, here, local, (local < 0) & named)
         used, numbers = np.unique(mine, return_inverse=True)
         has_none = len(used) > 0 and used[0] < 0
         run[here] = np.where(mine < 0, -1, numbers - has_none + runs)
@@ -203,8 +204,11 @@ def _cut_circles(parent: Array, start: Array) -> int:
     return cut
 
 
-def _runs(rows: Rows, here: slice, parent: Array, orphan: Array) -> Array:
-    """Return for each row the row of its run's root, counted from the start of the stretch; -1 outside of runs."""
+def _runs(rows: Rows, here: slice, parent: Array, lost: Array) -> Array:
+    """Return for each row the row of its run's root, counted from the start of the stretch; -1 outside of runs.
+
+    `lost` are the roots that had a parent.
+    """
     workflow = rows.of["kind"][here] == _WORKFLOW
     own = np.arange(len(parent))
     root, top = own.copy(), np.where(workflow, own, -1)
@@ -219,8 +223,8 @@ def _runs(rows: Rows, here: slice, parent: Array, orphan: Array) -> Array:
     only = np.full(len(count), -1)
     only[trace[top == own]] = own[top == own]
     single = only[trace]
-    lost = orphan[root] & (root != root[single]) & (count[trace] == 1)
-    return np.where(count[trace] == 0, _first_roots(rows, here, parent, trace), np.where(lost, single, top))
+    joining = lost[root] & (root != root[single]) & (count[trace] == 1)
+    return np.where(count[trace] == 0, _first_roots(rows, here, parent, trace), np.where(joining, single, top))
 
 
 def _first_roots(rows: Rows, here: slice, parent: Array, trace: Array) -> Array:

@@ -26,7 +26,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     c.PROVIDER_NAME: ("gen_ai.system", "llm.provider", "llm.system", "langsmith.provider"),
     c.REQUEST_MODEL: (
         "llm.model_name", "embedding.model_name", "llm.request.model", "langfuse.model", "langsmith.model",
-        "openai_agents.model", "model_name", "gen_ai.response.model",
+        "openai_agents.model", "model_name",
     ),
     c.USAGE_INPUT_TOKENS: (
         "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
@@ -141,11 +141,12 @@ OPERATIONS: Final[Mapping[str, Role]] = {
 }  # fmt: skip
 _CLIENT: Final = 3
 _CALLS: Final = frozenset({"chat", "embeddings", "execute_tool", "retrieval"})
-MARKS: Final = frozenset(
-    {name for names in NAMES.values() for name in names}
-    | (ROLES.keys() - {c.OPERATION_NAME})
+MARKS: Final = (
+    frozenset(ROLES.keys() - {c.OPERATION_NAME})
+    | {name for names in NAMES.values() for name in names}
     | {name for pairs in CONTENT.values() for _, names in pairs for name in names}
 )
+"""What only other tools write."""
 
 
 def translated(records: Iterable[SpanRecord]) -> Iterator[SpanRecord]:

@@ -1,36 +1,33 @@
 """Many runs as one: how long they take, where, along which paths, and what the slow tenth has that the rest has not.
 
-A run is the unit. A run that stands for others, because traces were sampled, counts as many times as it stands for;
-tests of difference count runs, since a weight makes no run more certain. What the slow tenth has is looked for over
-all figures and attributes at once, so p values are corrected for their number (Benjamini and Hochberg, 1995).
+A run is the unit. A run that stands for others, because traces were sampled, counts as many times as it stands for.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import re
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.profile import BUCKETS
-from spanwise_profiling.ranks import corrected, fisher, rank_sum
+from spanwise_profiling.slow_runs import Difference, differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from spanwise_profiling.profile import Profile
     from spanwise_profiling.runs import Run
 
-Measure: TypeAlias = Literal["seconds", "count", "share"]
 SLOW_SHARE: Final = 0.1
 LEAST_RUNS: Final = 20
 """Fewer runs have no slow tenth worth the name."""
-SIGNIFICANT: Final = 0.05
-_MOST_VALUES: Final = 20
 _SHOWN_PATHS: Final = 10
-_MOST_AGENTS: Final = 30
-"""Of a path's signature; what comes after is left out."""
+_THRESHOLD: Final = re.compile(r"(?:^|,)\s*ot=(?:[^,]*;)?th:(?P<digits>[0-9a-f]{1,14})(?:[;,\s]|$)")
+"""A trace is sampled when 56 random bits are at least the threshold; zeros at its end are left out (OTEP 235)."""
+_DIGITS: Final = 14
+_EVERY: Final = 16**_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +64,6 @@ class PathPopulation:
     runs: int
     seconds: float
     """Median duration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Something that the slow tenth has more or less of than the rest."""
-
-    measure: Measure
-    name: str
-    """`agent x`, `bucket y`, `path a > b`, `attribute = value`, `finding z`, ..."""
-    slow: float
-    """Mean over the slow tenth; for `share`, the part of its runs that have it."""
-    rest: float
-    p: float
-    """Corrected for the number of things that were looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +104,18 @@ def population_of(profiles: Sequence[Profile], weights: Sequence[float] | None =
         budget=_budget(profiles, counts),
         paths=_paths(profiles, counts),
         slow_from=slow_from,
-        slow=tuple(_differences(profiles, slow_from)) if slow_from is not None else (),
+        slow=tuple(differences(profiles, slow_from)) if slow_from is not None else (),
     )
 
 
 def weight_of(run: Run) -> float:
     """Return how many runs `run` stands for, by the sampling probability on its root; 1 where none is recorded.
 
-    Known are `sampling.probability` (0 to 1), Honeycomb's `SampleRate`, and the tags of Jaeger's probabilistic sampler.
+    Known are OpenTelemetry's threshold in the trace state (`ot=th:…`), `sampling.probability` (0 to 1), Honeycomb's
+    `SampleRate`, and the tags of Jaeger's probabilistic sampler.
     """
+    if (threshold := _THRESHOLD.search(run.root.trace_state)) is not None:
+        return _EVERY / (_EVERY - int(threshold["digits"].ljust(_DIGITS, "0"), 16))
     probability = kinds.number_of(run.root, "sampling.probability")
     if probability is None and run.root.attributes.get("sampler.type") == "probabilistic":
         probability = kinds.number_of(run.root, "sampler.param")
@@ -137,16 +123,6 @@ def weight_of(run: Run) -> float:
         return 1 / probability
     rate = kinds.number_of(run.root, "SampleRate")
     return rate if rate is not None and rate >= 1 else 1.0
-
-
-def path_of(profile: Profile) -> tuple[str, ...]:
-    """Return the agents along the critical path, one that follows itself once; of a run without agents, its kinds."""
-    names: list[str] = []
-    for segment in profile.path:
-        name = segment.agent or ("" if profile.agents and any(one.name for one in profile.agents) else segment.bucket)
-        if name and (not names or names[-1] != name):
-            names.append(name)
-    return tuple(names[:_MOST_AGENTS])
 
 
 def _distribution(values: Sequence[float], weights: Sequence[float]) -> Distribution:
@@ -202,7 +178,7 @@ def _budget(profiles: Sequence[Profile], weights: Sequence[float]) -> dict[str, 
 def _paths(profiles: Sequence[Profile], weights: Sequence[float]) -> tuple[PathPopulation, ...]:
     ways: defaultdict[tuple[str, ...], list[tuple[float, float]]] = defaultdict(list)
     for profile, weight in zip(profiles, weights, strict=True):
-        ways[path_of(profile)].append((profile.run.seconds, weight))
+        ways[profile.agents_on_path].append((profile.run.seconds, weight))
     total = sum(weights)
     found = [
         PathPopulation(
@@ -214,79 +190,3 @@ def _paths(profiles: Sequence[Profile], weights: Sequence[float]) -> tuple[PathP
         for agents, members in ways.items()
     ]
     return tuple(sorted(found, key=lambda one: (-one.share, one.agents))[:_SHOWN_PATHS])
-
-
-def _differences(profiles: Sequence[Profile], slow_from: float) -> list[Difference]:
-    is_slow = [profile.run.seconds >= slow_from for profile in profiles]
-    if all(is_slow):
-        return []
-    compared = [*_figures(profiles, is_slow), *_traits(profiles, is_slow)]
-    ps = corrected([one.p for one in compared])
-    kept = [
-        Difference(one.measure, one.name, one.slow, one.rest, p)
-        for one, p in zip(compared, ps, strict=True)
-        if p < SIGNIFICANT
-    ]
-    order: tuple[Measure, ...] = ("seconds", "share", "count")
-    return sorted(kept, key=lambda one: (order.index(one.measure), -abs(one.slow - one.rest), one.name))
-
-
-def _figures(profiles: Sequence[Profile], is_slow: Sequence[bool]) -> Iterable[Difference]:
-    tables: list[tuple[Measure, list[Mapping[str, float]]]] = [
-        ("seconds", [_seconds(profile) for profile in profiles]),
-        ("count", [_counts(profile.run) for profile in profiles]),
-    ]
-    for measure, rows in tables:
-        for name in sorted({name for row in rows for name in row}):
-            slow = [row.get(name, 0.0) for row, one in zip(rows, is_slow, strict=True) if one]
-            rest = [row.get(name, 0.0) for row, one in zip(rows, is_slow, strict=True) if not one]
-            yield Difference(measure, name, sum(slow) / len(slow), sum(rest) / len(rest), rank_sum(slow, rest))
-
-
-def _seconds(profile: Profile) -> dict[str, float]:
-    run = profile.run
-    agents = {f"agent {share.name}": run.scaled(share.on_path_ns) for share in profile.agents if share.name}
-    return agents | {f"bucket {name}": run.scaled(length) for name, length in profile.budget_ns.items() if length}
-
-
-def _counts(run: Run) -> dict[str, float]:
-    totals = run.totals
-    return {
-        "model calls": totals.llm_calls,
-        "tool calls": totals.tool_calls,
-        "retries": totals.retries,
-        "errors": totals.errors,
-        "cache misses": totals.cache_lookups - totals.cache_hits,
-        "input tokens": totals.input_tokens,
-        "output tokens": totals.output_tokens,
-    }
-
-
-def _traits(profiles: Sequence[Profile], is_slow: Sequence[bool]) -> Iterable[Difference]:
-    traits = [_traits_of(profile) for profile in profiles]
-    values = Counter(
-        trait.partition(" = ")[0] for trait in {trait for one in traits for trait in one} if " = " in trait
-    )
-    slow_runs, runs = sum(is_slow), len(profiles)
-    for trait in sorted({trait for one in traits for trait in one}):
-        if values[trait.partition(" = ")[0]] > _MOST_VALUES:
-            continue  # an identity, not a trait
-        having = sum(trait in one for one in traits)
-        slow = sum(trait in one for one, slow in zip(traits, is_slow, strict=True) if slow)
-        p = fisher(slow, slow_runs, having - slow, runs - slow_runs)
-        yield Difference("share", trait, slow / slow_runs, (having - slow) / (runs - slow_runs), p)
-
-
-def _traits_of(profile: Profile) -> set[str]:
-    run = profile.run
-    traits = {f"path = {' > '.join(path_of(profile))}", f"service = {run.service}"}
-    traits |= {f"finding {finding.id}" for finding in profile.findings}
-    for name, value in run.root.attributes.items():
-        if isinstance(value, str | bool) and name not in (c.RUN_ID, c.RUN_FLAGS):
-            traits.add(f"{name} = {value}")
-    for _, span in run.walk():
-        if error := kinds.error_of(span):
-            traits.add(f"error {error}")
-        if kinds.kind_of(span) == "chat":
-            traits.add(f"model {kinds.subject_of(span)}")
-    return traits

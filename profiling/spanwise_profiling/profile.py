@@ -6,6 +6,7 @@ Times are recorded, unscaled integer nanoseconds since 1970 (or lengths of such)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
@@ -121,3 +122,10 @@ class Profile:
     def parallelism(self) -> float:
         """Work over duration: the speed-up over doing one thing after the other; 0 for an empty run."""
         return self.work_ns / self.run.duration_ns if self.run.duration_ns else 0.0
+
+    @property
+    def agents_on_path(self) -> tuple[str, ...]:
+        """The agents along the critical path, one that follows itself once; of a run without agents, its buckets."""
+        has_agents = any(share.name for share in self.agents)
+        names = [segment.agent or "" if has_agents else segment.bucket for segment in self.path]
+        return tuple(name for name, _ in groupby(name for name in names if name))

@@ -10,12 +10,20 @@ import unicodedata
 from typing import Final
 
 _LONGEST: Final = 1000
+_LAID_OUT: Final = frozenset("\n\t")
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def printable(text: str) -> str:
     """Return the first 1,000 characters of `text` with every unsafe one escaped as in a Python string."""
     return "".join(_escaped(character) for character in text[:_LONGEST])
+
+
+def readable(text: str) -> str:
+    """Return all of `text`, escaped likewise; line ends and tabs stay, for pages that set them out."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(character if character in _LAID_OUT else _escaped(character) for character in text)
 
 
 def _escaped(character: str) -> str:

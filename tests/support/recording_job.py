@@ -26,6 +26,8 @@ def calls() -> None:
         call.chunk()
     with spanwise.llm_call("small", stream=True) as call:  # two clocks that disagree: the first chunk after the end
         call.set(c.RESPONSE_TIME_TO_FIRST_CHUNK, 5.0).set(c.STREAM_CHUNKS, 4)
+    with spanwise.llm_call("gpt-4.1") as call:  # a model with a price, and then one without
+        call.usage(1_000_000, 500_000)
     with spanwise.llm_call("large", provider="other") as call:
         call.usage(5_000, 0)
     for attempt in (1, 2):
@@ -76,6 +78,7 @@ def run(workflow: str) -> str:
                 lookups()
                 waits()
         lookups()
+        time.sleep(0.02)  # of a run of less than 10 ms no budget is made
     with suppress(ValueError), spanwise.workflow(workflow), spanwise.agent("risk"):
         raise ValueError("no position")
     return f"{good.context.trace_id:032x}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from support import traces
 
 from spanwise_profiling.analysis import profile_of
@@ -26,6 +27,7 @@ def segments(first: float, second: float, *, waits_for_a_person: bool) -> Run:
     return replace(runs[0], trace=merged, tops=tops, duration_ns=tops[1].end_ns - tops[0].start_ns)
 
 
+@pytest.mark.slow
 def test_a_run_of_ten_thousand_levels_is_walked() -> None:
     depth = 10_000
     spans = [traces.span(n, n * 1e-6, 1 - n * 1e-6, parent=n - 1 or None) for n in range(1, depth + 1)]
@@ -34,6 +36,7 @@ def test_a_run_of_ten_thousand_levels_is_walked() -> None:
     assert sum(profile.budget_ns.values()) == profile.run.duration_ns
 
 
+@pytest.mark.slow
 def test_a_run_of_fifty_thousand_siblings_is_walked_in_order() -> None:
     count = 50_000
     spans = [traces.span(n, n * 1e-3, (n + 1) * 1e-3, parent=1) for n in range(2, count + 2)]

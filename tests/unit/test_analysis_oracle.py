@@ -33,10 +33,10 @@ def check(seeds: range) -> None:
         assert parts_of(profile) == Oracle(run).walk(), seed
 
 
-def test_a_thousand_random_runs_are_partitioned_as_by_the_oracle() -> None:
-    check(range(1_000))
+def test_200_random_runs_are_partitioned_as_by_the_oracle() -> None:
+    check(range(200))
 
 
 @pytest.mark.slow
 def test_ten_thousand_more_are_too() -> None:
-    check(range(1_000, 11_000))
+    check(range(200, 10_200))

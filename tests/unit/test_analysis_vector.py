@@ -61,13 +61,13 @@ def check(seeds: range) -> None:
         assert parts == Oracle(runs[number]).walk(), seeds[number]
 
 
-def test_a_thousand_random_runs_have_the_paths_of_the_oracle() -> None:
-    check(range(20_000, 21_000))
+def test_200_random_runs_have_the_paths_of_the_oracle() -> None:
+    check(range(20_000, 20_200))
 
 
 @pytest.mark.slow
 def test_ten_thousand_more_have_them_too() -> None:
-    check(range(21_000, 31_000))
+    check(range(20_200, 30_200))
 
 
 def test_the_golden_traces_have_the_same_budgets_in_both_forms() -> None:
@@ -84,7 +84,8 @@ def test_the_golden_traces_have_the_same_budgets_in_both_forms() -> None:
         else:
             inexact.append(golden.names()[number])
     assert sorted(inexact) == [
-        "collector", "connection", "loop-blocked-by-another", "loop-blocked-by-itself", "retry", "spawned-by",
+        "collector", "connection", "loop-blocked-by-another", "loop-blocked-by-itself",
+        "loop-blocked-in-the-middle-of-a-call", "loop-blocked-under-a-call", "retry", "spawned-by",
         "stream-that-never-came",
     ]  # fmt: skip
 
@@ -101,7 +102,7 @@ def test_no_runs_have_no_paths() -> None:
 
 
 def test_siblings_by_the_thousand_are_walked_in_time() -> None:
-    count = 5_000
+    count = 1_000
     # One that goes on all the while lies between each pair of the others.
     work = [traces.tool(n, n * 1e-3, (n + 1) * 1e-3, parent=1) for n in range(3, count)]
     run = traces.run_of(traces.workflow(1, 0, 6), traces.tool(2, 0, 5.999, parent=1), *work)

@@ -20,7 +20,8 @@ from spanwise.journal.reader import LinkRecord
 from spanwise_profiling.prices import Price, Prices
 from spanwise_profiling.profile import BUCKETS, Evidence
 from spanwise_profiling.render.html import data, report
-from spanwise_profiling.render.html.strings import Strings, longest_that_fits, readable
+from spanwise_profiling.render.html.strings import Strings, longest_that_fits
+from spanwise_profiling.text import readable
 from spanwise_profiling.usage import usage_of
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)>"&\u202e'

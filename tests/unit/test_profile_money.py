@@ -70,7 +70,7 @@ def test_what_a_run_cost_is_told_by_model(tmp_path: Path) -> None:
 
 def test_an_unknown_cost_is_never_shown_as_nothing(tmp_path: Path) -> None:
     shown = with_usage(tmp_path, priced=False)
-    said = "cost unknown: 5 of the calls have no known price (--prices FILE)."
+    said = "cost unknown: 5 of 5 calls have no known price (--prices FILE)."
     assert said in terminal(shown).replace("\n ", "")
     assert said in plain_report(shown)
     assert "; cost unknown.\n" in plain_report(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -246,15 +247,23 @@ def test_a_wait_at_a_limit_beside_the_path_costs_nothing() -> None:
     assert briefly(workflow(1, 0, 4), chat(2, 0, 4, parent=1), *beside) == []
 
 
+def blocked(seconds: float) -> list[SpanRecord]:
+    """A run of 4 s whose agent computes for so long without giving the loop back."""
+    attributes = {c.LOOP_BLOCKED_SECONDS: seconds}
+    return [workflow(1, 0, 4), agent(2, 0, 4, parent=1, name="busy", attributes=attributes), chat(3, 3, 4, parent=2)]
+
+
 def test_a_span_that_kept_the_event_loop_from_the_path_is_told() -> None:
-    profile = profile_of(run_of(workflow(1, 0, 4), agent(2, 0, 4, parent=1, name="busy"), chat(3, 0, 4, parent=1)))
-    held = {**profile.budget_ns, "loop_blocked": S}
-    [finding] = findings_of(replace(profile, blockers={identifier(2): S}, budget_ns=held))
+    [finding] = found(*blocked(1.0))
     assert (finding.id, finding.saves_ns, finding.title) == (
         "blocking-call", S, "busy kept the event loop from everybody else for 1 s of the path",
     )  # fmt: skip
-    assert findings_of(replace(profile, blockers={identifier(2): S // 100}, budget_ns=held)) == ()
-    assert findings_of(replace(profile, blockers={identifier(2): S})) == ()
+    assert briefly(*blocked(0.01)) == []
+
+
+def test_a_loop_that_was_blocked_beside_the_path_costs_nothing() -> None:
+    beside = agent(5, 0, 1, parent=1, name="busy", attributes={c.LOOP_BLOCKED_SECONDS: 1.0})
+    assert briefly(workflow(1, 0, 4), chat(2, 0, 4, parent=1), beside) == []
 
 
 def connecting(new: int, calls: int = 4) -> list[SpanRecord]:
@@ -413,6 +422,47 @@ def test_what_an_earlier_run_of_the_same_process_asked_could_have_been_kept() ->
     assert (finding.id, finding.saves_ns) == ("repeated-runs", 4 * S)
     for other in (asking_again(1, 0, resource="p2"), asking_again(1, 0, variant="b"), asking_again(1, 9)):
         assert findings_of(later, [run_of(*other)]) == ()
+
+
+def saying(number: int, start: float, end: float, prompt: str, answer: str, **more: Any) -> list[SpanRecord]:
+    """An agent whose call has its texts, as other tools record them, and no fingerprints."""
+    texts = {
+        c.INPUT_MESSAGES: json.dumps([{"role": "user", "content": prompt}]),
+        c.OUTPUT_MESSAGES: json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": answer}]}]),
+    }
+    return [
+        agent(number, start, end, parent=1, **more),
+        chat(number + 1, start, end, parent=number, attributes=texts),
+    ]
+
+
+def test_where_texts_are_recorded_they_tell_what_fingerprints_would() -> None:
+    spans = [
+        workflow(1, 0, 9),
+        *saying(10, 0, 2, "Plan the work.", "look at prices\nlook at news", name="plan"),
+        *saying(20, 2, 5, "Do this:\nlook at news", "the news is good", name="news"),
+        *saying(30, 5, 7, "Do this:\nlook at prices", "the price is 17.5", name="prices"),
+        *saying(40, 7, 9, "Judge:\n- the news is good\n- the price is 17.5", "buy", name="judge"),
+    ]
+    assert briefly(*spans) == [("sequential-calls", 2.0, "high")]
+
+
+def test_a_text_that_was_cut_proves_nothing() -> None:
+    spans = [
+        workflow(1, 0, 5),
+        *saying(10, 0, 2, "Plan the work.", "look at prices", name="plan"),
+        *saying(20, 2, 5, "A long preface", "the news is good", name="news"),
+    ]
+    assert briefly(*spans) == [("sequential-calls", 2.0, "medium")]
+    cut = {**spans[4].attributes, c.CONTENT_TRUNCATED: (c.INPUT_MESSAGES,)}
+    assert briefly(*spans[:4], replace(spans[4], attributes=cut)) == []
+
+
+def test_names_of_a_hostile_trace_are_cut_and_stay_on_their_line() -> None:
+    spans = [workflow(1, 0, 6), agent(2, 0, 6, parent=1), chat(3, 0, 1, parent=2), chat(6, 5, 6, parent=2)]
+    [finding] = found(*spans, asked_for(4, 1, 4, name="a\nb" * 1_000_000), asked_for(5, 4, 5, name="\u202enews"))
+    assert len(finding.title) < 200
+    assert "\n" not in finding.title
 
 
 def test_an_empty_run_has_nothing_to_say() -> None:

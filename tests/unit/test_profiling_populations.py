@@ -14,7 +14,9 @@ from support.traces import agent, chat, record, run_of, workflow
 from spanwise_profiling import ranks
 from spanwise_profiling.advice import findings_of
 from spanwise_profiling.analysis import profile_of
-from spanwise_profiling.populations import Difference, Distribution, path_of, population_of, weight_of
+from spanwise_profiling.load import load
+from spanwise_profiling.populations import Distribution, population_of, weight_of
+from spanwise_profiling.slow_runs import Difference
 
 if TYPE_CHECKING:
     from spanwise_profiling.profile import Profile
@@ -59,7 +61,7 @@ def test_which_path_occurs_how_often() -> None:
         (("plan", "judge"), 0.75, 3, 4.0),
         (("plan", "appeal"), 0.25, 1, 9.0),
     ]
-    assert path_of(profile_of(run_of(workflow(1, 0, 1), chat(2, 0, 1, parent=1)))) == ("model",)
+    assert profile_of(run_of(workflow(1, 0, 1), chat(2, 0, 1, parent=1))).agents_on_path == ("model",)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,29 @@ def test_which_path_occurs_how_often() -> None:
 )
 def test_a_sampled_run_stands_for_several(attributes: dict[str, Any], weight: float) -> None:
     assert weight_of(desk(2.0, **attributes).run) == weight
+
+
+@pytest.mark.parametrize(
+    ("trace_state", "weight"),
+    [
+        ("ot=th:c", 4.0),
+        ("ot=th:8;rv:abcdef01234567", 2.0),
+        ("vendor=1,ot=rv:abcdef01234567;th:0", 1.0),
+        ("not=th:c", 1.0),
+        ("ot=th:zz", 1.0),
+        ("ot=th:fd70a3d70a3d71", 100.0),
+    ],
+)
+def test_opentelemetry_s_threshold_says_how_many_a_run_stands_for(trace_state: str, weight: float) -> None:
+    run = run_of(replace(workflow(1, 0, 1), trace_state=trace_state))
+    assert weight_of(run) == pytest.approx(weight)
+
+
+def test_the_trace_state_is_read_from_a_journal(tmp_path: Path) -> None:
+    path = record(tmp_path, workflow(1, 0, 1))
+    path.write_text(path.read_text().replace('"parentSpanId"', '"traceState": "ot=th:c", "parentSpanId"'))
+    [run] = load(path).runs
+    assert weight_of(run) == 4.0
 
 
 def test_weights_enter_the_figures() -> None:

@@ -53,7 +53,7 @@ def translated(**attributes: Any) -> dict[str, Any]:
         ),
         ({"traceloop__span__kind": "task", "traceloop__entity__name": "load"}, {c.STEP_NAME: "load"}),
         (
-            {"llm__request__type": "chat", "gen_ai__response__model": "m", "llm__is_streaming": True,
+            {"llm__request__type": "chat", "model_name": "m", "llm__is_streaming": True,
              "gen_ai__usage__cache_read_input_tokens": 2},
             {c.OPERATION_NAME: "chat", c.REQUEST_MODEL: "m", c.REQUEST_STREAM: True,
              c.USAGE_CACHE_READ_INPUT_TOKENS: 2},

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import json as json_text
 import sys
+from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+from rich.text import Text
 
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.glyphs import glyphs_for
-from spanwise_profiling.render.html import report as html_report
 from spanwise_profiling.render.markdown import markdown_report
 from spanwise_profiling.render.perfetto import perfetto_trace
 from spanwise_profiling.render.plain import plain_report
+from spanwise_profiling.render.population import markdown_population, plain_population, population_report
 from spanwise_profiling.render.profile_document import profile_document
 from spanwise_profiling.render.report import profile_report
 from spanwise_profiling.render.speedscope import speedscope_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from rich.console import Console, RenderableType
+
+    from spanwise_profiling.populations import Population
     from spanwise_profiling.profile import Profile
 
 _MOST_IN_HTML: Final = 2
+_FEWEST_TOGETHER: Final = 3
+_MOST_EACH: Final = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +47,7 @@ def profile(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN...",
+            metavar="RUN",
             help="Runs as `spanwise show` takes them, a file in any format that is read, a Jaeger address with a "
             "trace's id, or - for standard input.",
             show_default="last",
@@ -53,7 +60,7 @@ def profile(
     plain: Annotated[
         bool, typer.Option("--plain", help="Sentences and lists without drawing, as for a screen reader.")
     ] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Every span, however many.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Every span, and all of each finding.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
     html: Annotated[
         Path | None,
@@ -87,27 +94,66 @@ def profile(
         if path is not None:
             _write(profiles, option, path)
     if json:
-        emit_json(profile_document(profiles, warnings))
+        emit_json(profile_document(profiles, warnings, _told(profiles).together))
         return
     warn(dict.fromkeys((*warnings, *(warning for one in profiles for warning in one.warnings))))
     if markdown:
-        sys.stdout.write(markdown_report(profiles))
+        sys.stdout.write(_markdown(_told(profiles)))
     elif plain or not any(files.values()):
-        print_profiles(profiles, plain=plain, show_all=show_all)
+        _print_reports(_told(profiles), plain=plain, show_all=show_all)
 
 
-def print_profiles(profiles: Sequence[Profile], *, plain: bool = False, show_all: bool = False) -> None:
-    """Print a report of each profile, with an empty line between two."""
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of the runs that were asked for."""
+
+    profiles: Sequence[Profile]
+    together: Population | None
+    """What several runs of one workflow come to; None for few, and for runs that have nothing in common."""
+
+    @property
+    def each(self) -> Sequence[Profile]:
+        """The runs that get a report of their own: nobody would read one of each of many."""
+        return () if self.together is not None and len(self.profiles) > _MOST_EACH else self.profiles
+
+
+def _told(profiles: Sequence[Profile]) -> _Told:
+    if len(profiles) < _FEWEST_TOGETHER or len({one.run.workflow for one in profiles}) > 1:
+        return _Told(profiles, None)
+    from spanwise_profiling.populations import population_of  # noqa: PLC0415 - other commands do not wait for it
+
+    return _Told(profiles, population_of(profiles))
+
+
+def _print_reports(told: _Told, *, plain: bool, show_all: bool) -> None:
+    """Print the reports with an empty line between two."""
     out = console()
-    glyphs = glyphs_for(out.encoding)
-    for number, one in enumerate(profiles):
+    for number, report in enumerate((_plain if plain else _drawn)(told, out, show_all=show_all)):
         if number:
             out.print()
-        if plain:
-            out.print(plain_report(one, glyphs=glyphs, show_all=show_all), end="", soft_wrap=True, markup=False)
-        else:
-            for part in profile_report(one, out.width, glyphs=glyphs, show_all=show_all):
-                out.print(part, soft_wrap=True)
+        for part in report:
+            out.print(part, soft_wrap=True)
+
+
+def _plain(told: _Told, out: Console, *, show_all: bool) -> Iterator[Iterable[RenderableType]]:
+    glyphs = glyphs_for(out.encoding)
+    for one in told.each:
+        yield [Text(plain_report(one, glyphs=glyphs, show_all=show_all).rstrip())]
+    if told.together is not None:
+        yield [Text(plain_population(told.together, told.profiles, glyphs=glyphs).rstrip())]
+
+
+def _drawn(told: _Told, out: Console, *, show_all: bool) -> Iterator[Iterable[RenderableType]]:
+    glyphs = glyphs_for(out.encoding)
+    for one in told.each:
+        yield profile_report(one, out.width, glyphs=glyphs, show_all=show_all)
+    if told.together is not None:
+        yield population_report(told.together, told.profiles, out.width, glyphs=glyphs)
+
+
+def _markdown(told: _Told) -> str:
+    together = "" if told.together is None else markdown_population(told.together, told.profiles)
+    return markdown_report(told.each) + together
 
 
 def _profiles(
@@ -134,7 +180,9 @@ def _write(profiles: Sequence[Profile], option: str, path: Path) -> None:
 
 
 def _html(profiles: Sequence[Profile]) -> bytes:
-    return html_report(profiles).encode()
+    from spanwise_profiling.render.html import report  # noqa: PLC0415 - other commands do not wait for it
+
+    return report(profiles).encode()
 
 
 def _speedscope(profiles: Sequence[Profile]) -> bytes:

@@ -70,6 +70,8 @@ class SpanRecord:
     resource: Attributes = field(default_factory=dict[str, AttributeValue])
     scope_name: str = ""
     scope_version: str = ""
+    trace_state: str = ""
+    """As W3C has it; `ot=th:…` says how likely the trace was to be sampled."""
 
     @property
     def is_error(self) -> bool:
@@ -223,6 +225,7 @@ class _Span(_Struct):
     kind: int = 0
     start_time_unix_nano: int | str = 0
     end_time_unix_nano: int | str = 0
+    trace_state: str = ""
     attributes: list[_KeyValue] = []
     links: list[_Link] = []
     events: list[_Event] = []
@@ -281,6 +284,7 @@ def _record(span: _Span, resource: Attributes, scope: _Scope) -> SpanRecord:
         resource=resource,
         scope_name=scope.name,
         scope_version=scope.version,
+        trace_state=span.trace_state,
     )
 
 

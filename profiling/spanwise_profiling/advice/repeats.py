@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import counted, listed
+from spanwise_profiling.advice.words import counted, listed, short
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _missed(view: View, name: str, lookups: Sequence[SpanRecord]) -> Finding:
     made = [span for lookup in lookups for span in _made_after(view, lookup)]
     return Finding(
         id="missed-cache",
-        title=f"cache {name} made {counted(len(lookups), 'value')} again that it had made before in this run",
+        title=f"cache {short(name)} made {counted(len(lookups), 'value')} again that it had made before in this run",
         evidence=view.evidence([*lookups, *made]),
         saves_ns=_saving(view, {span.span_id: span.duration_ns for span in made}),
         confidence="high",

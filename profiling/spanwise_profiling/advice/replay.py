@@ -119,6 +119,6 @@ def _events(view: View) -> list[tuple[int, int, int, SpanRecord]]:
     events: list[tuple[int, int, int, SpanRecord]] = []
     for place, (span_id, span) in enumerate(view.spans.items()):
         events.append((span.start_ns, _STARTS, place, span))
-        rank = 1 if view.kinds[span_id] == "wait" else 2 if view.children(span_id) else 0
+        rank = 1 if view.kinds[span_id] == "wait" else 2 if span_id in view.run.trace.children else 0
         events.append((span.start_ns + span.duration_ns, rank if span.duration_ns else _STARTS + 1, -place, span))
     return sorted(events, key=lambda event: event[:3])

@@ -233,5 +233,6 @@ def _title(view: View, what: str, groups: Sequence[_Group], spans: Sequence[Span
     took = seconds(view, sum(view.path_ns[span.span_id] for span in spans))
     names = listed(dict.fromkeys(name for group in groups for name in group.names))
     if what == "tools":
-        return f"tools that one answer asked for ran one after another ({took} on the path): {names}"
+        asked = "" if any(group.confidence == "low" for group in groups) else " that one answer asked for"
+        return f"tools{asked} ran one after another ({took} on the path): {names}"
     return f"{what} were read one after another ({took} on the path): {names}"

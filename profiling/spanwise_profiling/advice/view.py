@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
+from spanwise_profiling.advice.contents import with_fingerprints
+from spanwise_profiling.advice.words import short
 from spanwise_profiling.profile import Evidence
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class View:
 
     profile: Profile
     spans: Mapping[str, SpanRecord]
-    """In tree order."""
+    """In tree order; with fingerprints where the trace has them, or texts to make them of."""
     parents: Mapping[str, str]
     """Of tops, the empty id."""
     kinds: Mapping[str, Kind]
@@ -72,7 +74,8 @@ class View:
 
     def children(self, span_id: str) -> Sequence[SpanRecord]:
         """Return the children of a span by start; of the empty id, the run's tops."""
-        return self.run.trace.children.get(span_id, ()) if span_id else self.run.tops
+        children = self.run.trace.children.get(span_id, ()) if span_id else self.run.tops
+        return [self.spans[child.span_id] for child in children]
 
     def is_below(self, span_id: str, above: str) -> bool:
         """Whether a span is `above` or below it."""
@@ -107,7 +110,7 @@ class View:
 
     def label(self, span: SpanRecord) -> str:
         """Return a span's name for a sentence: the agent, tool or source it is about, else its own name."""
-        return kinds.subject_of(span) or kinds.text_of(span, c.STEP_NAME) or span.name or "(no name)"
+        return short(kinds.subject_of(span) or kinds.text_of(span, c.STEP_NAME) or span.name) or "(no name)"
 
 
 def view_of(profile: Profile) -> View:
@@ -131,6 +134,7 @@ def view_of(profile: Profile) -> View:
     own_ns = {span_id: sum(own.values()) for span_id, own in buckets.items()}
     path_ns, extent = _summed(spans, parents, own_ns)
     of_kinds: dict[str, Kind] = {span_id: kinds.kind_of(span) for span_id, span in spans.items()}
+    spans = with_fingerprints(spans, of_kinds)
     reads = _reads(spans)
     return View(
         profile=profile,

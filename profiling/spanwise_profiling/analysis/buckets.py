@@ -138,16 +138,26 @@ class Sorter:
     def _buckets(self, piece: Stretch) -> Iterator[tuple[Bucket, int]]:
         """Yield (bucket, until) for the time of `piece`."""
         tree, node = self._tree, piece.node
-        call, kind = tree.calls[node], tree.kinds[node]
-        if tree.roles[node] == "admission":
-            yield wait_bucket(tree.spans[node]), piece.end_ns
-        elif call >= 0:
-            yield from _of_call(tree.spans[call], tree.kinds[call], piece.start_ns, piece.end_ns)
+        if tree.calls[node] >= 0 or tree.roles[node] == "admission":
+            begin, until = self._blocking.held_up(node, piece.start_ns, piece.end_ns)
+            yield from self._waited_for(node, piece.start_ns, begin)
+            yield "loop_blocked", until
+            yield from self._waited_for(node, until, piece.end_ns)
         elif node == 0 and tree.made_up:
             yield "human" if self._is_for_people(piece) else "queue", piece.end_ns
         else:
+            kind = tree.kinds[node]
             rest = wait_bucket(tree.spans[node]) if kind == "wait" else _rest(kind)
             yield from self._blocking.split(node, piece.start_ns, piece.end_ns, rest)
+
+    def _waited_for(self, node: int, start: int, end: int) -> Iterator[tuple[Bucket, int]]:
+        tree, call = self._tree, self._tree.calls[node]
+        if start >= end:
+            return
+        if tree.roles[node] == "admission":
+            yield wait_bucket(tree.spans[node]), end
+        else:
+            yield from _of_call(tree.spans[call], tree.kinds[call], start, end)
 
 
 def _rest(kind: Kind) -> Bucket:

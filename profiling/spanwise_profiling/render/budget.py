@@ -10,7 +10,7 @@ from spanwise_profiling.render.glyphs import UNICODE, Glyphs
 from spanwise_profiling.render.numbers import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from spanwise_profiling.profile import Bucket, Profile
 
@@ -49,19 +49,29 @@ def filled(budget_ns: Mapping[Bucket, int]) -> list[tuple[Bucket, int]]:
 
 def share_of(length_ns: int, profile: Profile) -> str:
     """Return a length as per cent of the run, such as `37 %`; `<1 %` where it would round to nothing."""
-    whole = profile.run.duration_ns
-    per_cent = 100 * length_ns / whole if whole else 0.0
-    return "<1 %" if 0 < per_cent < 0.5 else f"{per_cent:.0f} %"  # noqa: PLR2004 - what rounds to 0
+    return per_cent(length_ns / profile.run.duration_ns if profile.run.duration_ns else 0.0)
+
+
+def per_cent(share: float) -> str:
+    """Return a share (0 to 1) as `37 %`; `<1 %` where it would round to nothing."""
+    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"  # noqa: PLR2004 - what rounds to 0
 
 
 def budget_bars(profile: Profile, width: int, *, glyphs: Glyphs = UNICODE) -> Text:
     """Return a line a bucket: name, seconds, share of the run, bar, meaning; the bars add up to one whole bar."""
+    run = profile.run
+    return bars([(name, run.scaled(length)) for name, length in filled(profile.budget_ns)], width, glyphs=glyphs)
+
+
+def bars(budget: Sequence[tuple[Bucket, float]], width: int, *, glyphs: Glyphs = UNICODE) -> Text:
+    """Return the lines of `budget_bars` for buckets with their scaled seconds, in the order given."""
     cells = max(8, width - _NAME - 9 - _SHARE - _MEANING - 5)
+    whole = sum(length for _, length in budget)
     text = Text(no_wrap=True, overflow="ignore")
-    for name, length in filled(profile.budget_ns):
-        share = length / profile.run.duration_ns if profile.run.duration_ns else 0.0
+    for name, length in budget:
+        share = length / whole if whole else 0.0
         bar = (glyphs.wait if name in WAITS else glyphs.bar) * round(share * cells) or glyphs.dot
-        text.append(f"{name:<{_NAME}} {seconds(profile.run.scaled(length)):>9} {share_of(length, profile):>{_SHARE}} ")
+        text.append(f"{name:<{_NAME}} {seconds(length):>9} {per_cent(share):>{_SHARE}} ")
         text.append(f"{bar:<{cells}} ", style="yellow" if name in WAITS else "cyan")
         text.append(f"{MEANINGS[name]}\n", style="dim")
     text.rstrip()

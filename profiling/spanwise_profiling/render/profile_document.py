@@ -10,20 +10,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanwise_profiling import kinds
 from spanwise_profiling.render.documents import run_document
+from spanwise_profiling.render.population import population_document
 from spanwise_profiling.render.usage_texts import usage_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from spanwise_profiling.populations import Population
     from spanwise_profiling.profile import Bucket, Finding, Profile, Segment, Share
     from spanwise_profiling.runs import Run
 
 PROFILE_SCHEMA: Final = "spanwise.profile/1"
 
 
-def profile_document(profiles: Iterable[Profile], warnings: Iterable[str] = ()) -> dict[str, Any]:
+def profile_document(
+    profiles: Sequence[Profile], warnings: Iterable[str] = (), population: Population | None = None
+) -> dict[str, Any]:
     """Return the document of `spanwise profile --json`, in the order given; `warnings` are of the sources."""
-    return {"schema": PROFILE_SCHEMA, "runs": [_profile(profile) for profile in profiles], "warnings": list(warnings)}
+    return {
+        "schema": PROFILE_SCHEMA,
+        "runs": [_profile(profile) for profile in profiles],
+        "population": None if population is None else population_document(population, profiles),
+        "warnings": list(warnings),
+    }
 
 
 def _profile(profile: Profile) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from spanwise_profiling.render.budget import budget_bars, filled
@@ -25,7 +24,7 @@ from spanwise_profiling.render.profile_texts import (
     page_of,
     saving,
 )
-from spanwise_profiling.render.tables import heading_about, plain_table
+from spanwise_profiling.render.tables import heading_about, paragraph, plain_table
 from spanwise_profiling.render.usage_texts import MODEL_COLUMNS, NO_NAME, model_cells
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def profile_report(
     yield path_tree(profile, width, glyphs=glyphs, show_all=show_all)
     yield Text(legend(glyphs), style="dim")
     for fact in facts(profile):
-        yield _wrapped("", glyphs.clean(fact), width, hanging=2)
+        yield paragraph("", glyphs.clean(fact), width, hanging=2)
     yield Text("\nWhere the wall clock went", style="bold")
     yield budget_bars(profile, width, glyphs=glyphs)
     for title, shares in (("agent", profile.agents), ("role", profile.roles)):
@@ -95,8 +94,10 @@ def _findings(profile: Profile, width: int, glyphs: Glyphs, *, show_all: bool) -
         return
     yield Text("\nWhat to change, most promising first", style="bold")
     for number, finding in enumerate(profile.findings, start=1):
-        yield _wrapped(f"{number}. ", glyphs.clean(finding.title), width, style="bold")
-        yield _wrapped("   ", f"{saving(profile, finding)}, confidence {finding.confidence}; {page_of(finding)}", width)
+        yield paragraph(f"{number}. ", glyphs.clean(finding.title), width, style="bold")
+        yield paragraph(
+            "   ", f"{saving(profile, finding)}, confidence {finding.confidence}; {page_of(finding)}", width
+        )
         if show_all or number <= MOST_FINDINGS:
             yield from _details(profile, finding, width, glyphs, most=None if show_all else MOST_EVIDENCE)
     if not show_all and len(profile.findings) > MOST_FINDINGS:
@@ -110,21 +111,8 @@ def _details(
     for item, label in evidence[:most]:
         note = f": {item.note}" if item.note else ""
         length = seconds(profile.run.scaled(item.on_path_ns))
-        yield _wrapped("   ", glyphs.clean(f"{length:>9}  {label}{note} [{item.span_id}]"), width, hanging=14)
+        yield paragraph("   ", glyphs.clean(f"{length:>9}  {label}{note} [{item.span_id}]"), width, hanging=14)
     if most is not None and len(evidence) > most:
         yield Text(f"   {glyphs.ellipsis} {len(evidence) - most} more; --all tells them", style="dim")
-    yield _wrapped("   here: ", glyphs.clean(finding.here), width)
-    yield _wrapped("   elsewhere: ", glyphs.clean(finding.elsewhere), width)
-
-
-def _wrapped(indent: str, text: str, width: int, *, hanging: int = 3, style: str = "") -> Text:
-    """Break clean `text` between words, so that no line is wider than `width`; the first line has `indent`."""
-    lines = [indent]
-    begun = False
-    for word in text.split(" "):
-        if begun and cell_len(lines[-1]) + 1 + cell_len(word) > width:
-            lines.append(" " * hanging + word)
-        else:
-            lines[-1] += f" {word}" if begun else word
-        begun = True
-    return Text("\n".join(lines), style=style)
+    yield paragraph("   here: ", glyphs.clean(finding.here), width)
+    yield paragraph("   elsewhere: ", glyphs.clean(finding.elsewhere), width)

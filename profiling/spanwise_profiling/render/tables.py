@@ -115,5 +115,21 @@ def plain_table(glyphs: Glyphs) -> Table:
     return Table(box=None, pad_edge=False, expand=True, header_style="dim", safe_box=glyphs.ascii_only, padding=(0, 1))
 
 
+def paragraph(indent: str, text: str, width: int, *, hanging: int = 3, style: str = "") -> Text:
+    """Return clean `text` with lines of at most `width` cells, broken between words.
+
+    The first line begins with `indent`, the others with `hanging` spaces; a word that is wider stays whole.
+    """
+    lines = [indent]
+    begun = False
+    for word in text.split(" "):
+        if begun and cell_len(lines[-1]) + 1 + cell_len(word) > width:
+            lines.append(" " * hanging + word)
+        else:
+            lines[-1] += f" {word}" if begun else word
+        begun = True
+    return Text("\n".join(lines), style=style)
+
+
 def _hits(hits: int, lookups: int) -> str:
     return f"{hits}/{lookups}" if lookups else "-"

@@ -47,7 +47,7 @@ def money(usage: Usage) -> Iterator[str]:
     tokens = f"{total.input_tokens:,} tokens in ({total.cached_tokens:,} cached), {total.output_tokens:,} out"
     cost = f"{amount(total.cost)} {usage.currency} by the table of prices"
     if total.cost is None:
-        cost = f"cost unknown: {total.unpriced:,} of the calls have no known price (--prices FILE)"
+        cost = f"cost unknown: {total.unpriced:,} of {total.calls:,} calls have no known price (--prices FILE)"
     yield f"Models: {count(total.calls, 'call')}, {tokens}; {cost}."
 
 

@@ -73,6 +73,7 @@ class _Span(_Struct):
     span_id: str = ""
     parent_span_id: str | None = ""
     parent_id: str | None = ""  # what Phoenix calls it
+    trace_state: str | None = ""
     name: str = ""
     kind: int | str | None = 0
     start_time_unix_nano: int | str = 0
@@ -172,6 +173,7 @@ def _record(
             resource=resource,
             scope_name=scope.name,
             scope_version=scope.version,
+            trace_state=span.trace_state or "",
         )
     except _ONLY_ERRORS as error:
         skip(f"span {span.span_id!r}: {error}")

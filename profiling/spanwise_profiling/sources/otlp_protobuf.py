@@ -83,6 +83,7 @@ def _record(span: Span, resource: Mapping[str, AttributeValue], scoped: ScopeSpa
         resource=resource,
         scope_name=scoped.scope.name,
         scope_version=scoped.scope.version,
+        trace_state=span.trace_state,
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MOST_RUNS: Final = 2
 _SCRIPTS: Final = (
     "format.js", "model.js", "colours.js", "axis.js", "rows.js", "bars.js", "edges.js", "names.js", "overview.js",
-    "search.js", "details.js", "track.js", "keys.js", "calls.js", "main.js",
+    "search.js", "messages.js", "details.js", "track.js", "keys.js", "calls.js", "main.js",
 )  # fmt: skip
 """In the order in which they stand in the page, as one program."""
 

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.profile import Evidence, Finding, Profile
 
-_MOST_EVIDENCE: Final = 12
+_FIRST_FINDINGS: Final = 5
+"""The others are behind a summary."""
+_FIRST_EVIDENCE: Final = 4
+_MOST_EVIDENCE: Final = 24
 """Spans that are linked from one finding; how many more there are is said."""
+_ONE_PERCENT: Final = 0.01
 
 
 def section(profiles: Sequence[Profile]) -> str:
@@ -36,26 +40,45 @@ def _list(profiles: Sequence[Profile], position: int) -> str:
     if not profile.findings:
         return f'{heading}<p class="quiet">Nothing found that would make this run faster.</p>'
     spans = {span.span_id: span for _, span in profile.run.walk()}
-    items = "".join(f"<li>{_item(profile, finding, spans, letter)}</li>" for finding in profile.findings)
-    return f'{heading}<ol class="findings">{items}</ol>'
+    items = [f"<li>{_item(profile, finding, spans, letter)}</li>" for finding in profile.findings]
+    first, rest = items[:_FIRST_FINDINGS], items[_FIRST_FINDINGS:]
+    more = f"<details><summary>{len(rest)} more</summary>{_ordered(rest, _FIRST_FINDINGS)}</details>" if rest else ""
+    return heading + _ordered(first, 0) + more
+
+
+def _ordered(items: Sequence[str], before: int) -> str:
+    return f'<ol class="findings" start="{before + 1}">{"".join(items)}</ol>'
 
 
 def _item(profile: Profile, finding: Finding, spans: Mapping[str, SpanRecord], letter: str) -> str:
-    run = profile.run
-    saves = numbers.seconds(run.scaled(finding.saves_ns))
-    share = f", {finding.saves_ns / run.duration_ns:.0%} of the run" if run.duration_ns else ""
-    shown = finding.evidence[:_MOST_EVIDENCE]
-    links = "".join(f"<li>{_link(profile, one, spans, letter)}</li>" for one in shown)
-    left = len(finding.evidence) - len(shown)
-    more = f"<li>and {left:,} more</li>" if left else ""
+    saves = numbers.seconds(profile.run.scaled(finding.saves_ns))
+    links = [f"<li>{_link(profile, one, spans, letter)}</li>" for one in finding.evidence[:_MOST_EVIDENCE]]
+    if left := len(finding.evidence) - len(links):
+        links.append(f"<li>and {left:,} more</li>")
     return (
         f"<h3>{escaped(finding.title)}</h3>"
-        f'<p class="saves">saves up to <strong>{saves}</strong>{share} · {finding.confidence} confidence · '
-        f"<code>{escaped(page_of(finding))}</code></p>"
-        f'<ul class="evidence">{links}{more}</ul>'
-        f"<details><summary>How</summary><p>With spanwise: {escaped(finding.here)}</p>"
-        f"<p>Elsewhere: {escaped(finding.elsewhere)}</p></details>"
+        f'<p class="saves">saves up to <strong>{saves}</strong>{_share(profile, finding)} · '
+        f"{finding.confidence} confidence · <code>{escaped(page_of(finding))}</code></p>"
+        f"{_evidence(links[:_FIRST_EVIDENCE])}"
+        f"<details><summary>{_summary(links[_FIRST_EVIDENCE:])}</summary>{_evidence(links[_FIRST_EVIDENCE:])}"
+        f"<p>With spanwise: {escaped(finding.here)}</p><p>Elsewhere: {escaped(finding.elsewhere)}</p></details>"
     )
+
+
+def _share(profile: Profile, finding: Finding) -> str:
+    """Return which part of the run a saving is; nothing for a run of no length."""
+    if not profile.run.duration_ns:
+        return ""
+    part = finding.saves_ns / profile.run.duration_ns
+    return f", {part:.0%} of the run" if part >= _ONE_PERCENT else ", under 1% of the run"
+
+
+def _summary(hidden: Sequence[str]) -> str:
+    return "How, and more spans" if hidden else "How"
+
+
+def _evidence(links: Sequence[str]) -> str:
+    return f'<ul class="evidence">{"".join(links)}</ul>' if links else ""
 
 
 def _link(profile: Profile, evidence: Evidence, spans: Mapping[str, SpanRecord], letter: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from spanwise_profiling import kinds
 from spanwise_profiling.render.html.palette import INKS
-from spanwise_profiling.render.html.strings import readable
+from spanwise_profiling.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ def name(text: str) -> str:
 
 def span_link(letter: str, span: SpanRecord) -> str:
     """Return a link to `span` of the run `letter`, which the script follows in the timeline."""
-    return f'<a href="#{letter}/{escaped(span.span_id)}">{name(kinds.label_of(span))}</a>'
+    return f'<a href="#{letter}/{quote(span.span_id, safe="", errors="replace")}">{name(kinds.label_of(span))}</a>'
 
 
 def table(caption: str, head: Iterable[str], rows: Iterable[Iterable[str]], style: str) -> str:

@@ -7,11 +7,10 @@ each cut text says how long it was.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Final
 
-_UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_KEPT: Final = frozenset("\n\t")
+from spanwise_profiling.text import readable
+
 _EXAMINED: Final = 200_000
 """No text is looked at further than this: cutting comes later, but a gigabyte is not gone through by the character."""
 
@@ -38,13 +37,6 @@ class Strings:
         return shown, cut
 
 
-def readable(text: str) -> str:
-    """Return `text` with what is invisible or turns text around escaped as in Python; line ends and tabs stay."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(character if _is_safe(character) else _escaped(character) for character in text)
-
-
 def longest_that_fits(sizes: list[int], room: int) -> int:
     """Return the greatest length such that texts of `sizes`, each cut to it, take no more than `room` together."""
     left = room
@@ -55,14 +47,6 @@ def longest_that_fits(sizes: list[int], room: int) -> int:
             return left // remaining
         left -= size
     return max(ordered, default=0)
-
-
-def _is_safe(character: str) -> bool:
-    return character in _KEPT or unicodedata.category(character) not in _UNSAFE
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def _size(text: str) -> int:

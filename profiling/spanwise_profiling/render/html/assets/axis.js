@@ -58,7 +58,7 @@ class Axis {
 function tickLabel(value, step) {
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   if (digits > 3) return `${((value * 1e3)).toFixed(Math.max(0, digits - 3))} ms`;
-  return `${value.toFixed(digits)} s`;
+  return digits ? `${value.toFixed(digits)} s` : `${whole(value)} s`;
 }
 
 function drawAxis(canvas, axis, width, height) {

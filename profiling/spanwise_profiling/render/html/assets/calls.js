@@ -32,7 +32,7 @@ class Calls {
   constructor(table, more, kind, count) {
     Object.assign(this, { table, more, kind, count, shown: PAGE, by: "start", down: false });
     this.all = RUNS.flatMap(callsOf);
-    this.columns = COLUMNS.filter(([, key, format]) => !format || this.all.some((one) => one[key] !== null));
+    this.columns = COLUMNS.filter(([, key]) => this.all.some((one) => one[key] !== null && one[key] !== ""));
     this.headings();
     more.addEventListener("click", () => this.showMore());
     kind.addEventListener("change", () => this.draw());

@@ -68,7 +68,9 @@ class Details {
   }
 
   value(number) {
-    const shown = element("bdi", { class: "value" }, laidOut(text(number)));
+    const words = laidOut(text(number));
+    const scrolls = words.length > 400 || words.split("\n").length > 12;
+    const shown = element("bdi", { class: "value", tabindex: scrolls ? "0" : null }, words);
     const length = DATA.cut[number];
     if (length === undefined) return shown;
     const note = `cut: ${whole(text(number).length)} of ${whole(length)} characters; the rest is in the recording`;
@@ -96,15 +98,5 @@ function told({ start, end, bucket, flags }) {
 }
 
 function spanLink(run, span) {
-  return element("a", { href: `#${run.letter}/${run.id(span)}` }, isolated(run.label(span)));
-}
-
-// Recorded JSON is set out in lines; anything else stands as it was recorded.
-function laidOut(recorded) {
-  if (!/^\s*[[{]/.test(recorded) || recorded.length > 100000) return recorded;
-  try {
-    return JSON.stringify(JSON.parse(recorded), null, 2);
-  } catch {
-    return recorded;
-  }
+  return element("a", { href: `#${run.letter}/${encodeURIComponent(run.id(span))}` }, isolated(run.label(span)));
 }

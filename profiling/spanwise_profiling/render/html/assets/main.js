@@ -139,13 +139,21 @@ class App {
 
   // `#A/eee19b7ec3c1b174` in the address selects a span, so that links within the page and from elsewhere do.
   follow() {
-    const [, letter, id] = /^#([AB])\/([0-9a-fA-F]+)$/.exec(location.hash) ?? [];
+    const [, letter, id] = /^#([AB])\/(.+)$/.exec(location.hash) ?? [];
     const run = RUNS[LETTERS.indexOf(letter ?? "-")];
-    const span = run?.byId.get(id);
+    const span = run?.byId.get(decoded(id ?? ""));
     if (span === undefined) return;
     this.select(run, span);
     page("h-timeline").scrollIntoView({ block: "start" });
     this.tracks[run.number].names.box.focus({ preventScroll: true });
+  }
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
   }
 }
 

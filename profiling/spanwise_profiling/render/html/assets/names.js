@@ -1,5 +1,8 @@
 // The names beside the bars: a tree of real elements, made only for the rows in view.
 
+// Deeper names are not moved further to the right, where there would be no room for them.
+const DEEPEST = 8;
+
 class Names {
   constructor(run, rows, act) {
     Object.assign(this, { run, rows, act, used: 0 });
@@ -61,7 +64,7 @@ class Names {
     const { run, rows } = this;
     const error = run.error(span);
     const open = run.hasChildren(span) ? !rows.folded[span] : null;
-    line.style.paddingLeft = `${6 + Math.min(run.depth[span], 14) * 13}px`;
+    line.style.paddingLeft = `${6 + Math.min(run.depth[span], DEEPEST) * 13}px`;
     line.classList.toggle("on", run.onPath[span] > 0);
     line.classList.toggle("dim", rows.isDim(span, state.found));
     line.classList.toggle("hit", Boolean(state.found) && state.found[span + 1] > state.found[span]);

@@ -1,0 +1,160 @@
+"""What is worked out of calls and runs as they end, and written on their spans: cost and budget.
+
+Others work it out, found as entry points: `spanwise.call_end` (a model call's attributes and start to more attributes)
+and `spanwise.workflow_end` (the records of a run, its workflow's last, to attributes of the workflow's span). So
+recording does not depend on analysis. All of it happens in the recorder's thread, before anything of ours reads a span;
+a run of over 2,000 spans, or of less than 10 ms, is left to `spanwise profile`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from spanwise import conventions as c
+from spanwise.own_span import OwnSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import Link
+
+    from spanwise.journal.reader import SpanRecord
+
+    Attributes: TypeAlias = Mapping[str, Any]
+
+MOST_SPANS: Final = 2_000
+SHORTEST_NS: Final = 10_000_000
+_MOST_KEPT: Final = 10_000
+"""Spans of all open runs together; those of runs that nothing ended in for the longest time go first."""
+_CALLS: Final = frozenset({"chat", "embeddings"})
+
+
+class RunEnds:
+    """Keeps the ended spans of open runs. Asked in the order in which spans ended, by one thread at a time."""
+
+    def __init__(self) -> None:
+        self.failures: list[Exception] = []
+        """Why something could not be worked out; the span then goes without."""
+        self._of_calls: list[Callable[[Attributes, int], Attributes]] | None = None
+        self._of_runs: list[Callable[[Sequence[SpanRecord]], Attributes]] | None = None
+        self._kept: OrderedDict[int, list[OwnSpan]] = OrderedDict()
+        self._count = 0
+
+    def ended(self, span: ReadableSpan) -> None:
+        """Take a span that has ended, and write on it what is worked out."""
+        try:
+            self._take(span)
+        except Exception as error:  # noqa: BLE001 - attributes are anything; whatever they do to us, the span goes on
+            self._failed(error)
+
+    def _take(self, span: ReadableSpan) -> None:
+        if type(span) is not OwnSpan:
+            return
+        attributes = span.own_attributes
+        operation = attributes.get(c.OPERATION_NAME)
+        if operation in _CALLS and c.USAGE_INPUT_TOKENS in attributes:
+            self._call(span)
+        if operation == "invoke_workflow" and c.RUN_ID in attributes:
+            self._run(span)
+        elif c.WORKFLOW_NAME in attributes:
+            self._keep(span)
+
+    def _call(self, span: OwnSpan) -> None:
+        if self._of_calls is None:
+            self._of_calls = list(self._found("spanwise.call_end"))
+        for work_out in self._of_calls:
+            self._write(span, work_out, span.own_attributes, span.start_ns)
+
+    def _run(self, span: OwnSpan) -> None:
+        below = self._taken(span)
+        if span.parent_id:  # another run may enclose it
+            self._keep(span)
+        if below is None or (span.end_time or 0) - span.start_ns < SHORTEST_NS:
+            return
+        if self._of_runs is None:
+            self._of_runs = list(self._found("spanwise.workflow_end"))
+        if self._of_runs:
+            records = [record_of(one) for one in (*below, span)]
+            for work_out in self._of_runs:
+                self._write(span, work_out, records)
+
+    def _write(self, span: OwnSpan, work_out: Callable[..., Attributes], *about: object) -> None:
+        try:
+            span.own_attributes.update(work_out(*about))
+        except Exception as error:  # noqa: BLE001 - what is worked out of a span must not cost the span
+            self._failed(error)
+
+    def _found(self, group: str) -> Iterable[Any]:
+        for entry in entry_points(group=group):
+            try:
+                yield entry.load()
+            except Exception as error:  # noqa: BLE001 - somebody's broken package must not cost anybody a span
+                self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        if len(self.failures) < 100:  # noqa: PLR2004 - enough to see what is wrong
+            self.failures.append(error)
+
+    def _keep(self, span: OwnSpan) -> None:
+        kept = self._kept.setdefault(span.trace_id, [])
+        self._kept.move_to_end(span.trace_id)
+        if len(kept) <= MOST_SPANS:  # one more says that there were too many
+            kept.append(span)
+            self._count += 1
+        while self._count > _MOST_KEPT:
+            self._count -= len(self._kept.popitem(last=False)[1])
+
+    def _taken(self, workflow: OwnSpan) -> list[OwnSpan] | None:
+        """Return the kept spans below `workflow`, which are kept no longer; None where they were too many."""
+        kept = self._kept.pop(workflow.trace_id, [])
+        self._count -= len(kept)
+        if len(kept) > MOST_SPANS:
+            if workflow.parent_id:
+                self._put_back(workflow.trace_id, kept)
+            return None
+        below = _below(workflow, kept)
+        if workflow.parent_id:
+            chosen = {one.span_id for one in below}
+            self._put_back(workflow.trace_id, [one for one in kept if one.span_id not in chosen])
+        return below
+
+    def _put_back(self, trace_id: int, kept: list[OwnSpan]) -> None:
+        if kept:
+            self._kept[trace_id] = kept
+            self._count += len(kept)
+
+
+def _below(workflow: OwnSpan, spans: Sequence[OwnSpan]) -> list[OwnSpan]:
+    """Return those of `spans` whose parents lead to `workflow`."""
+    parents = {span.span_id: span.parent_id for span in spans}
+    inside: dict[int, bool] = {workflow.span_id: True}
+    for span in spans:
+        path: list[int] = []
+        here = span.span_id
+        while here not in inside and here in parents:
+            inside[here] = False  # a circle leads nowhere
+            path.append(here)
+            here = parents[here]
+        found = inside.get(here, False)
+        inside |= dict.fromkeys(path, found)
+    return [span for span in spans if inside[span.span_id]]
+
+
+def record_of(span: OwnSpan) -> SpanRecord:
+    """Return an ended span as a reader of the journal would, without its events and resource."""
+    from spanwise.journal.reader import LinkRecord, SpanRecord  # noqa: PLC0415 - msgspec loads with its first use
+
+    def link_of(link: Link) -> LinkRecord:
+        attributes: dict[str, Any] = dict(link.attributes or {})
+        return LinkRecord(f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}", attributes)
+
+    links = tuple(map(link_of, span.links))
+    return SpanRecord(
+        trace_id=f"{span.trace_id:032x}", span_id=f"{span.span_id:016x}",
+        parent_id=f"{span.parent_id:016x}" if span.parent_id else None, name=span.name, kind=0, start_ns=span.start_ns,
+        end_ns=span.end_time or span.start_ns, attributes=dict(span.own_attributes), links=links,
+        status_code=span.status.status_code.value,
+    )  # fmt: skip

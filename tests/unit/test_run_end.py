@@ -1,0 +1,147 @@
+"""What is worked out as calls and runs end: budget on the workflow's span, cost on the call's, in metrics alike."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.pages import ROOT
+
+import spanwise
+from spanwise import conventions as c
+from spanwise import run_end, runtime
+from spanwise.journal import reader
+from spanwise_profiling.analysis import profile_of
+from spanwise_profiling.load import load
+from spanwise_profiling.profile import BUCKETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from spanwise.journal.reader import SpanRecord
+
+BUDGET = "spanwise.budget."
+
+
+@pytest.fixture(autouse=True)
+def declared_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take entry points as pyproject.toml declares them: what is installed may be older."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+
+    def found(group: str) -> list[EntryPoint]:
+        return [EntryPoint(name, value, group) for name, value in groups[group].items()]
+
+    monkeypatch.setattr(run_end, "entry_points", found)
+
+
+def recorded(work: Callable[[], object], folder: Path, **settings: Any) -> list[SpanRecord]:
+    """Return the spans that `work` wrote to a journal in `folder`."""
+    telemetry = spanwise.configure(journal_dir=folder, **settings)
+    work()
+    assert telemetry.flush()
+    return list(reader.read(folder))
+
+
+def budget_in(span: SpanRecord) -> dict[str, float]:
+    return {
+        name.removeprefix(BUDGET): float(str(value))
+        for name, value in span.attributes.items()
+        if name.startswith(BUDGET)
+    }
+
+
+def desk() -> None:
+    with spanwise.workflow("desk"), spanwise.agent("risk"), spanwise.tool("prices"):
+        time.sleep(0.012)
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_workflows_span_says_what_its_run_waited_for(tmp_path: Path) -> None:
+    spans = recorded(desk, tmp_path)
+    [run] = load(tmp_path).runs
+    found = budget_in(spans[-1])
+    expected = {bucket: length / 1e9 for bucket, length in profile_of(run).budget_ns.items() if length}
+    assert found == expected
+    assert found["tool"] >= 0.012
+    assert sum(found.values()) == pytest.approx(spans[-1].duration_ns / 1e9)
+    assert not any(budget_in(span) for span in spans[:-1])
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_each_run_of_a_batch_has_a_budget_of_its_own(tmp_path: Path) -> None:
+    def batch() -> None:
+        with spanwise.agent("batch"):
+            desk()
+            desk()
+
+    spans = [span for span in recorded(batch, tmp_path) if span.name == "invoke_workflow desk"]
+    assert len(spans) == 2
+    for span in spans:
+        assert sum(budget_in(span).values()) == pytest.approx(span.duration_ns / 1e9)
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_run_of_an_instant_or_of_too_many_spans_is_left_to_the_profile(tmp_path: Path) -> None:
+    def instant() -> None:
+        with spanwise.workflow("desk"):
+            pass
+
+    def many() -> None:
+        with spanwise.workflow("desk"):
+            for _ in range(run_end.MOST_SPANS + 1):
+                with spanwise.tool("prices"):
+                    pass
+            time.sleep(0.012)
+
+    recorded(instant, tmp_path / "instant")
+    spans = recorded(many, tmp_path / "many")
+    assert not any(map(budget_in, [*reader.read(tmp_path / "instant"), *spans]))
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_call_says_what_it_cost_and_nothing_where_no_price_is_known(tmp_path: Path) -> None:
+    def calls() -> None:
+        for model in ("gpt-4.1", "nobody-knows"):
+            with spanwise.llm_call(model) as call:
+                call.usage(1_000_000, 500_000)
+
+    priced, unknown = recorded(calls, tmp_path)
+    assert priced.attributes[c.COST] == pytest.approx(2.00 + 0.5 * 8.00)
+    assert priced.attributes[c.COST_CURRENCY] == "USD"
+    assert c.COST not in unknown.attributes
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_metrics_count_budget_and_cost_in_system_seconds(tmp_path: Path) -> None:
+    telemetry = spanwise.configure(journal_dir=tmp_path, time_scale=20.0)
+    with spanwise.workflow("desk"), spanwise.tool("prices"), spanwise.llm_call("gpt-4.1") as call:
+        call.usage(1_000_000, 0)
+        time.sleep(0.012)
+    assert telemetry.flush()
+    assert telemetry.metrics is not None
+    families = {metric.name: rows for metric, rows in telemetry.metrics.snapshot()}
+    budget = {labels[-1]: total for labels, _, total, _, _ in families["spanwise_budget_seconds_total"]}
+    workflow = list(reader.read(tmp_path))[-1]
+    assert budget == pytest.approx({bucket: 20 * seconds for bucket, seconds in budget_in(workflow).items()})
+    [(labels, _, total, _, _)] = families["spanwise_cost_total"]
+    assert labels == ("desk", "", "gpt-4.1", "USD")
+    assert total == pytest.approx(2.00)
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_what_breaks_while_it_is_worked_out_costs_no_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [EntryPoint("a", "nowhere.at:all", "x"), EntryPoint("b", "operator:truediv", "x")]
+    monkeypatch.setattr(run_end, "entry_points", lambda group: broken)
+    spans = recorded(desk, tmp_path)
+    ends = runtime.active().recorder.run_ends  # type: ignore[union-attr]
+    assert [type(error) for error in ends.failures] == [ModuleNotFoundError, TypeError]
+    assert [span.name for span in spans] == ["execute_tool prices", "invoke_agent risk", "invoke_workflow desk"]
+    assert not any(map(budget_in, spans))
+
+
+def test_recording_and_profiling_name_the_same_buckets() -> None:
+    assert c.BUDGET_BUCKETS == BUCKETS
