@@ -12,6 +12,7 @@ from support.traces import agent, cache_lookup, chat, identifier, line_of, span,
 from spanwise import conventions as c
 from spanwise.journal.reader import LinkRecord, ReadReport, SpanRecord, read_file
 from spanwise_profiling import columns, columns_join, dialects, kinds
+from spanwise_profiling.normalise import normalised
 from spanwise_profiling.runs import runs_of
 from spanwise_profiling.sources import fast
 from spanwise_profiling.trace import build_traces
@@ -188,7 +189,7 @@ def test_columns_make_the_runs_that_the_plain_form_makes(records: list[SpanRecor
         for low, high in zip(table.run_rows[:-1], table.run_rows[1:], strict=True)
     ]
     traces = {trace_id: number for number, trace_id in enumerate(table.trace_ids)}
-    runs = runs_of(build_traces(records))
+    runs = [normalised(run) for run in runs_of(build_traces(records))]
     expected = [{(traces[s.trace_id], int(s.span_id, 16)) for _, s in run.walk()} for run in runs]
     assert sorted(map(sorted, found)) == sorted(map(sorted, expected))
     roots = {(int(table.trace[row]), int(table.span_id[row])) for row in table.run_roots}
