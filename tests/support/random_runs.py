@@ -100,8 +100,9 @@ def _moved(span: SpanRecord, trace: int, later_ns: int) -> SpanRecord:
         return f"{trace:x}{span_id[1:]}"
 
     trace_id = traces.identifier(trace, 32)
+    parent_id = named(span.parent_id) if span.parent_id else None
     return replace(
-        span, trace_id=trace_id, span_id=named(span.span_id), parent_id=named(span.parent_id) if span.parent_id else None,
+        span, trace_id=trace_id, span_id=named(span.span_id), parent_id=parent_id,
         start_ns=span.start_ns + later_ns, end_ns=span.end_ns + later_ns,
         links=tuple(LinkRecord(trace_id, named(link.span_id), link.attributes) for link in span.links),
     )  # fmt: skip
