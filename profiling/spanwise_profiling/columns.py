@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from spanwise.journal.reader import SpanRecord
 
-    Meaning: TypeAlias = tuple[int, int, int, int, int, int]
+    Meaning: TypeAlias = tuple[int, int, int, int, int | None, int | None]
     """Kind, wait kind, agent, subject, input and output tokens."""
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -199,9 +199,15 @@ class Builder:
 
     def add_meanings(self, meanings: Sequence[Meaning]) -> None:
         """Take what the attributes of the next spans say."""
-        targets = (self.kind, self.wait_kind, self.agent, self.subject, self.input_tokens, self.output_tokens)
-        for target, numbers in zip(targets, zip(*meanings, strict=True), strict=False):
-            target.extend(numbers)
+        if not meanings:
+            return
+        kind, wait_kind, agent, subject, input_tokens, output_tokens = zip(*meanings, strict=True)
+        self.kind.extend(kind)
+        self.wait_kind.extend(wait_kind)
+        self.agent.extend(agent)
+        self.subject.extend(subject)
+        self.input_tokens += _counts(input_tokens)
+        self.output_tokens += _counts(output_tokens)
 
     def add_first_chunk(self, row: int, seconds: float) -> None:
         """Take a time to first chunk; one that is no time is left out."""
@@ -225,10 +231,25 @@ class Builder:
 
 def number_of(span_id: str) -> int:
     """Return a span id as a number; of one that is not 16 hexadecimal digits, a hash."""
-    with contextlib.suppress(ValueError):
-        if len(span_id) == 16:  # noqa: PLR2004 - 8 bytes in hexadecimal
+    if len(span_id) == 16:  # noqa: PLR2004 - 8 bytes in hexadecimal
+        try:
             return int(span_id, 16)
+        except ValueError:
+            return _hash(span_id)
+    return _hash(span_id)
+
+
+def _hash(span_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(span_id.encode("utf-8", "replace"), digest_size=8).digest())
+
+
+def _counts(numbers: Sequence[int | None]) -> array[int]:
+    """Return counts of tokens as the columns hold them; few are odd, so all are tried at once first."""
+    with contextlib.suppress(TypeError, OverflowError):
+        counts = array("i", numbers)
+        if min(counts) >= NONE:
+            return counts
+    return array("i", map(tokens_of, numbers))
 
 
 def tokens_of(count: float | None) -> int:

@@ -99,13 +99,16 @@ def test_the_fast_loader_agrees_with_the_plain_one(tmp_path: Path) -> None:
     foreign = span(9, 5, 6, parent=1, attributes={"openinference.span.kind": "LLM", "llm.token_count.prompt": 7})
     odd = chat(10, 5, 6, parent=1, attributes={c.USAGE_INPUT_TOKENS: 7.0, c.CPU_SECONDS: 0.5})
     old = span(11, 5, 6, parent=1, attributes={c.OPERATION_NAME: "text_completion", "gen_ai.system": "x"})
+    broken = [chat(12 + n, 5, 6, parent=1, tokens=(v, v)) for n, v in enumerate((7.5, -9, 1 << 40, "7", True))]  # type: ignore[arg-type]
     path = tmp_path / "x.jsonl"
-    path.write_text(line_of(*DESK[:3]) + "\n" + line_of(*DESK[3:], foreign) + line_of(odd, old), encoding="utf-8")
+    lines = (DESK[:3], [*DESK[3:], foreign], [odd, old], broken)
+    path.write_text("\n".join(line_of(*line) for line in lines), encoding="utf-8")
     table = fast.load(path)
     plain = columns.of_records(dialects.translated(read_file(path)))
     assert rows(table) == rows(plain)
     assert (table.run_exact.tolist(), plain.run_exact.tolist()) == ([False], [False])
-    assert [row["kind"] for row in rows(table)][8:] == ["chat", "chat", "chat"]
+    assert [row["kind"] for row in rows(table)][8:11] == ["chat", "chat", "chat"]
+    assert [row["tokens"][0] for row in rows(table)][11:] == [7, -1, (1 << 31) - 1, -1, -1]
 
 
 def test_other_formats_are_loaded_as_columns_too(tmp_path: Path) -> None:
