@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SPANS_A_TRACE = 204
 BEGIN_NS = 1_790_000_000_000_000_000
@@ -73,41 +73,51 @@ def template(draw: random.Random) -> str:
 
 
 def trace(draw: random.Random) -> Iterator[dict[str, Any]]:
-    """Yield a workflow with 12 agents, each with steps of a model call, its connection and tools."""
+    """Yield a workflow of 12 agents, each with model calls and tools below it."""
     times = [(0, 60_000_000_000)]
-    for number in range(SPANS_A_TRACE):
-        agent = (number - 1) // 17 + 1 if number else 0
-        first = (agent - 1) * 17 + 1
-        parent = -1 if not number else (0 if number == first else first)
-        if number:
-            low, high = times[parent]
-            start = low + draw.randrange(max(1, (high - low) * 3 // 4))
-            times.append((start, start + 1 + draw.randrange(max(1, high - start))))
-        yield span(draw, number, parent, f"agent_{agent}", times[number], times)
+    yield span(1, 0, times[0], [*promoted(draw, "invoke_workflow", "desk"), text("spanwise.step.name", "desk")])
+    for number in range(1, SPANS_A_TRACE):
+        agent = (number - 1) // 17
+        first = agent * 17 + 1
+        parent = 0 if number == first else first
+        low, high = times[parent]
+        start = low + draw.randrange(max(1, (high - low) * 3 // 4))
+        times.append((start, start + 1 + draw.randrange(max(1, high - start))))
+        operation = "invoke_agent" if number == first else draw.choice(["chat", "execute_tool"])
+        attributes = promoted(draw, operation, f"agent_{agent}")
+        if operation == "chat":
+            first_chunk = {"doubleValue": (times[-1][1] - times[-1][0]) / 4e9}
+            attributes.append({"key": "gen_ai.response.time_to_first_chunk", "value": first_chunk})
+        else:
+            attributes.append(text("spanwise.step.name", f"step_{number % 17}"))
+        links = [draw.randrange(number) + 1] if number % 10 == 0 else []
+        yield span(number + 1, parent + 1, times[-1], attributes, links)
+
+
+def promoted(draw: random.Random, operation: str, agent: str) -> list[dict[str, Any]]:
+    """Return five of the attributes that the columns hold."""
+    subjects = {"chat": "gen_ai.request.model", "execute_tool": "gen_ai.tool.name"}
+    return [
+        text("gen_ai.operation.name", operation),
+        text("gen_ai.agent.name", agent),
+        text(subjects.get(operation, "gen_ai.workflow.name"), f"{operation}-1"),
+        whole("gen_ai.usage.input_tokens", draw.randrange(4000)),
+        whole("gen_ai.usage.output_tokens", draw.randrange(900)),
+    ]
 
 
 def span(
-    draw: random.Random, number: int, parent: int, agent: str, when: tuple[int, int], times: list[tuple[int, int]]
+    number: int, parent: int, when: tuple[int, int], attributes: list[dict[str, Any]], links: Sequence[int] = ()
 ) -> dict[str, Any]:
-    """Return one span with six promoted attributes; one in ten has a link to an earlier one."""
-    operation = (
-        "invoke_workflow" if parent < 0 else "invoke_agent" if parent == 0 else draw.choice(["chat", "execute_tool"])
-    )
-    attributes = [
-        text("gen_ai.operation.name", operation), text("gen_ai.agent.name", agent),
-        text({"chat": "gen_ai.request.model", "execute_tool": "gen_ai.tool.name"}.get(operation, "gen_ai.workflow.name"), f"{operation}-1"),
-        whole("gen_ai.usage.input_tokens", draw.randrange(4000)), whole("gen_ai.usage.output_tokens", draw.randrange(900)),
-        {"key": "gen_ai.response.time_to_first_chunk", "value": {"doubleValue": (when[1] - when[0]) / 4e9}}
-        if operation == "chat" else text("spanwise.step.name", f"step_{number % 17}"),
-    ]  # fmt: skip
-    linked = number > 1 and number % 10 == 0
-    reason = {"attributes": [text("spanwise.link.reason", "waits_on")]}
-    ids = {"traceId": "TTTTTTTT" + 24 * "0", "spanId": f"SSSSSSSS{number + 1:08x}"}
+    """Return one span; `links` are numbers of spans of its trace that it waited for."""
+    trace_id = "TTTTTTTT" + 24 * "0"
+    reason = [text("spanwise.link.reason", "waits_on")]
+    linked = [{"traceId": trace_id, "spanId": f"SSSSSSSS{other:08x}", "attributes": reason} for other in links]
     return {
-        **ids, "parentSpanId": f"SSSSSSSS{parent + 1:08x}" if parent >= 0 else "", "name": f"{operation} {agent}", "kind": 1,
-        "startTimeUnixNano": str(BEGIN_NS + when[0]), "endTimeUnixNano": str(BEGIN_NS + when[1]), "attributes": attributes,
-        **({"links": [{"traceId": ids["traceId"], "spanId": f"SSSSSSSS{draw.randrange(len(times)) + 1:08x}", **reason}]} if linked else {}),
-        "status": {},
+        "traceId": trace_id, "spanId": f"SSSSSSSS{number:08x}",
+        "parentSpanId": f"SSSSSSSS{parent:08x}" if parent else "", "name": f"span {number % 17}", "kind": 1,
+        "startTimeUnixNano": str(BEGIN_NS + when[0]), "endTimeUnixNano": str(BEGIN_NS + when[1]),
+        "attributes": attributes, **({"links": linked} if linked else {}), "status": {},
     }  # fmt: skip
 
 
@@ -219,7 +229,8 @@ def report(part: str, figures: dict[str, Any]) -> None:
     """Print one line of what was measured."""
     rate = figures["spans"] / figures["seconds"]
     print(
-        f"{part}: {figures['spans']:,} spans, {figures['runs']:,} runs in {figures['seconds']:.1f} s: {rate:,.0f} spans/s, "
+        f"{part}: {figures['spans']:,} spans, {figures['runs']:,} runs in {figures['seconds']:.1f} s: "
+        f"{rate:,.0f} spans/s, "
         f"{figures['loaded_bytes']:.1f} bytes a span loaded, {figures['peak_bytes']:.1f} at the peak"
     )
 

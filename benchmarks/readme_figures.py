@@ -52,7 +52,8 @@ def table(runs: Sequence[Run], published: Mapping[str, Published]) -> str:
     """Return a Markdown table with a row a run, beside what was published for its preset."""
     rows = [_row(run, published.get(run.variant or "")) for run in runs]
     day = datetime.fromtimestamp(runs[0].start_ns / NANOSECONDS, UTC).date().isoformat()
-    return "\n".join([_HEAD, *rows, "", f"One run each, recorded {day}."])
+    speed = " and ".join(f"{scale:g}" for scale in sorted({run.scale for run in runs}))
+    return "\n".join([_HEAD, *rows, "", f"One run each, {speed} times as fast as real time, recorded {day}."])
 
 
 def _row(run: Run, published: Published | None) -> str:

@@ -29,10 +29,12 @@ PACKAGES = {
 }
 COMMANDS = ("systems", "provider", "runs", "show", "ledger", "alerts", "dashboards", "doctor", "stack")
 RECORDS = """
+import time
 import spanwise
 spanwise.configure(service_name="smoke", journal_dir=".spanwise")
 with spanwise.workflow("desk"), spanwise.agent("risk"), spanwise.llm_call("m") as call:
     call.usage(10, 2)
+    time.sleep(0.02)
 """
 WHERE = "import spanwise, spanwise_cli.main; print(spanwise.__file__)"
 
@@ -138,6 +140,9 @@ def check_recording(python: Path, spanwise: Path, folder: Path) -> None:
     expect((ledger["started"], ledger["journaled"]) == (3, 3), f"the ledger says {ledger}")
     [listed] = document(spanwise, "runs", cwd=folder)["runs"]
     expect(listed["workflow"] == "desk", f"`spanwise runs` lists {listed}")
+    spans = document(spanwise, "show", "last", cwd=folder)["run"]["spans"]
+    budget = [name for name in spans[0]["attributes"] if name.startswith("spanwise.budget.")]
+    expect(budget, "the workflow's span has no budget: the entry points of the wheel are not found")
     shown = run(spanwise, "show", "last", cwd=folder)
     expect("desk" in shown and "risk" in shown, f"`spanwise show last` shows {shown}")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from spanwise.journal.reader import SpanRecord
 
-_HOSTS: Final = ("host.id", "host.name", "k8s.node.name", "k8s.pod.name", "container.id", "service.instance.id")
+HOSTS: Final = ("host.id", "host.name", "k8s.node.name", "k8s.pod.name", "container.id", "service.instance.id")
 _SERVER: Final = 2
 _FOREVER: Final = 1 << 63
 _Bounds: TypeAlias = tuple[int, int]
@@ -27,7 +27,7 @@ _Pairs: TypeAlias = "defaultdict[tuple[str, str], list[_Bounds]]"
 
 def host_of(span: SpanRecord) -> str:
     """Return the name of the host whose clock `span` was timed by; of its service where no host is recorded."""
-    for name in (*_HOSTS, "service.name"):
+    for name in (*HOSTS, "service.name"):
         value = span.resource.get(name)
         if isinstance(value, str) and value:
             return value

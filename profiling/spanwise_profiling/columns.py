@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 import numpy as np
 
 from spanwise import conventions as c
+from spanwise.journal.reader import STATUS_ERROR
 from spanwise_profiling import kinds
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 WAIT_NUMBERS: Final[Mapping[str | None, int]] = {kind: number for number, kind in enumerate(WAIT_KINDS)}
 _REASON: Final = {reason: number for number, reason in enumerate(LINK_REASONS)}
 MOST_TOKENS: Final = (1 << 31) - 1
+_LATEST: Final = (1 << 63) - 1
 _LAST_SERVICE: Final = (1 << 15) - 1
 
 
@@ -171,9 +173,10 @@ class Builder:
         self.trace.append(self.traces.setdefault(span.trace_id, len(self.traces)))
         self.span_id.append(number_of(span.span_id))
         self.parent_id.append(number_of(span.parent_id) if span.parent_id else 0)
-        self.start.append(span.start_ns)
-        self.end.append(span.end_ns)
-        self.status.append(span.status_code)
+        # A file of our own format may be damaged, and yet be JSON: times must fit.
+        self.start.append(max(0, min(span.start_ns, _LATEST)))
+        self.end.append(max(0, min(span.end_ns, _LATEST)))
+        self.status.append(span.status_code if 0 <= span.status_code <= STATUS_ERROR else 0)
         self.name.append(self.strings[span.name])
         self.service.append(self.service_number(span.resource.get("service.name")))
         self.add_meanings([self.meaning_of(row, span)])
@@ -199,9 +202,15 @@ class Builder:
 
     def add_meanings(self, meanings: Sequence[Meaning]) -> None:
         """Take what the attributes of the next spans say."""
-        targets = (self.kind, self.wait_kind, self.agent, self.subject, self.input_tokens, self.output_tokens)
-        for target, numbers in zip(targets, zip(*meanings, strict=True), strict=False):
-            target.extend(numbers)
+        if not meanings:
+            return
+        kind, wait_kind, agent, subject, input_tokens, output_tokens = zip(*meanings, strict=True)
+        self.kind.extend(kind)
+        self.wait_kind.extend(wait_kind)
+        self.agent.extend(agent)
+        self.subject.extend(subject)
+        self.input_tokens += _counts(input_tokens)
+        self.output_tokens += _counts(output_tokens)
 
     def add_first_chunk(self, row: int, seconds: float) -> None:
         """Take a time to first chunk; one that is no time is left out."""
@@ -225,10 +234,25 @@ class Builder:
 
 def number_of(span_id: str) -> int:
     """Return a span id as a number; of one that is not 16 hexadecimal digits, a hash."""
-    with contextlib.suppress(ValueError):
-        if len(span_id) == 16:  # noqa: PLR2004 - 8 bytes in hexadecimal
+    if len(span_id) == 16:  # noqa: PLR2004 - 8 bytes in hexadecimal
+        try:
             return int(span_id, 16)
+        except ValueError:
+            return _hash(span_id)
+    return _hash(span_id)
+
+
+def _hash(span_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(span_id.encode("utf-8", "replace"), digest_size=8).digest())
+
+
+def _counts(numbers: Sequence[int]) -> array[int]:
+    """Return counts of tokens as the columns hold them; few are odd, so all are tried at once first."""
+    with contextlib.suppress(OverflowError):
+        counts = array("i", numbers)
+        if min(counts) >= NONE:
+            return counts
+    return array("i", map(tokens_of, numbers))
 
 
 def tokens_of(count: float | None) -> int:

@@ -363,7 +363,27 @@ def test_calls_are_listed_sorted_filtered_and_a_page_at_a_time(browser: Browser,
             'system:\nbe brief\n\nassistant:\n{\n  "type": "tool_call",\n  "name": "f"\n}',
         ),
         ('[{"role":"user","content":"a"}', '[{"role":"user","content":"a"}'),
-        ('{"a":1}', '{\n  "a": 1\n}'),
+        ('{"a":1}', '{"a":1}'),
+        (
+            '[{"role":"user","content":"pay \\u202eeulb\\ud83d\\ude00\\u0000"}]',
+            "user:\npay \\u202eeulb\N{GRINNING FACE}\\x00",
+        ),
+        ('["stop"]', '["stop"]'),
+        (
+            '{"a": [], "b":{"c":[1.0,{}]}, "a":12345678901234567890,"s":"x: [1, {\\u202e"}',
+            """{
+  "a": [],
+  "b": {
+    "c": [
+      1.0,
+      {}
+    ]
+  },
+  "a": 12345678901234567890,
+  "s": "x: [1, {\\u202e"
+}""",
+        ),
+        ('[{"role":"a","n":12345678901234567890}]', '[{"role":"a","n":12345678901234567890}]'),
         ("[]", "[]"),
         ("[not json", "[not json"),
         ('[{"role":"user","content":null,"name":"n"}]', 'user:\n{"name":"n"}'),

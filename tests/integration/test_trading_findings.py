@@ -64,7 +64,7 @@ def test_on_the_baseline_the_sequential_analysts_come_first_with_what_the_flag_s
 
 
 def test_what_it_promises_is_what_two_real_runs_measure(tmp_path: Path) -> None:
-    run = ("systems", "run", "trading", "--preset", "baseline", "--speed", "40")
+    run = ("systems", "run", "trading", "--preset", "baseline", "--speed", "15")
     for more in ((), ("--set", "parallel_analysts=true")):
         assert spanwise(*run, *more, folder=tmp_path).returncode == 0
     before, after = load(tmp_path / ".spanwise").runs

@@ -65,6 +65,8 @@ class Program:
         self.expected: dict[str, list[Cause]] = {}
         self.names: dict[Any, str] = {}
         self.finished: list[str] = []
+        self.delays: dict[str, float] = {}
+        """Seconds by which tasks end later than they would."""
 
     async def main(self) -> None:
         self.shared = [Shared(asyncio.Lock(), 1, "Lock"), Shared(asyncio.Semaphore(2), 2, "Semaphore")]
@@ -112,6 +114,8 @@ class Running:
         async def run() -> None:
             self.program.names[running_driver()] = inner.name
             await body(inner)
+            if inner.name in self.program.delays:
+                await inner.sleep(self.program.delays[inner.name])
             self.program.finished.append(inner.name)
 
         coroutine: Any = run()

@@ -13,6 +13,8 @@ from support import traces
 
 from spanwise import conventions as c
 from spanwise.journal.reader import LinkRecord
+from spanwise_profiling.runs import runs_of
+from spanwise_profiling.trace import build_traces
 
 if TYPE_CHECKING:
     from spanwise.journal.reader import SpanRecord
@@ -73,3 +75,34 @@ def _linked(draw: random.Random, span: SpanRecord, count: int, most: int) -> Spa
         other = traces.identifier(draw.randint(1, count + 1))
         links.append(LinkRecord(span.trace_id, other, attributes))
     return replace(span, links=tuple(links))
+
+
+def random_segments(seed: int) -> Run:
+    """Return a run of two or three workflow spans, each in a trace of its own; they may overlap."""
+    draw = random.Random(seed)
+    unit, run_id = draw.choice(UNITS), traces.identifier(seed % 4096, 32)
+    spans: list[SpanRecord] = []
+    later = 0.0
+    for trace in range(1, draw.randint(2, 3) + 1):
+        length, count = draw.randint(2, 30), draw.randint(1, 8)
+        members = [_span(draw, number, unit, length) for number in range(1, count + 1)]
+        members[0] = traces.workflow(1, 0, length * unit, attributes={c.RUN_ID: run_id})
+        spans += [_moved(_linked(draw, member, count, 2), trace, round(later * 1e9)) for member in members]
+        later += (length + draw.randint(-3, 20)) * unit
+    [run] = runs_of(build_traces(spans))
+    return run
+
+
+def _moved(span: SpanRecord, trace: int, later_ns: int) -> SpanRecord:
+    """Return `span` in another trace and later, with ids that no other trace has."""
+
+    def named(span_id: str) -> str:
+        return f"{trace:x}{span_id[1:]}"
+
+    trace_id = traces.identifier(trace, 32)
+    parent_id = named(span.parent_id) if span.parent_id else None
+    return replace(
+        span, trace_id=trace_id, span_id=named(span.span_id), parent_id=parent_id,
+        start_ns=span.start_ns + later_ns, end_ns=span.end_ns + later_ns,
+        links=tuple(LinkRecord(trace_id, named(link.span_id), link.attributes) for link in span.links),
+    )  # fmt: skip

@@ -20,6 +20,8 @@ from spanwise.journal.reader import LinkRecord
 from spanwise.virtual_clock import run_virtual
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spanwise.causality import Edge
     from spanwise_profiling.profile import Profile
     from spanwise_profiling.runs import Run
@@ -83,9 +85,13 @@ class Recorded:
         return path[::-1]
 
 
-def recorded(seed: int) -> Recorded:
-    """Run the random program of `seed`, noting when its tasks began, waited and ended."""
+def recorded(seed: int, delays: Mapping[str, float] | None = None) -> Recorded:
+    """Run the random program of `seed`, noting when its tasks began, waited and ended.
+
+    Tasks in `delays` end that many seconds later than they would.
+    """
     program = Program(seed)
+    program.delays |= delays or {}
     edges: list[tuple[Edge, int]] = []
     begins: dict[str, int] = {}
     ends: dict[str, int] = {}
@@ -132,6 +138,12 @@ def stays_of(profile: Profile, recording: Recorded) -> list[Stay]:
             stay = stay._replace(start=stays.pop().start)
         stays.append(stay)
     return stays
+
+
+def slacks_of(profile: Profile, recording: Recorded) -> dict[str, int]:
+    """Return the slack of each task in nanoseconds."""
+    names = enumerate(recording.begins, start=1)
+    return {name: profile.slack_ns[traces.identifier(number)] for number, name in names}
 
 
 def joined(path: list[Stay]) -> list[Stay]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from support.path_oracle import Oracle, Part
-from support.random_runs import random_run
+from support.random_runs import random_run, random_segments
 
 from spanwise_profiling.analysis import profile_of
 from spanwise_profiling.profile import BUCKETS, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spanwise_profiling.runs import Run
 
 
 def parts_of(profile: Profile) -> list[Part]:
@@ -18,10 +25,10 @@ def parts_of(profile: Profile) -> list[Part]:
     ]
 
 
-def check(seeds: range) -> None:
+def check(seeds: range, make: Callable[[int], Run] = random_run) -> None:
     """Hold each run to the oracle, and to being partitioned."""
     for seed in seeds:
-        run = random_run(seed)
+        run = make(seed)
         profile = profile_of(run)
         moments = [run.start_ns, *(segment.end_ns for segment in profile.path)]
         assert [segment.start_ns for segment in profile.path] == moments[:-1], seed
@@ -37,6 +44,11 @@ def test_200_random_runs_are_partitioned_as_by_the_oracle() -> None:
     check(range(200))
 
 
+def test_100_random_runs_of_several_segments_are_too() -> None:
+    check(range(100), random_segments)
+
+
 @pytest.mark.slow
 def test_ten_thousand_more_are_too() -> None:
     check(range(200, 10_200))
+    check(range(100, 1_100), random_segments)

@@ -12,6 +12,7 @@ from support.traces import agent, cache_lookup, chat, identifier, line_of, span,
 from spanwise import conventions as c
 from spanwise.journal.reader import LinkRecord, ReadReport, SpanRecord, read_file
 from spanwise_profiling import columns, columns_join, dialects, kinds
+from spanwise_profiling.normalise import normalised
 from spanwise_profiling.runs import runs_of
 from spanwise_profiling.sources import fast
 from spanwise_profiling.trace import build_traces
@@ -98,13 +99,16 @@ def test_the_fast_loader_agrees_with_the_plain_one(tmp_path: Path) -> None:
     foreign = span(9, 5, 6, parent=1, attributes={"openinference.span.kind": "LLM", "llm.token_count.prompt": 7})
     odd = chat(10, 5, 6, parent=1, attributes={c.USAGE_INPUT_TOKENS: 7.0, c.CPU_SECONDS: 0.5})
     old = span(11, 5, 6, parent=1, attributes={c.OPERATION_NAME: "text_completion", "gen_ai.system": "x"})
+    broken = [chat(12 + n, 5, 6, parent=1, tokens=(v, v)) for n, v in enumerate((7.5, -9, 1 << 40, "7", True))]  # type: ignore[arg-type]
     path = tmp_path / "x.jsonl"
-    path.write_text(line_of(*DESK[:3]) + "\n" + line_of(*DESK[3:], foreign) + line_of(odd, old), encoding="utf-8")
+    lines = (DESK[:3], [*DESK[3:], foreign], [odd, old], broken)
+    path.write_text("\n".join(line_of(*line) for line in lines), encoding="utf-8")
     table = fast.load(path)
     plain = columns.of_records(dialects.translated(read_file(path)))
     assert rows(table) == rows(plain)
     assert (table.run_exact.tolist(), plain.run_exact.tolist()) == ([False], [False])
-    assert [row["kind"] for row in rows(table)][8:] == ["chat", "chat", "chat"]
+    assert [row["kind"] for row in rows(table)][8:11] == ["chat", "chat", "chat"]
+    assert [row["tokens"][0] for row in rows(table)][11:] == [7, -1, (1 << 31) - 1, -1, -1]
 
 
 def test_other_formats_are_loaded_as_columns_too(tmp_path: Path) -> None:
@@ -188,7 +192,7 @@ def test_columns_make_the_runs_that_the_plain_form_makes(records: list[SpanRecor
         for low, high in zip(table.run_rows[:-1], table.run_rows[1:], strict=True)
     ]
     traces = {trace_id: number for number, trace_id in enumerate(table.trace_ids)}
-    runs = runs_of(build_traces(records))
+    runs = [normalised(run) for run in runs_of(build_traces(records))]
     expected = [{(traces[s.trace_id], int(s.span_id, 16)) for _, s in run.walk()} for run in runs]
     assert sorted(map(sorted, found)) == sorted(map(sorted, expected))
     roots = {(int(table.trace[row]), int(table.span_id[row])) for row in table.run_roots}

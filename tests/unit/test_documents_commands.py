@@ -74,7 +74,7 @@ def unknown(words: list[str]) -> str | None:
         if word in ("|", "&&", ";", ">", "&"):
             return None
         commands = getattr(here, "commands", {})
-        if word.startswith("-") and word.partition("=")[0] not in options:
+        if word.startswith("-") and word != "-" and word.partition("=")[0] not in options:
             return f"{here.name} has no {word}"
         if word in commands:
             here = commands[word]

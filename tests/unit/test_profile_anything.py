@@ -59,7 +59,7 @@ def reports(profile: Profile) -> list[str]:
     return [stream.getvalue(), plain_report(profile), markdown_report([profile]), path_picture(profile)]
 
 
-@settings(max_examples=25)
+@settings(max_examples=15, deadline=None)
 @given(SHAPES, st.booleans())
 def test_every_report_of_anything_is_made_and_is_safe(
     shape: list[tuple[int, int, int, int, str, bool]], is_ours: bool,  # noqa: FBT001 - hypothesis gives it by place

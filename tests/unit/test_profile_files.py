@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.profiles import desk_profile, desk_spans, profile
 from support.traces import BEGIN_NS, agent, chat, identifier, run_of, span, workflow
@@ -317,6 +317,7 @@ def test_a_deep_run_and_a_wide_one_are_written_in_little_time() -> None:
         assert sum(len(spans_of(file, chart)) for chart in file.profiles[1:]) == run.totals.spans
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 30), st.integers(0, 20), st.integers(0, 20)),

@@ -142,6 +142,26 @@ def test_sources_that_a_tool_reads_in_turn_could_be_read_together() -> None:
     assert briefly(*spans, *together) == []
 
 
+@pytest.mark.parametrize(("longer", "told"), [(3.0, True), (9.0, False)])
+def test_a_branch_that_was_close_to_deciding_is_told_though_it_costs_nothing_now(*, longer: float, told: bool) -> None:
+    decides = [agent(7, 0, longer, parent=1), chat(8, 0, longer, parent=7)]
+    beside = [agent(2, 0, 2.9, parent=1), tool(5, 0, 2.9, parent=2)]
+    reads = [source(3, 0, 1.9, "prices", "a", parent=5), source(4, 1.9, 2.9, "news", "b", parent=5)]
+    findings = found(workflow(1, 0, longer), *decides, *beside, *reads)
+    assert [(one.id, one.saves_ns) for one in findings] == ([("sequential-calls", 0)] if told else [])
+    assert all(one.title.endswith("not what decided here, but close to it") for one in findings)
+
+
+def test_who_reads_several_at_once_and_waits_for_some_has_a_reason() -> None:
+    spans = [workflow(1, 0, 4), tool(2, 0, 4, parent=1)]
+    some = [
+        source(3, 0, 2, "a", "a", parent=2),
+        source(4, 0, 2, "b", "b", parent=2),
+        source(5, 2, 4, "c", "c", parent=2),
+    ]
+    assert briefly(*spans, *some) == []
+
+
 def level(*needs: tuple[int, ...]) -> list[SpanRecord]:
     """Two agents of 1 s and 4 s, then two of 3 s and 1 s after both, which read what `needs` says."""
     first, second = (tuple((writer, 400, 400) for writer in reads) for reads in needs)

@@ -137,8 +137,8 @@ def test_plain_http_calls_to_models_are_model_calls_and_others_are_tools() -> No
     records = dialects.translated(
         [
             span(1),
-            http(2, "https://api.openai.com/v1/chat/completions?x=1", parent=1),
-            http(3, "https://api.openai.com/v1/embeddings", parent=1),
+            http(2, "https://api.example.com/v1/chat/completions?x=1", parent=1),
+            http(3, "https://api.example.com/v1/embeddings", parent=1),
             http(4, "https://example.com/prices", parent=1),
             replace(span(5, parent=1, attributes={"db.system": "postgresql"}, name="SELECT"), kind=3),
         ]
@@ -150,7 +150,7 @@ def test_plain_http_calls_to_models_are_model_calls_and_others_are_tools() -> No
 
 def test_the_http_request_of_a_known_call_is_not_counted_again() -> None:
     records = dialects.translated(
-        [chat(1, 0, 9), span(2, parent=1), http(3, "https://api.openai.com/v1/chat/completions", parent=2)]
+        [chat(1, 0, 9), span(2, parent=1), http(3, "https://api.example.com/v1/chat/completions", parent=2)]
     )
     assert [kinds.kind_of(record) for record in records] == ["chat", "span", "span"]
 

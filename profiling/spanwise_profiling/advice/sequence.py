@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from spanwise_profiling.profile import Confidence
 
 ID: Final = "sequential-calls"
+_CLOSE: Final = 0.05
+"""Of the run: a branch that could have ended so much later is close to deciding."""
+_ROUNDING: Final = 1_000
+"""Many tools keep microseconds, and a span takes at least a nanosecond."""
 _LONGEST: Final = 50
 """Steps of one group; each is compared with all before it."""
 _BY_CONFIDENCE: Final[tuple[Confidence, ...]] = ("low", "medium", "high")
@@ -52,6 +57,8 @@ def find(view: View) -> Iterator[Finding]:
         finding = _finding(view, what, groups)
         if view.matters(finding.saves_ns) or _is_habit(view, what, groups):
             yield finding
+        elif _is_close(view, groups):
+            yield replace(finding, title=f"{finding.title}; not what decided here, but close to it")
 
 
 def _is_habit(view: View, what: str, groups: Sequence[_Group]) -> bool:
@@ -59,6 +66,16 @@ def _is_habit(view: View, what: str, groups: Sequence[_Group]) -> bool:
     together = sum(span.duration_ns for group in groups for span in group.spans)
     sure = [group for group in groups if group.confidence == "high"]
     return what == "tools" and len(sure) > 1 and view.matters(together)
+
+
+def _is_close(view: View, groups: Sequence[_Group]) -> bool:
+    """Whether a branch that would be shorter was so near to deciding that in the next run it may."""
+    for group in groups:
+        lengths = [span.duration_ns for span in group.spans]
+        slack = min(view.profile.slack_ns.get(span.span_id, view.run.duration_ns) for span in group.spans)
+        if view.matters(sum(lengths) - max(lengths)) and slack <= _CLOSE * view.run.duration_ns:
+            return True
+    return False
 
 
 def _groups(view: View, parent: str) -> Iterator[_Group]:
@@ -93,7 +110,7 @@ def _agents(view: View, group: Sequence[SpanRecord], confidence: Confidence) -> 
 
 
 def _independent(view: View, group: Sequence[SpanRecord], later: SpanRecord) -> Confidence | None:
-    if group[-1].end_ns > later.start_ns or not _could_begin(view, group, later):
+    if group[-1].end_ns > later.start_ns + _ROUNDING or not _could_begin(view, group, later):
         return None
     verdicts: list[Confidence | None] = [_unread(view, earlier, later) for earlier in group]
     known: list[Confidence] = [verdict for verdict in verdicts if verdict is not None]
@@ -188,19 +205,23 @@ def _plural(view: View, parent: str) -> str:
 def _runs_of(
     view: View, children: Sequence[SpanRecord], wanted: Sequence[str], breaking: Sequence[str]
 ) -> Iterator[tuple[list[SpanRecord], bool]]:
-    """Yield stretches of children of the wanted kinds, each begun after the end of the last; and what ended them."""
+    """Yield stretches of children of the wanted kinds, and whether something ended them.
+
+    A stretch in which two overlap is empty: who does several things at once, and waits for some, has a reason.
+    """
     group: list[SpanRecord] = []
     for child in children:
         kind = view.kinds[child.span_id]
         if kind in breaking:
-            yield group, True
+            yield _in_turn(group), True
             group = []
         elif kind in wanted:
-            if group and child.start_ns < group[-1].end_ns:
-                yield [], False
-                group = [one for one in group if one.end_ns <= child.start_ns]
             group.append(child)
-    yield group, False
+    yield _in_turn(group), False
+
+
+def _in_turn(group: list[SpanRecord]) -> list[SpanRecord]:
+    return group if all(one.end_ns <= other.start_ns + _ROUNDING for one, other in pairwise(group)) else []
 
 
 def _finding(view: View, what: str, groups: Sequence[_Group]) -> Finding:

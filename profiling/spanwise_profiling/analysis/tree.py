@@ -27,6 +27,7 @@ ROUNDING_NS: Final = 1_000_000
 DETACHED_SHARE: Final = 20
 CALLS: Final[frozenset[Kind]] = frozenset({"chat", "embeddings", "tool", "retrieval", "cache"})
 _ADMISSION: Final = frozenset({"rate_limit", "concurrency", "retry_backoff", "circuit_open", "human"})
+_STARTS: Final = frozenset({"waits_on", "spawned_by", "admitted_by"})
 SOCKET: Final = "connection"
 """Resource of waits for what a socket or pipe brings; a wait for a connection of a pool has the pool's name."""
 
@@ -53,6 +54,16 @@ class Tree:
     """Whether node 0 is no recorded span."""
     numbers: dict[str, int]
     """Span id to node."""
+
+    def starters_of(self, node: int) -> Iterator[int]:
+        """Yield the nodes that started `node`, by its links."""
+        if self.kinds[node] == "wait":
+            return
+        for link in self.spans[node].links:
+            if link.attributes.get(conventions.LINK_REASON) in _STARTS:
+                other = self.numbers.get(link.span_id, -1)
+                if other >= 0 and other not in {node, self.parents[node]}:
+                    yield other
 
     def is_detached(self, node: int) -> bool:
         """Whether `node` outlives its parent, which therefore did not wait for it.

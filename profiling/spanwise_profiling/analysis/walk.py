@@ -11,15 +11,12 @@ exactly, whatever the spans look like.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from spanwise import conventions
 from spanwise_profiling.analysis.siblings import Siblings
 
 if TYPE_CHECKING:
     from spanwise_profiling.analysis.tree import Tree
-
-_STARTED_BY: Final = ("waits_on", "spawned_by", "admitted_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +114,9 @@ class Walk:
 
     def _starter(self, node: int, moment: int) -> tuple[int, int]:
         tree, best = self.tree, (-1, self._begin)
-        for link in tree.spans[node].links:
-            if link.attributes.get(conventions.LINK_REASON) not in _STARTED_BY or tree.kinds[node] == "wait":
-                continue
-            other = tree.numbers.get(link.span_id, -1)
-            if other >= 0 and other not in (node, tree.parents[node]) and tree.starts[other] < moment:
-                released = min(tree.ends[other], moment)
-                if released > best[1]:
-                    best = other, released
+        for other in tree.starters_of(node):
+            if tree.starts[other] < moment and min(tree.ends[other], moment) > best[1]:
+                best = other, min(tree.ends[other], moment)
         return best
 
     def _own(self, node: int, start: int, end: int) -> None:

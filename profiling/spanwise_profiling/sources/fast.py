@@ -7,6 +7,7 @@ plain spans. What is no line of OTLP/JSON takes the ordinary readers.
 
 from __future__ import annotations
 
+import gc
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     _Kind: TypeAlias = tuple[int, int, int]
     """Number of the kind, and where its subject and the one that stands in for it are."""
-    _Shape: TypeAlias = tuple[int, int, int, int, int, int, dict[str | None, _Kind | None]]
+    _Shape: TypeAlias = tuple[int, int, int, int, int, int, "_ByOperation"]
     """Where operation, wait kind, agent, tokens and first chunk stand in all spans that have the same names in the same
     order (-1 for nowhere), and the kind by operation: None where `dialects` must look, under None for all others."""
 
@@ -93,8 +94,7 @@ class _Request(msgspec.Struct, rename="camel", gc=False):
     resource_spans: list[_ResourceSpans]
 
 
-_NOTHING: Final = _Pair("", _Value())
-_ANY_OPERATION: Final = (-1, -1, -1)
+_NOTHING: Final = _Pair("", _Value(int_value=columns.NONE))
 
 # Not strict: integers of 64 bits are text in OTLP/JSON, and become numbers while they are parsed.
 _DECODER: Final = msgspec.json.Decoder(_Request, strict=False)
@@ -112,6 +112,17 @@ def load(path: str | Path, report: ReadReport | None = None, progress: Callable[
         InputError: it cannot be read, is empty, or is of no format that is read here.
     """
     report = ReadReport() if report is None else report
+    # The collector would look again and again at millions of objects that only counting frees.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _load(path, report, progress)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] | None) -> Columns:
     loader = _Loader(columns.Builder(), report, str(path))
     with streams.open_stream(path) as stream:
         head = stream.peek(_HEAD)[:_HEAD]
@@ -187,7 +198,7 @@ class _Loader:
         texts = builder.strings
         builder.name.extend([texts[span.name] for span in spans])
         builder.service.extend([service] * len(spans))
-        builder.add_meanings([self._meaning(number, span) for number, span in enumerate(spans, start=row)])
+        builder.add_meanings(self._meanings(spans, row))
         for number, span in enumerate(spans, start=row):
             if span.links:
                 self._links(number, span)
@@ -202,8 +213,11 @@ class _Loader:
     def _links(self, row: int, span: _Span) -> None:
         for link in span.links:
             if link.trace_id == span.trace_id:
-                reasons = (pair.value.string_value for pair in link.attributes if pair.key == c.LINK_REASON)
-                self.builder.add_link(row, columns.number_of(link.span_id), next(reasons, None))
+                reason = None
+                for pair in link.attributes:
+                    if pair.key == c.LINK_REASON:
+                        reason = pair.value.string_value
+                self.builder.add_link(row, columns.number_of(link.span_id), reason)
 
     def _take_sound(self, spans: list[_Span], service: int) -> None:
         """Take spans among which some are odd; those that make no sense are skipped."""
@@ -230,34 +244,44 @@ class _Loader:
                 service,
             )
 
-    def _meaning(self, row: int, span: _Span) -> Meaning:
-        pairs = span.attributes
-        names = tuple([pair.key for pair in pairs])
-        operation, wait, agent, tokens_in, tokens_out, first, meanings = self.shapes.get(names) or self._shape(names)
-        pairs.append(_NOTHING)  # what stands nowhere stands at -1
-        found = meanings.get(pairs[operation].value.string_value, _ANY_OPERATION)
-        if found is _ANY_OPERATION:
-            found = meanings.get(None)
-        if found is None:
-            return self.builder.meaning_of(row, _translated(span))
-        kind, subject, other = found
-        if first != -1 and (seconds := _number(pairs[first].value)) is not None:
-            self.builder.add_first_chunk(row, seconds)
-        texts = self.builder.strings
-        return (
-            kind,
-            wait if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1),
-            texts[pairs[agent].value.string_value],
-            texts[pairs[subject].value.string_value or pairs[other].value.string_value],
-            -1 if tokens_in == -1 else _tokens(pairs[tokens_in].value),
-            -1 if tokens_out == -1 else _tokens(pairs[tokens_out].value),
-        )
+    def _meanings(self, spans: list[_Span], row: int) -> list[Meaning]:
+        """Return what the attributes of `spans` say; integers are not yet checked."""
+        shapes, texts = self.shapes, self.builder.strings
+        meanings: list[Meaning] = []
+        for number, span in enumerate(spans, start=row):
+            pairs = span.attributes
+            names = tuple([pair.key for pair in pairs])
+            operation, wait, agent, tokens_in, tokens_out, first, by_operation = shapes.get(names) or self._shape(names)
+            pairs.append(_NOTHING)  # what stands nowhere stands at -1
+            found = by_operation[pairs[operation].value.string_value]
+            if found is None:
+                meanings.append(self.builder.meaning_of(number, _translated(span)))
+                continue
+            kind, subject, other = found
+            if first != -1 and (seconds := _number(pairs[first].value)) is not None:
+                self.builder.add_first_chunk(number, seconds)
+            meanings.append((
+                kind,
+                -1 if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1),
+                texts[pairs[agent].value.string_value],
+                texts[pairs[subject].value.string_value or pairs[other].value.string_value],
+                _tokens(value) if (count := (value := pairs[tokens_in].value).int_value) is None else count,
+                _tokens(value) if (count := (value := pairs[tokens_out].value).int_value) is None else count,
+            ))  # fmt: skip
+        return meanings
 
     def _shape(self, names: tuple[str, ...]) -> _Shape:
         if len(self.shapes) >= _MOST_SHAPES:
             self.shapes.clear()
         shape = self.shapes[names] = _shape_of(names)
         return shape
+
+
+class _ByOperation(dict["str | None", "_Kind | None"]):
+    """The kind of span by operation: None where `dialects` must look; under None that of all other operations."""
+
+    def __missing__(self, operation: str | None) -> _Kind | None:
+        return self.get(None)
 
 
 def _shape_of(names: tuple[str, ...]) -> _Shape:
@@ -268,10 +292,10 @@ def _shape_of(names: tuple[str, ...]) -> _Shape:
         first, other, *_ = *subjects, -1, -1
         return columns.KIND_NUMBERS[kind], first, other
 
-    meanings: dict[str | None, _Kind | None] = {}
+    meanings = _ByOperation()
     if places.keys().isdisjoint(_SLOW):
-        meanings = {operation: meaning(kind) for operation, kind in kinds.OPERATIONS.items()}
-        meanings |= dict.fromkeys(_ODD_OPERATIONS)
+        meanings.update({operation: meaning(kind) for operation, kind in kinds.OPERATIONS.items()})
+        meanings.update(dict.fromkeys(_ODD_OPERATIONS))
         meanings[None] = meaning(kinds.kind_without_operation(places))
     own = (c.OPERATION_NAME, c.WAIT_KIND, c.AGENT_NAME, c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
     operation, wait, agent, tokens_in, tokens_out = (places.get(name, -1) for name in own)
@@ -292,9 +316,7 @@ def _number(value: _Value) -> float | None:
 
 
 def _tokens(value: _Value) -> int:
-    count = value.int_value
-    if count is not None and 0 <= count <= columns.MOST_TOKENS:
-        return count
+    """Return a count that is no integer on the wire."""
     return columns.tokens_of(_number(value))
 
 

@@ -14,6 +14,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from spanwise.errors import InputError
 from spanwise.journal.reader import AttributeValue, EventRecord, LinkRecord, SpanRecord
+from spanwise_profiling.sources import values
+from spanwise_profiling.sources.otlp_json import KINDS, STATUSES, enumerated
 from spanwise_profiling.sources.streams import LONGEST
 
 if TYPE_CHECKING:
@@ -60,25 +62,29 @@ def read_request(message: bytes, skip: Callable[[str], None]) -> Iterator[SpanRe
         resource = _attributes(of_resource.resource.attributes)
         for scoped in of_resource.scope_spans:
             for span in scoped.spans:
-                if len(span.trace_id) == _TRACE_BYTES and len(span.span_id) == _SPAN_BYTES:
-                    yield _record(span, resource, scoped)
-                else:
-                    skip(f"span {span.name!r}: its ids have not 16 and 8 bytes")
+                try:
+                    record = _record(span, resource, scoped)
+                except ValueError as error:
+                    skip(f"span {span.name!r}: {error}")
+                    continue
+                yield record
 
 
 def _record(span: Span, resource: Mapping[str, AttributeValue], scoped: ScopeSpans) -> SpanRecord:
+    if len(span.trace_id) != _TRACE_BYTES or len(span.span_id) != _SPAN_BYTES:
+        raise ValueError("its ids have not 16 and 8 bytes")
     return SpanRecord(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         parent_id=span.parent_span_id.hex() if any(span.parent_span_id) else None,
         name=span.name,
-        kind=int(span.kind),
-        start_ns=span.start_time_unix_nano,
-        end_ns=span.end_time_unix_nano,
+        kind=enumerated(int(span.kind), KINDS),
+        start_ns=values.within_64_bits(span.start_time_unix_nano),
+        end_ns=values.within_64_bits(span.end_time_unix_nano),
         attributes=_attributes(span.attributes),
         links=tuple(LinkRecord(x.trace_id.hex(), x.span_id.hex(), _attributes(x.attributes)) for x in span.links),
         events=tuple(EventRecord(x.time_unix_nano, x.name, _attributes(x.attributes)) for x in span.events),
-        status_code=int(span.status.code),
+        status_code=enumerated(int(span.status.code), STATUSES),
         status_message=span.status.message,
         resource=resource,
         scope_name=scoped.scope.name,

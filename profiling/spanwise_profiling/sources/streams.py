@@ -34,7 +34,7 @@ STDIN: Final = "-"
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _LAYERS: Final = 3
-_BLOCK: Final = 1 << 18
+_BLOCK: Final = 1 << 20
 _BROKEN: Final = (EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError)
 
 
@@ -118,18 +118,18 @@ def lines(stream: IO[bytes], name: str, longest: int = LONGEST) -> Iterator[byte
         InputError: a line is longer than `longest` bytes; no more than that of it was read.
     """
     pending: list[bytes] = []
-    size = number = 0
+    size, number = 0, 1
     while block := stream.read(_BLOCK):
-        *whole, rest = block.split(b"\n")
-        for part in whole:
-            number += 1
-            _refuse_long(size + len(part), longest, f"{name}:{number}: the line")
-            yield b"".join((*pending, part, b"\n"))
-            pending, size = [], 0
-        if rest:
-            pending.append(rest)
-            size += len(rest)
-            _refuse_long(size, longest, f"{name}:{number + 1}: the line")
+        start = 0
+        while end := block.find(b"\n", start) + 1:
+            if size + end - start > longest:
+                _refuse_long(size + end - start, longest, f"{name}:{number}: the line")
+            yield b"".join((*pending, block[start:end])) if pending else block[start:end]
+            pending, size, start, number = [], 0, end, number + 1
+        if start < len(block):
+            pending.append(block[start:])
+            size += len(block) - start
+            _refuse_long(size, longest, f"{name}:{number}: the line")
     if pending:
         yield b"".join(pending)
 

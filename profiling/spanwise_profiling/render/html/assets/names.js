@@ -5,10 +5,12 @@ const DEEPEST = 8;
 
 class Names {
   constructor(run, rows, act) {
-    Object.assign(this, { run, rows, act, used: 0 });
+    Object.assign(this, { run, rows, act, first: 0 });
     this.box = element("div", {
       class: "names", role: "tree", tabindex: "0", "aria-label": `Spans of ${text(run.raw.title)}`,
     });
+    this.list = element("div", { class: "list", role: "presentation" });
+    this.box.append(this.list);
     this.lines = [];
     this.box.addEventListener("click", (event) => this.clicked(event));
   }
@@ -24,7 +26,9 @@ class Names {
   draw(top, height, state) {
     const first = Math.floor(top / ROW);
     const last = Math.min(this.rows.list.length, Math.ceil((top + height) / ROW));
-    for (let row = first; row < last; row++) this.fill(this.line(row - first), row, top, state);
+    this.turnTo(first);
+    this.list.style.transform = `translateY(${-top}px)`;
+    for (let row = first; row < last; row++) this.fill(this.line(row - first), row, state);
     for (let spare = Math.max(0, last - first); spare < this.lines.length; spare++) this.lines[spare].line.hidden = true;
     const seen = state.selected >= 0 && this.rows.rowOf[state.selected] >= first && this.rows.rowOf[state.selected] < last;
     if (seen) this.box.setAttribute("aria-activedescendant", this.name(state.selected));
@@ -35,6 +39,18 @@ class Names {
     return `span-${this.run.letter}-${span}`;
   }
 
+  // Elements of rows that stay in view are kept, those that leave on one side are put to the other.
+  turnTo(first) {
+    const { lines, list } = this;
+    const shift = first - this.first;
+    this.first = first;
+    if (!shift || Math.abs(shift) >= lines.length) return;
+    const moved = shift > 0 ? lines.splice(0, shift) : lines.splice(shift);
+    if (shift > 0) lines.push(...moved);
+    else lines.unshift(...moved);
+    list[shift > 0 ? "append" : "prepend"](...moved.map(({ line }) => line));
+  }
+
   line(at) {
     while (this.lines.length <= at) {
       const turn = element("span", { class: "turn", "aria-hidden": "true" });
@@ -42,16 +58,16 @@ class Names {
       const label = element("bdi");
       const line = element("div", { class: "name", role: "treeitem" }, turn, mark, label);
       this.lines.push({ line, turn, mark, label });
-      this.box.append(line);
+      this.list.append(line);
     }
     return this.lines[at];
   }
 
   // Only what differs from what the element shows is set: the page lays nothing out anew while the pointer moves.
-  fill(made, row, top, state) {
+  fill(made, row, state) {
     const span = this.rows.list[row];
     const { line } = made;
-    if (made.y !== row * ROW - top) line.style.transform = `translateY(${(made.y = row * ROW - top)}px)`;
+    if (made.row !== row) line.style.transform = `translateY(${(made.row = row) * ROW}px)`;
     if (line.hidden) line.hidden = false;
     line.classList.toggle("over", span === state.hovered);
     const shows = `${span} ${this.rows.folded[span]} ${span === state.selected} ${state.version}`;

@@ -42,7 +42,7 @@ class Track {
       const span = this.spanAt(event);
       if (span >= 0) this.axis.show(this.run.start[span], this.run.end[span]);
     });
-    this.names.box.addEventListener("pointermove", (event) => this.act.hover(this.run, this.spanAt(event), null));
+    this.names.box.addEventListener("pointermove", (event) => this.act.hover(this.run, this.spanAt(event), event));
     this.names.box.addEventListener("pointerleave", () => this.act.hover(this.run, -1, null));
     this.grips = new Map();
   }
