@@ -20,7 +20,7 @@ from opentelemetry.util.re import parse_env_headers
 
 from spanwise.config.settings import MASK, Settings, Sourced, masked, resolve, settings_of
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
-from spanwise.journal.writer import prepare
+from spanwise.journal.folder import prepare
 from spanwise_cli import endpoint
 from spanwise_cli.stack import running
 from spanwise_cli.stack.ports import taken

@@ -16,8 +16,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 import spanwise
 from spanwise import recorder as recorder_module
 from spanwise.journal import ledger as ledgers
+from spanwise.journal.folder import prepare
 from spanwise.journal.ledger import Counts, Ledger
-from spanwise.journal.writer import JournalWriter, prepare
+from spanwise.journal.writer import JournalWriter
 from spanwise.recorder import Recorder
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from spanwise.errors import UnavailableError
+from spanwise.journal import folder as folders
 from spanwise.journal import otlp_json  # not on the recorder's thread: a fork amid an import would hang the child
 from spanwise.journal.ledger import SUFFIX as LEDGER_SUFFIX
 
@@ -32,7 +32,7 @@ class JournalWriter:
         self._folder = folder
         self._stem = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{time.time_ns() % 10**9:09d}"
         self._descriptor: int | None = None
-        prepare(folder)
+        folders.prepare(folder)
 
     @property
     def path(self) -> Path:
@@ -73,39 +73,6 @@ class JournalWriter:
             if status.st_nlink:
                 return self._descriptor, status.st_size
             self.close()
-            _prepare(self._folder)
+            folders.make(self._folder)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._descriptor, os.fstat(self._descriptor).st_size
-
-
-def prepare(folder: Path) -> None:
-    """Make the journal folder (0700, ignored by git) and check that it takes a file.
-
-    Raises:
-        UnavailableError: the folder cannot be made or written to; names it and the remedy.
-    """
-    try:
-        _prepare(folder)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UnavailableError(
-            f"{folder}: runs cannot be recorded here ({reason}); free or unlock the disk, or name another folder with "
-            "--journal or SPANWISE_JOURNAL_DIR"
-        ) from None
-
-
-def _prepare(folder: Path) -> None:
-    ignore, probe = folder / ".gitignore", folder / f".probe-{os.getpid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        _put(probe, b"probe\n")
-    finally:
-        probe.unlink(missing_ok=True)
-    if not ignore.exists():
-        _put(ignore, b"*\n")
-
-
-def _put(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
