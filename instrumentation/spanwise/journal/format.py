@@ -23,7 +23,7 @@ MOST_SPANS: Final = 2**16 - 1
 """How many spans one record may hold."""
 
 HEADER: Final = 0
-"""First record of a segment: JSON of format, stream, sequence, pid, host, created_ns and spanwise's version."""
+"""First record of a segment: JSON that says who wrote it, in which format, and how many spans stand in those before."""
 START: Final = 1
 """Spans that began and have no end yet: OTLP/JSON ExportTraceServiceRequest."""
 END: Final = 2

@@ -7,6 +7,7 @@ may be writing it, or died while it did.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME: Final = re.compile(r"(?P<stream>.+)-(?P<sequence>\d{6,18})\.seg(?P<packed>\.zst)?", re.DOTALL)
+COUNTS_SUFFIX: Final = ".counts"
 _PIECE: Final = 1024 * 1024
 _UNKNOWN: Final = -1
 
@@ -74,6 +76,18 @@ def sequence_of(path: Path) -> int:
     raise ValueError(f"{path}: not a segment")
 
 
+def stream_of(path: Path) -> str:
+    """Return the name of the stream that a segment belongs to; `ValueError` where `path` is no segment's."""
+    if match := _NAME.fullmatch(path.name):
+        return match["stream"]
+    raise ValueError(f"{path}: not a segment")
+
+
+def segments(folder: Path, stream: str) -> tuple[Path, ...]:
+    """Return the segments that are there of one stream, oldest first; raises `OSError` as `streams`."""
+    return next((found.segments for found in streams(folder) if found.name == stream), ())
+
+
 def streams(folder: Path) -> list[StreamFiles]:
     """Return the streams that have segments in `folder`, by name; none where there is no folder.
 
@@ -93,6 +107,25 @@ def streams(folder: Path) -> list[StreamFiles]:
         StreamFiles(name, tuple(path for _, path in sorted(segments.items())))
         for name, segments in sorted(found.items())
     ]
+
+
+def is_alive(folder: Path, stream: str) -> bool:
+    """Return whether the process that writes `stream` lives: it holds a lock on the stream's counters."""
+    import fcntl  # noqa: PLC0415 - absent where there are no such locks, and no journal is written
+
+    try:
+        descriptor = os.open(folder / (stream + COUNTS_SUFFIX), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def records(path: Path, offset: int = 0, report: ScanReport | None = None) -> Iterator[Record]:
@@ -115,13 +148,37 @@ def records(path: Path, offset: int = 0, report: ScanReport | None = None) -> It
             report.unknown += 1
 
 
-class _Header(msgspec.Struct):
+class Header(msgspec.Struct):
+    """What the first record of a segment says."""
+
     format: int
+    stream: str = ""
+    sequence: int = 0
+    pid: int = 0
+    host: str = ""
+    created_ns: int = 0
+    """Nanoseconds since 1970, UTC."""
+    spans_before: int = 0
+    """Ended spans in the segments of the stream that came before."""
+    spanwise: str = ""
+    """Version of the writer."""
 
 
-def _check(path: Path, header: bytes) -> None:
+def header(path: Path) -> Header | None:
+    """Return the header of a segment; none where that is damaged.
+
+    Raises:
+        InputError, OSError: as `records`.
+    """
+    first = next(records(path), None)
+    if first is None or first.kind != HEADER:
+        return None
+    return msgspec.json.decode(first.payload, type=Header)
+
+
+def _check(path: Path, payload: bytes) -> None:
     try:
-        number = msgspec.json.decode(header, type=_Header).format
+        number = msgspec.json.decode(payload, type=Header).format
     except msgspec.MsgspecError:
         number = 0
     if not 1 <= number <= FORMAT:

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from spanwise.journal import folder as folders
-from spanwise.journal.format import FORMAT, HEADER, Position, pack
+from spanwise.journal.format import END, FORMAT, HEADER, Position, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +55,7 @@ class SegmentWriter:
         self._descriptor: int | None = None
         self._sequence = 1
         self._size = 0
+        self._spans = 0
         self._opened = 0.0
         self._closed: list[Path] = []
 
@@ -82,6 +83,7 @@ class SegmentWriter:
             self._write(self._begin() + record)
         else:
             self._write(record)
+        self._spans += count if kind == END else 0
         return self.position
 
     def rotate(self) -> None:
@@ -127,6 +129,7 @@ class SegmentWriter:
             "pid": os.getpid(),
             "host": os.uname().nodename,
             "created_ns": time.time_ns(),
+            "spans_before": self._spans,
             "spanwise": version("spanwise"),
         }
         return json.dumps(about, separators=(",", ":")).encode()
