@@ -70,7 +70,7 @@ def compress(source: IO[bytes], target: IO[bytes]) -> None:
     offset, rest = 0, b""
     while piece := source.read(BLOCK):
         rest += piece
-        cut = rest.rfind(MAGIC)
+        cut = rest.rfind(MAGIC) if len(rest) >= BLOCK else 0
         if cut > 0:
             target.write(_block(offset, rest[:cut]))
             offset, rest = offset + cut, rest[cut:]

@@ -31,7 +31,7 @@ _UNKNOWN: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes of a segment that are no whole records."""
+    """Bytes of a segment that are no whole records; none where a compressed one lacks its end."""
 
     path: Path
     offset: int
@@ -41,6 +41,8 @@ class Damage:
     """Whether it is the beginning of a record at the very end: being written, or cut off when its process ended."""
 
     def __str__(self) -> str:
+        if not self.length:
+            return f"{self.path}: cut off; what it held from {self.offset} on is lost"
         what = "cut off in the middle of a record" if self.torn else "damaged"
         return f"{self.path}: {self.length} bytes from {self.offset} skipped: {what}"
 
@@ -292,12 +294,12 @@ def _pieces(path: Path, offset: int, report: ScanReport) -> Iterator[tuple[int, 
                 offset += len(piece)
             return
         length = packing.length_of(file)
-        if length is None:
-            report.damage.append(Damage(path, offset, 0))
         for begin, piece in packing.pieces(file, offset):
             yield begin, piece
             offset = begin + len(piece)
-        if length is not None and length > offset:
+        if length is None:
+            report.damage.append(Damage(path, offset, 0))
+        elif length > offset:
             yield length, b""
 
 
