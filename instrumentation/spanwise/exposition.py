@@ -85,6 +85,10 @@ class MetricsServer:
             ) from None
         self.port = int(self._server.server_address[1])
 
+    def abandon(self) -> None:
+        """Give the port up in a forked child: the thread stayed with the parent."""
+        self._server.socket.close()
+
     def stop(self) -> None:
         """Stop serving and end the thread."""
         self._server.shutdown()

@@ -168,6 +168,12 @@ class SpanMetrics:
 
         return registry_of(self, self._given)
 
+    def renew(self) -> None:
+        """Begin anew, in a forked child: what the parent has counted is the parent's."""
+        self._lock = threading.RLock()
+        for family in self._families.values():
+            family.series.clear()
+
     def observe(self, span: ReadableSpan) -> None:
         """Count an ended span in every family that it belongs to."""
         attributes = span.own_attributes if isinstance(span, OwnSpan) else span.attributes or {}

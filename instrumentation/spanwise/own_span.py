@@ -17,7 +17,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from spanwise.values import clean
+from spanwise.values import LONG, clean, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +55,8 @@ class OwnSpan(trace.Span, ReadableSpan):
     """Whether it has nothing that few spans have: events, links, a trace state, a foreign parent, lost details."""
     measured_only = False
     """The sampler does not want it: it is measured, and neither written nor sent."""
+    weight = 0
+    """About how many bytes it takes beyond an ordinary span."""
     _made_context: SpanContext | None = None
     _lost_attributes = 0
     _lost_events = 0
@@ -179,9 +181,16 @@ class OwnSpan(trace.Span, ReadableSpan):
             self.plain = False
             return
         scalar = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if scalar is not int and scalar is not bool and (scalar is not str or len(value) > maker.longest_value):
+        if scalar is not int and scalar is not bool and (scalar is not str or len(value) > LONG):
             value = clean(value, maker.longest_value)
+            if scalar is not float:
+                self.weight += weight_of(value)
         attributes[key] = value
+
+    def announce(self) -> None:
+        """Have its start recorded, unless its maker has done that: it has a parent in another process."""
+        if self.foreign_parent is None or not self.foreign_parent.is_remote:
+            self._maker.began(self)
 
     def keep(self, most: int) -> None:
         """Refuse attributes given at the start beyond the first `most`."""
@@ -202,6 +211,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         limits = self._maker.limits
         event = Event(name, self._bounded(attributes, limits.max_event_attributes), timestamp or time.time_ns())
         self.plain = False
+        self.weight += weight_of(event.attributes)
         with self._maker.lock:
             self._events, lost = _appended(self._events, event, limits.max_events)
             self._lost_events += lost

@@ -23,8 +23,9 @@ from opentelemetry.trace import TraceFlags
 from spanwise import conventions as c
 from spanwise.content.views import WITHHELD
 from spanwise.context import SPAN_KEY
+from spanwise.journal.counts import STARTED
 from spanwise.own_span import SAMPLED, OwnSpan
-from spanwise.values import LONGEST, clean
+from spanwise.values import LONG, LONGEST, clean, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,8 @@ class SpanMaker:
         self._ids = tracer.id_generator
         self._plain_ids = type(tracer.id_generator) is RandomIdGenerator
         self._root_flags = SAMPLED | (_RANDOM if self._ids_are_random() else 0)
-        self._started = recorder.ledger.starts.tick
+        self._ledger = recorder.ledger
+        self.began = recorder.began
         self.take = recorder.take
 
     @property
@@ -107,10 +109,11 @@ class SpanMaker:
     ) -> OwnSpan:
         """Start a span below the current one of `context`; `attributes` belongs to it from now on."""
         began = time.time_ns() if start_ns is None else start_ns
-        longest = self.longest_value
+        weight = 0
         for key, value in attributes.items():
-            if type(value) is not str or len(value) > longest:
-                attributes[key] = clean(value, longest)
+            if type(value) is not str or len(value) > LONG:
+                attributes[key] = kept = clean(value, self.longest_value)
+                weight += weight_of(kept)
         if self._guard is not None:
             name, attributes = self._allowed(self._guard, name, attributes)
         parent: Any = context.get(SPAN_KEY)
@@ -123,9 +126,13 @@ class SpanMaker:
                 span.trace_state, span.plain = parent.trace_state, False
         else:
             span = self._below_foreign(parent, OwnSpan(self, name, kind, attributes, 0, span_id, 0, 0, began))
+        if weight:
+            span.weight = weight
         if links or self._sampler is not None or not span.flags & SAMPLED or len(attributes) > self.most_attributes:
             self._settle(span, context, links)
-        self._started()
+        self._ledger.slots[STARTED] += 1
+        if span.foreign_parent is not None and span.foreign_parent.is_remote:
+            self.began(span)
         if self.watch.others and not span.measured_only:
             with suppress(Exception):  # a processor is foreign code
                 self._processor.on_start(span, parent_context=context)  # type: ignore[arg-type]  # it has what theirs has

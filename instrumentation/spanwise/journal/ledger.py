@@ -1,26 +1,37 @@
-"""What became of every span: the counts of one process, kept in its file beside the journal, and a folder's sum.
+"""What became of every span: the counters of one process, and the reading of a folder's.
 
 Two equations hold at any moment: started = open + buffered + journaled + sum(dropped), and for each destination
-journaled = delivered + pending + set_aside + filtered + expired.
+journaled = delivered + pending + set_aside + filtered + expired. Counters that are part of others are counted later and
+read earlier than those, so that no reading finds a part greater than the whole, also while processes write. A process
+that is gone has nothing open any more: what it had is dropped for the reason `crash`.
 """
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from spanwise.errors import InputError
+from spanwise.journal import counts as counters
+from spanwise.journal.counts import ENDED, STARTED
+from spanwise.journal.format import END
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from spanwise.journal.counts import Reading
+    from spanwise.journal.cursor import CursorState
+    from spanwise.journal.format import Position
+
 SUFFIX: Final = ".ledger.json"
-_FATES: Final = ("delivered", "pending", "set_aside", "filtered", "expired")
+"""Of the ledgers that earlier versions wrote."""
+CRASH: Final = "crash"
+_SETTLED: Final = ("delivered", "set_aside", "filtered", "expired")
 
 
 @dataclass(slots=True)
@@ -37,16 +48,23 @@ class Counts:
     """Name to `delivered`, `pending`, `set_aside`, `filtered`, `expired`."""
 
     def add(self, other: Counts) -> None:
-        """Add another process's counts."""
+        """Add another process's counts; what it wrote without one of the destinations is not meant for that."""
+        for name in self.destinations.keys() | other.destinations.keys():
+            mine, others = (one.destinations.get(name) or _fates(one.journaled, None) for one in (self, other))
+            self.destinations[name] = {fate: mine.get(fate, 0) + others.get(fate, 0) for fate in mine | others}
         self.started += other.started
         self.open += other.open
         self.buffered += other.buffered
         self.journaled += other.journaled
         self.dropped = dict(Counter(self.dropped) + Counter(other.dropped))
-        for name, fates in other.destinations.items():
-            mine = self.destinations.setdefault(name, dict.fromkeys(_FATES, 0))
-            for fate, number in fates.items():
-                mine[fate] = mine.get(fate, 0) + number
+
+
+def _fates(journaled: int, settled: Mapping[str, int] | None) -> dict[str, int]:
+    """Return what became of `journaled` spans at a destination; without settled ones they are not meant for it."""
+    if settled is None:
+        settled = {"filtered": journaled}
+    known = {fate: settled.get(fate, 0) for fate in _SETTLED}
+    return {"delivered": known.pop("delivered"), "pending": journaled - sum(settled.values()), **known}
 
 
 class Tally:
@@ -65,113 +83,202 @@ class Tally:
         return number
 
 
-class Ledger:
-    """The counters of this process; safe to call from any thread."""
+class _Unopened:
+    """In place of the counters before the first span: counting that one opens the file that they belong in."""
 
-    def __init__(self, destinations: tuple[str, ...] = ()) -> None:
-        self._lock = threading.Lock()
-        self.starts = Tally()
+    def __init__(self, ledger: Ledger, memory: memoryview, opens: Callable[[], object]) -> None:
+        self._ledger, self._memory, self._opens = ledger, memory, opens
+
+    def __getitem__(self, slot: int) -> int:
+        return 0 if slot == STARTED else self._memory[slot]
+
+    def __setitem__(self, slot: int, number: int) -> None:
+        if slot != STARTED:
+            self._memory[slot] = number
+            return
+        self._ledger.settle()
+        self._ledger.slots[STARTED] += number
+        self._opens()
+
+
+class Ledger:
+    """The counters of this process; safe to call from any thread.
+
+    `slots[STARTED] += 1` counts a span that was started. It is exact without a lock: the interpreter changes threads
+    at calls and jumps only, and there is none in it.
+    """
+
+    def __init__(self, destinations: Iterable[str] = ()) -> None:
+        self._lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
+        self._memory = counters.in_memory()
+        self.slots: Any = self._memory
+        """The counters by number (`spanwise.journal.counts`)."""
         self.ends = Tally()
-        self._journaled = 0
-        self._dropped: Counter[str] = Counter()
-        self._delivered: dict[str, int] = dict.fromkeys(destinations, 0)
-        self._set_aside: dict[str, int] = dict.fromkeys(destinations, 0)
-        self._filtered: dict[str, int] = dict.fromkeys(destinations, 0)
+        self._closed = False
+        self._settled: dict[str, Counter[str]] = {name: Counter() for name in destinations}
+
+    def opening(self, opens: Callable[[], object]) -> None:
+        """Have `opens` called when the first span has been counted."""
+        self.slots = _Unopened(self, self._memory, opens)
+
+    def settle(self) -> None:
+        """Count in memory from now on, unless the counters have moved already."""
+        with self._lock:
+            if type(self.slots) is _Unopened:
+                self.slots = self._memory
+
+    def move(self, slots: memoryview) -> None:
+        """Go on counting in `slots`, with what was counted so far."""
+        with self._lock:
+            self.settle()
+            counters.copy(self.slots, slots)
+            # No call may stand between these two lines, so that nothing is counted there.
+            slots[STARTED] = self.slots[STARTED]
+            self.slots = slots
 
     def start(self) -> None:
         """Count a span that was started."""
-        self.starts.tick()
+        self.slots[STARTED] += 1
 
     def end(self) -> None:
         """Count a span that ended and waits to be written."""
         self.ends.tick()
 
-    def journal(self, number: int) -> None:
-        """Count ended spans that were written."""
+    def arrive(self, number: int) -> None:
+        """Count spans that were started and ended elsewhere."""
+        self.slots[STARTED] += number
+        for _ in range(number):
+            self.ends.tick()
+
+    def publish(self) -> None:
+        """Show other processes how many spans have ended."""
         with self._lock:
-            self._journaled += number
+            self.slots[ENDED] = self.ends.read()
+
+    def journal(self, number: int, position: Position | None = None) -> None:
+        """Count ended spans that were written, up to `position` of the stream."""
+        with self._lock:
+            self.publish()
+            journaled, sequence, offset = counters.committed(self.slots)
+            counters.commit(self.slots, journaled + number, *(position or (sequence, offset)))
 
     def drop(self, reason: str, number: int) -> None:
         """Count ended spans that were lost."""
         with self._lock:
-            self._dropped[reason] += number
-
-    def set_aside(self, destination: str, number: int) -> None:
-        """Count journaled spans that cannot be sent there, however often it is tried."""
-        with self._lock:
-            self._set_aside[destination] += number
-
-    def filter(self, destination: str, number: int) -> None:
-        """Count journaled spans that a destination is not to get."""
-        with self._lock:
-            self._filtered[destination] += number
+            self.publish()
+            counters.drop(self.slots, reason, number)
 
     def deliver(self, destination: str, number: int) -> None:
         """Count journaled spans that a destination accepted."""
+        self._settle(destination, "delivered", number)
+
+    def set_aside(self, destination: str, number: int) -> None:
+        """Count journaled spans that cannot be sent there, however often it is tried."""
+        self._settle(destination, "set_aside", number)
+
+    def filter(self, destination: str, number: int) -> None:
+        """Count journaled spans that a destination is not to get."""
+        self._settle(destination, "filtered", number)
+
+    def expire(self, destination: str, number: int) -> None:
+        """Count journaled spans that were deleted before a destination had them."""
+        self._settle(destination, "expired", number)
+
+    def _settle(self, destination: str, fate: str, number: int) -> None:
         with self._lock:
-            self._delivered[destination] += number
+            self._settled[destination][fate] += number
+
+    def close(self) -> None:
+        """Book what is open or waits as lost: nobody will write it."""
+        with self._lock:
+            self.publish()
+            self._closed = True
 
     def counts(self) -> Counts:
         """Return a consistent reading."""
         with self._lock:
-            lost = sum(self._dropped.values())
+            slots = self.slots
             ended = self.ends.read()  # before the starts: a span that ends in between is then seen as open, not as -1
-            started = self.starts.read()
-            return Counts(
-                started=started,
-                open=started - ended,
-                buffered=ended - self._journaled - lost,
-                journaled=self._journaled,
-                dropped=dict(self._dropped),
-                destinations={name: self._fates(name) for name in self._delivered},
-            )
-
-    def _fates(self, destination: str) -> dict[str, int]:
-        gone = {
-            "delivered": self._delivered[destination],
-            "set_aside": self._set_aside[destination],
-            "filtered": self._filtered[destination],
-        }
-        return dict.fromkeys(_FATES, 0) | gone | {"pending": self._journaled - sum(gone.values())}
-
-    def save(self, path: Path) -> None:
-        """Write the counts to `path` in one step, on a full disk over the old ones; raises `OSError` if it cannot."""
-        import msgspec  # noqa: PLC0415 - 6 ms, and only where something is written
-
-        line = msgspec.json.encode(self.counts()) + b"\n"
-        partial = path.with_suffix(".partial")
-        try:
-            _write(partial, os.O_TRUNC, line)
-            partial.replace(path)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink()
-            if not path.exists():
-                raise
-            # A block that the file has already can be written where no new one can be had.
-            _write(path, 0, line[:-1].ljust(path.stat().st_size - 1) + b"\n")
+            found = _found(slots[STARTED], ended, counters.committed(slots)[0], counters.dropped(slots))
+            for name, settled in self._settled.items():
+                found.destinations[name] = _fates(found.journaled, settled)
+            return _ended(found) if self._closed else found
 
 
-def _write(path: Path, flags: int, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
-    try:
-        if os.write(descriptor, content) != len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    finally:
-        os.close(descriptor)
+def _found(started: int, ended: int, journaled: int, dropped: dict[str, int]) -> Counts:
+    buffered = ended - journaled - sum(dropped.values())
+    return Counts(started=started, open=started - ended, buffered=buffered, journaled=journaled, dropped=dropped)
+
+
+def _ended(found: Counts) -> Counts:
+    """Return the counts of a process that is gone: what was open or waited is lost."""
+    lost = found.open + found.buffered
+    dropped = found.dropped | ({CRASH: lost} if lost else {})
+    return replace(found, open=0, buffered=0, dropped=dropped)
+
+
+def processes(folder: Path) -> dict[str, Counts]:
+    """Return the counts of each process that recorded into `folder`, by the name of its stream.
+
+    What cannot be read (it is being removed, say) counts as nothing.
+    """
+    import msgspec  # noqa: PLC0415 - 6 ms, and only where something is read
+
+    from spanwise.journal import cursor  # noqa: PLC0415 - likewise
+
+    found: dict[str, Counts] = {}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        with suppress(OSError, msgspec.DecodeError):
+            found[path.name.removesuffix(SUFFIX)] = msgspec.json.decode(path.read_bytes(), type=Counts)
+    cursors = cursor.read_all(folder)  # before the counters, so that no destination has more than there is
+    for path in sorted(folder.glob(f"*{counters.SUFFIX}")):
+        with suppress(OSError):
+            of_stream = _of_stream(path)
+            if of_stream is not None:
+                states = {name: streams.get(path.stem) for name, streams in cursors.items()}
+                of_stream.destinations = {
+                    name: _fates(of_stream.journaled, None if state is None else _settled(state))
+                    for name, state in states.items()
+                }
+                found[path.stem] = of_stream
+    return found
+
+
+def _settled(state: CursorState) -> dict[str, int]:
+    return {fate: getattr(state, fate) for fate in _SETTLED}
+
+
+def _of_stream(path: Path) -> Counts | None:
+    is_alive = counters.alive(path)  # before they are read: those of a process that is gone do not change
+    reading = counters.read(path)
+    if reading is None:
+        return None
+    if is_alive:
+        return _found(reading.started, reading.ended, reading.journaled, reading.dropped)
+    journaled = reading.journaled + _behind(path, reading)
+    ended = max(reading.ended, journaled + sum(reading.dropped.values()))
+    return _ended(_found(max(reading.started, ended), ended, journaled, reading.dropped))
+
+
+def _behind(path: Path, reading: Reading) -> int:
+    """Return the number of spans that were written after the last count of them."""
+    from spanwise.journal import scan, segment  # noqa: PLC0415 - only for a process that is gone
+
+    number = 0
+    sequence, offset = reading.sequence or 1, reading.offset
+    with suppress(FileNotFoundError, InputError):  # there is no further segment, or nothing can be said of it
+        while True:
+            records = scan.records(segment.path_of(path.parent, path.stem, sequence), offset)
+            number += sum(record.count for record in records if record.kind == END)
+            sequence, offset = sequence + 1, 0
+    return number
 
 
 def read(folder: Path) -> Counts:
-    """Return the sum over all processes that recorded into `folder`; zeros for an empty one.
-
-    A ledger file that cannot be read (another process removed or is replacing it) counts as nothing.
-    """
-    import msgspec  # noqa: PLC0415 - as above
-
+    """Return the sum over all processes that recorded into `folder`; zeros for an empty one."""
     total = Counts()
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        with suppress(OSError, msgspec.DecodeError):
-            total.add(msgspec.json.decode(path.read_bytes(), type=Counts))
+    for counts in processes(folder).values():
+        total.add(counts)
     return total
 
 
