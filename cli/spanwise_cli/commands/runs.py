@@ -39,6 +39,7 @@ def runs(
         str | None, typer.Option(metavar="WHEN", help="Only runs started since: 7d, 2h, 30m, or an ISO date or time.")
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only runs with errors.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only runs that go on.")] = False,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest N.")] = 20,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
@@ -50,6 +51,8 @@ def runs(
     begin_ns = None if since is None else moment_ns(since, datetime.now(UTC))
     recording = load(journal)
     wanted = list(matching(recording.runs, service=service, workflow=workflow, begin_ns=begin_ns, errors=errors))
+    if only_open:
+        wanted = [run for run in wanted if run.state == "open"]
     shown = wanted[::-1][:limit]
     if json:
         emit_json(runs_document(shown, recording.warnings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from spanwise_profiling.runs import Run
+
+_UNFINISHED: Final = {
+    "open": "open: it goes on; shown up to the last recorded moment",
+    "interrupted": "interrupted: its process ended without an end of it; shown up to the last recorded moment",
+}
 
 
 def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None) -> Table:
@@ -35,7 +40,7 @@ def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | N
         table.add_row(
             Text(glyphs.clean(short[run.run_id])),
             moment(run.start_ns, zone)[5:-3],
-            Text(f"{sign}{glyphs.clean(run.title)}", style="red" if run.error else ""),
+            Text(f"{sign}{_state(run)}{glyphs.clean(run.title)}", style="red" if run.error else ""),
             seconds(run.seconds),
             f"{totals.tokens:,}",
             _hits(totals.cache_hits, totals.cache_lookups),
@@ -72,6 +77,8 @@ def heading(run: Run, width: int, *, glyphs: Glyphs = UNICODE, zone: tzinfo | No
     text = Text(glyphs.clean(run.title), style="bold")
     text.append("".join(f"\n{line}" for line in _wrapped(about, width)), style="not bold dim")
     text.append("".join(f"\n{line}" for line in _wrapped(_figures(run, glyphs), width)), style="not bold")
+    if run.state != "ended":
+        text.append(f"\n{_UNFINISHED[run.state]}", style="not bold yellow")
     if run.error:
         text.append(f"\n{glyphs.error} failed: {glyphs.clean(run.error)}", style="red")
     return text
@@ -106,6 +113,10 @@ def _wrapped(parts: Sequence[str], width: int) -> list[str]:
 
 def _table(glyphs: Glyphs) -> Table:
     return Table(box=None, pad_edge=False, expand=True, header_style="dim", safe_box=glyphs.ascii_only, padding=(0, 1))
+
+
+def _state(run: Run) -> str:
+    return "" if run.state == "ended" else f"({run.state}) "
 
 
 def _hits(hits: int, lookups: int) -> str:
