@@ -104,7 +104,8 @@ def test_what_another_program_wrote_is_taken_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "span", [b'{"spanId":"0102030405060708"}', b'{"traceId":"xyz","spanId":"01"}', b'{"traceId":"01","spanId":"01"}', b"3"]
+    "span",
+    [b'{"spanId":"0102030405060708"}', b'{"traceId":"xyz","spanId":"01"}', b'{"traceId":"01","spanId":"01"}', b"3"],
 )
 def test_what_cannot_be_encoded_has_a_fault_and_the_others_are_sent(span: bytes) -> None:
     sound = b'{"traceId":"0102030405060708090a0b0c0d0e0f10","spanId":"0102030405060708"}'

@@ -1,7 +1,7 @@
-"""Delivers spans in order: tries until they are taken, and narrows a refused request down to the spans that are at fault.
+"""Delivers spans in order: tries until they are taken, and narrows a refused request down to the spans at fault.
 
-Waiting between tries grows, with full jitter, so that many processes do not come back at once; a receiver that says when
-to come back is obeyed. Time is a parameter: a day of outage is a test of milliseconds.
+Waiting between tries grows, with full jitter, so that many processes do not come back at once; a receiver that says
+when to come back is obeyed. Time is a parameter: a day of outage is a test of milliseconds.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ FOLDER: Final = "cursors"
 _SUFFIX: Final = ".json"
 _FORMAT: Final = 1
 _BLOCK: Final = 1024
-_LONGEST_PROBLEM: Final = 120  # in a block, each character escaped
+_LONGEST_PROBLEM: Final = 120  # four bytes each, in a block
 _TRIES: Final = 20
 _AGAIN: Final = 0.001
 
@@ -82,7 +82,8 @@ class Cursor:
     def save(self, **changes: Any) -> None:
         """Take `changes` of the state's fields over and write them; what the disk does not take is kept in memory."""
         if "problem" in changes:
-            changes["problem"] = str(changes["problem"])[:_LONGEST_PROBLEM]
+            said = str(changes["problem"])[:_LONGEST_PROBLEM]
+            changes["problem"] = said.encode("utf-8", "replace").decode()
         self.state = replace(self.state, **changes)
         if self._descriptor is not None:
             with suppress(OSError):  # a cursor that lags costs a second delivery, and the next save may succeed
@@ -180,9 +181,12 @@ def read(path: Path) -> CursorState | None:
 
 
 def _encoded(state: CursorState) -> bytes:
-    text = json.dumps({"format": _FORMAT, **asdict(state)}, separators=(",", ":"))
-    line = f'{{"crc":{zlib.crc32(text.encode())},"cursor":{text}}}'
-    return line.ljust(_BLOCK - 1).encode() + b"\n"
+    text = _compact({"format": _FORMAT, **asdict(state)})
+    return (b'{"crc":%d,"cursor":%b}' % (zlib.crc32(text), text)).ljust(_BLOCK - 1) + b"\n"
+
+
+def _compact(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _read(descriptor: int) -> CursorState | None:
@@ -190,8 +194,7 @@ def _read(descriptor: int) -> CursorState | None:
         content = os.pread(descriptor, _BLOCK, 0)
         document: dict[str, Any] = json.loads(content)
         about: dict[str, Any] = document["cursor"]
-        text = json.dumps(about, separators=(",", ":"))
-        if zlib.crc32(text.encode()) != document["crc"] or about.pop("format") > _FORMAT:
+        if zlib.crc32(_compact(about)) != document["crc"] or about.pop("format") > _FORMAT:
             return None
         return CursorState(**about)
     except (OSError, ValueError, KeyError, TypeError):
