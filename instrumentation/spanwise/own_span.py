@@ -17,7 +17,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from spanwise.values import LONG, clean, weight_of
+from spanwise.values import clean, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -181,7 +181,7 @@ class OwnSpan(trace.Span, ReadableSpan):
             self.plain = False
             return
         scalar = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if scalar is not int and scalar is not bool and (scalar is not str or len(value) > LONG):
+        if scalar is not int and scalar is not bool and (scalar is not str or len(value) > maker.long):
             value = clean(value, maker.longest_value)
             if scalar is not float:
                 self.weight += weight_of(value)

@@ -139,14 +139,7 @@ class Recorder(SpanProcessor):
         if isinstance(span, OwnSpan) or context is None or context.span_id not in self._open:
             return  # its maker hands it over itself, or it was started before this recorder was attached
         self._open.discard(context.span_id)
-        self._buffer.hold_foreign(span)
-        if len(self._buffer.ended) >= self._buffer.room:
-            self._crowded(span)
-        else:
-            self._count_end()
-            self._buffer.ended.append(span)
-        if span.parent is None or span.parent.is_remote:
-            self._outermost_ended(span.end_time or 0)
+        self.take(span)
 
     def began(self, span: ReadableSpan) -> None:
         """Have the start of a span written, so that it is seen while it is open."""
@@ -155,8 +148,11 @@ class Recorder(SpanProcessor):
             if self._thread is None:
                 self._start()
 
-    def take(self, span: OwnSpan) -> None:
+    def take(self, span: ReadableSpan) -> None:
         """Queue an ended span; one that was open while recording moved on stays open in the ledger."""
+        if type(span) is not OwnSpan:
+            self._take_foreign(span)
+            return
         buffer = self._buffer
         if len(buffer.ended) >= buffer.room:
             self._crowded(span)
@@ -169,6 +165,16 @@ class Recorder(SpanProcessor):
             above, ended = span.foreign_parent, span.end_time or 0
             if (above.is_remote if above is not None else not span.parent_id) and ended >= self._next_wait:
                 self._outermost_ended(ended)
+
+    def _take_foreign(self, span: ReadableSpan) -> None:
+        self._buffer.hold_foreign(span)
+        if len(self._buffer.ended) >= self._buffer.room:
+            self._crowded(span)
+        else:
+            self._count_end()
+            self._buffer.ended.append(span)
+        if span.parent is None or span.parent.is_remote:
+            self._outermost_ended(span.end_time or 0)
 
     def _crowded(self, span: ReadableSpan) -> None:
         """Queue a span where there is no room to just append it: the first one, `sync`, full, behind, closed."""

@@ -75,6 +75,8 @@ class SpanMaker:
         self.limits: SpanLimits = getattr(tracer, "_span_limits", None) or SpanLimits()
         self.longest_text = _least(self.limits.max_attribute_length)
         self.longest_value = _least(self.limits.max_span_attribute_length)
+        self.long = min(LONG, self.longest_value)
+        """What is longer has to be looked at: it is cut or counted."""
         most = self.limits.max_span_attributes
         self.most_attributes = 1 << 30 if most is None else most
         self.lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
@@ -111,7 +113,7 @@ class SpanMaker:
         began = time.time_ns() if start_ns is None else start_ns
         weight = 0
         for key, value in attributes.items():
-            if type(value) is not str or len(value) > LONG:
+            if type(value) is not str or len(value) > self.long:
                 attributes[key] = kept = clean(value, self.longest_value)
                 weight += weight_of(kept)
         if self._guard is not None:
