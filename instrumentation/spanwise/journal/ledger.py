@@ -220,28 +220,45 @@ def _ended(found: Counts) -> Counts:
 def processes(folder: Path) -> dict[str, Counts]:
     """Return the counts of each process that recorded into `folder`, by the name of its stream.
 
-    What cannot be read (it is being removed, say) counts as nothing.
+    What cannot be read (it is being removed, say) counts as nothing; what was deleted whole is in the folder's past.
+
+    Raises:
+        InputError: the folder's past cannot be read.
+    """
+    from spanwise.journal import cursor, past  # noqa: PLC0415 - only where something is read
+
+    cursors = cursor.read_all(folder)  # before the counters, so that no destination has more than there is
+    names = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")]
+    names += [path.stem for path in folder.glob(f"*{counters.SUFFIX}")]
+    found: dict[str, Counts] = {}
+    for name in sorted(set(names).difference(past.read(folder).streams)):
+        states = {destination: streams.get(name) for destination, streams in cursors.items()}
+        if (counts := of_stream(folder, name, states)) is not None:
+            found[name] = counts
+    return found
+
+
+def of_stream(folder: Path, name: str, states: Mapping[str, CursorState | None]) -> Counts | None:
+    """Return the counts of the process that wrote a stream; none where they are gone or cannot be read.
+
+    Args:
+        folder: the journal.
+        name: the stream, or the stem of an earlier version's files.
+        states: what the cursors of all destinations said before; none where a destination has no cursor for it.
     """
     import msgspec  # noqa: PLC0415 - 6 ms, and only where something is read
 
-    from spanwise.journal import cursor  # noqa: PLC0415 - likewise
-
-    found: dict[str, Counts] = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        with suppress(OSError, msgspec.DecodeError):
-            found[path.name.removesuffix(SUFFIX)] = msgspec.json.decode(path.read_bytes(), type=Counts)
-    cursors = cursor.read_all(folder)  # before the counters, so that no destination has more than there is
-    for path in sorted(folder.glob(f"*{counters.SUFFIX}")):
-        with suppress(OSError):
-            of_stream = _of_stream(path)
-            if of_stream is not None:
-                states = {name: streams.get(path.stem) for name, streams in cursors.items()}
-                of_stream.destinations = {
-                    name: _fates(of_stream.journaled, None if state is None else _settled(state))
-                    for name, state in states.items()
-                }
-                found[path.stem] = of_stream
-    return found
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode((folder / (name + SUFFIX)).read_bytes(), type=Counts)
+    with suppress(OSError):
+        found = _of_stream(folder / (name + counters.SUFFIX))
+        if found is not None:
+            found.destinations = {
+                destination: _fates(found.journaled, None if state is None else _settled(state))
+                for destination, state in states.items()
+            }
+        return found
+    return None
 
 
 def _settled(state: CursorState) -> dict[str, int]:
@@ -275,11 +292,17 @@ def _behind(path: Path, reading: Reading) -> int:
 
 
 def read(folder: Path) -> Counts:
-    """Return the sum over all processes that recorded into `folder`; zeros for an empty one."""
-    total = Counts()
-    for counts in processes(folder).values():
-        total.add(counts)
-    return total
+    """Return the sum over all processes that recorded into `folder`; zeros for an empty one. Raises as `processes`."""
+    from spanwise.journal import past  # noqa: PLC0415 - only where something is read
+
+    while True:
+        before = past.read(folder)
+        total = Counts()
+        total.add(before.counts)
+        for counts in processes(folder).values():
+            total.add(counts)
+        if past.read(folder).streams == before.streams:  # else a stream was deleted meanwhile, and counted twice or not
+            return total
 
 
 def as_document(counts: Counts) -> dict[str, Any]:

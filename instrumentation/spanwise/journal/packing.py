@@ -52,6 +52,8 @@ def pack_segment(path: Path) -> Path:
     try:
         with path.open("rb") as source, os.fdopen(_create(partial), "wb") as target:
             compress(source, target)
+            written = os.fstat(source.fileno()).st_mtime_ns  # when it was recorded: its age is counted from there
+        os.utime(partial, ns=(written, written))
         partial.replace(packed)
     except OSError:
         with suppress(OSError):

@@ -7,7 +7,6 @@ may be writing it, or died while it did.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from spanwise.errors import InputError
+from spanwise.journal import counts as counters
 from spanwise.journal import packing
 from spanwise.journal.format import FORMAT, HEAD, HEADER, KINDS, MAGIC, Record, is_whole
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME: Final = re.compile(r"(?P<stream>.+)-(?P<sequence>\d{6,18})\.seg(?P<packed>\.zst)?", re.DOTALL)
-COUNTS_SUFFIX: Final = ".counts"
 _PIECE: Final = 1024 * 1024
 _UNKNOWN: Final = -1
 
@@ -113,21 +112,7 @@ def streams(folder: Path) -> list[StreamFiles]:
 
 def is_alive(folder: Path, stream: str) -> bool:
     """Return whether the process that writes `stream` lives: it holds a lock on the stream's counters."""
-    import fcntl  # noqa: PLC0415 - absent where there are no such locks, and no journal is written
-
-    try:
-        descriptor = os.open(folder / (stream + COUNTS_SUFFIX), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
+    return counters.alive(folder / (stream + counters.SUFFIX))
 
 
 def records(path: Path, offset: int = 0, report: ScanReport | None = None) -> Iterator[Record]:
