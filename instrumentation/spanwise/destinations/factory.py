@@ -6,16 +6,19 @@ thread would hang the child at the same import.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from spanwise.content.filters import Outlet
 from spanwise.destinations import langsmith
+from spanwise.destinations.delivery import Delivery
+from spanwise.destinations.draining import WallClock
 from spanwise.destinations.over_http import HttpTransport, traces_address
 from spanwise.destinations.sending import Sender
 from spanwise.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from spanwise.config.settings import Settings
     from spanwise.destinations.transport import Transport
@@ -55,6 +58,20 @@ def outlet_of(settings: Settings, name: str) -> Outlet:
     if name == langsmith.NAME:
         return Outlet(settings.langsmith_content, settings.langsmith_drop, langsmith.translated)
     return Outlet(settings.otlp_content, settings.otlp_drop)
+
+
+@contextmanager
+def delivery_of(settings: Settings, name: str, patience: float) -> Generator[Delivery]:
+    """Give a way to a destination on which the calling thread waits, and gives up after `patience` seconds.
+
+    Raises:
+        InputError, UnavailableError: as `transport_of`.
+    """
+    transport = transport_of(settings, name)
+    try:
+        yield Delivery(transport, WallClock(), patience=patience)
+    finally:
+        transport.close()
 
 
 def destinations_of(
