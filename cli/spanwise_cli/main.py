@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = (
-    "systems", "provider", "runs", "show", "export", "import", "ledger", "alerts", "dashboards", "doctor", "stack",
+    "systems", "provider", "runs", "show", "export", "import", "ledger", "purge",
+    "alerts", "dashboards", "doctor", "stack",
 )  # fmt: skip
 _MODULES: Final = {"import": "importing"}
 _NAME: Final = "spanwise"

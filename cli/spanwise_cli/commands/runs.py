@@ -81,7 +81,7 @@ def matching(
     )
 
 
-def moment_ns(text: str, now: datetime) -> int:
+def moment_ns(text: str, now: datetime, option: str = "--since") -> int:
     """Return the moment that `text` (an age before `now`, or an ISO date or time, local unless it says) means.
 
     Returns:
@@ -96,7 +96,7 @@ def moment_ns(text: str, now: datetime) -> int:
             return _nanoseconds(now - timedelta(**{_UNITS[age[2]]: int(age[1])}))
         return _nanoseconds(datetime.fromisoformat(text).astimezone())
     except (ValueError, OverflowError):
-        raise InputError(f"--since {text!r}: not understood; give an age (7d, 2h, 30m) or 2026-11-20T18:00") from None
+        raise InputError(f"{option} {text!r}: not understood; give an age (7d, 2h, 30m) or 2026-11-20T18:00") from None
 
 
 def _nanoseconds(moment: datetime) -> int:

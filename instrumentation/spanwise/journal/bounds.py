@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 1024**3
 MAX_AGE: Final = 14 * 86_400.0
 LINES_SUFFIX: Final = ".otlp.jsonl"
+_LEFT_BEHIND: Final = ("*.seg.*.tmp", f"*{LINES_SUFFIX}.*.tmp", f"{past.FILE}.*.tmp")
+"""What a process that was killed in the middle leaves; nobody else writes these while the lock is held."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -119,8 +121,9 @@ def lines_in(folder: Path) -> list[Path]:
 
 
 def _pack(folder: Path, kept: Kept, is_busy: Callable[[], bool]) -> None:
-    for partial in folder.glob(f"*{packing.SUFFIX}.*.tmp"):
-        partial.unlink(missing_ok=True)  # of a process that was killed: nobody else packs at this moment
+    for pattern in _LEFT_BEHIND:
+        for partial in folder.glob(pattern):
+            partial.unlink(missing_ok=True)
     for path in closed(folder):
         if is_busy():
             return

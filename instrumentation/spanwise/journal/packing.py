@@ -7,6 +7,7 @@ gives the segment back, byte for byte. The last skippable frame, with no content
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import sys
@@ -17,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from spanwise.journal.format import MAGIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SUFFIX: Final = ".zst"
@@ -42,29 +43,46 @@ def _zstd() -> Any:
 def pack_segment(path: Path) -> Path:
     """Replace a closed segment by its compressed form and return the path of that; doing it twice does no harm.
 
-    Readers that have the old file open go on reading it; those that come later find the new one.
+    Readers that have the old file open go on reading it; those that come later find the new one. Its age stays.
 
     Raises:
         OSError: the disk did not take it, or the segment is gone; it is as it was.
     """
     packed = path.with_name(path.name + SUFFIX)
-    partial = path.with_name(f"{packed.name}.{os.getpid()}.tmp")
-    try:
-        with path.open("rb") as source, os.fdopen(_create(partial), "wb") as target:
-            compress(source, target)
-            written = os.fstat(source.fileno()).st_mtime_ns  # when it was recorded: its age is counted from there
-        os.utime(partial, ns=(written, written))
-        partial.replace(packed)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
-        raise
+    with path.open("rb") as source:
+        _put(packed, lambda target: compress(source, target), os.fstat(source.fileno()))
     path.unlink(missing_ok=True)
     return packed
 
 
-def _create(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def replace(path: Path, content: bytes) -> None:
+    """Replace the content of a file by `content`, compressed where the file is; its age stays.
+
+    Raises:
+        OSError: the disk did not take it; the file is as it was.
+    """
+
+    def write(target: IO[bytes]) -> None:
+        if path.suffix == SUFFIX:
+            compress(io.BytesIO(content), target)
+        else:
+            target.write(content)
+
+    _put(path, write, path.stat())
+
+
+def _put(path: Path, write: Callable[[IO[bytes]], object], age: os.stat_result) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as target:
+            write(target)
+        os.utime(partial, ns=(age.st_mtime_ns, age.st_mtime_ns))
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def compress(source: IO[bytes], target: IO[bytes]) -> None:

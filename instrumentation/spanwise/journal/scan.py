@@ -175,6 +175,14 @@ def _check(path: Path, payload: bytes) -> None:
         )
 
 
+def content(path: Path) -> bytearray:
+    """Return a segment's bytes, with zeros where a compressed one is damaged; raises `OSError`."""
+    data = bytearray()
+    for offset, piece in _pieces(path, 0, ScanReport()):
+        data += bytes(offset - len(data)) + piece
+    return data
+
+
 class _Scanner:
     """A window that moves over the content of one segment; all places are offsets into that content."""
 
