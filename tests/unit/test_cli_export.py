@@ -70,7 +70,10 @@ def journal(folder: Path) -> Path:
     """Record two runs of two spans each, in streams of their own."""
     for trace, run_id in ((TRACE, "run-one"), (OTHER, "run-two")):
         about = {**WORKFLOW, "spanwise.run.id": run_id}
-        spans = [(f"invoke_workflow {run_id}", 20, about), (f"chat {run_id}", 10, {"n": 2**40})]
+        spans: list[tuple[str, int, Any]] = [
+            (f"invoke_workflow {run_id}", 20, about),
+            (f"chat {run_id}", 10, {"n": 2**40}),
+        ]
         with Stream(folder) as stream:
             stream.add(json.dumps(export_request(trace, spans, {"service.name": "desk"})).encode(), 2)
     return folder
@@ -214,15 +217,14 @@ def test_lines_that_are_damaged_are_told_and_the_others_imported(tmp_path: Path)
 
 
 def test_a_span_read_from_anywhere_is_the_same_in_the_journal(tmp_path: Path) -> None:
-    values = [
+    values: list[dict[str, Any]] = [
         {"key": "list", "value": {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "1"}]}}},
         {"key": "map", "value": {"kvlistValue": {"values": [{"key": "k", "value": {"boolValue": True}}]}}},
         {"key": "nan", "value": {"doubleValue": "Infinity"}}, {"key": "float", "value": {"doubleValue": 0.1}},
         {"key": "bytes", "value": {"bytesValue": "AP8="}}, {"key": "none", "value": {}},
     ]  # fmt: skip
-    [span] = (request := export_request(TRACE, [("s", 5, {})], {"service.name": "x"}))["resourceSpans"][0][
-        "scopeSpans"
-    ][0]["spans"]
+    request = export_request(TRACE, [("s", 5, {})], {"service.name": "x"})
+    [span] = request["resourceSpans"][0]["scopeSpans"][0]["spans"]
     span |= {
         "attributes": values,
         "status": {"code": 2, "message": "no"},
