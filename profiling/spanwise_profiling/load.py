@@ -123,7 +123,7 @@ def _common(one: str, other: str) -> int:
 
 
 def _is_path(reference: str) -> bool:
-    return not _LAST.fullmatch(reference) and ("/" in reference or reference.endswith((".jsonl", ".json")))
+    return not _LAST.fullmatch(reference) and ("/" in reference or reference.endswith((".jsonl", ".json", ".seg", ".zst")))
 
 
 def _select_last(reference: str, back: int, title: str | None, runs: Sequence[Run]) -> Run:

@@ -93,3 +93,8 @@ def test_an_unfinished_span_lasts_until_anything_of_its_trace_is_recorded() -> N
 def test_a_trace_without_a_workflow_is_open_while_any_of_its_roots_is() -> None:
     (run,) = runs_of(build_traces([span(1, 0, 1, name="GET /"), unfinished(span(2, 0, 9, parent=77))]))
     assert run.state == "open"
+
+
+def test_a_segment_can_be_shown_as_a_file(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(journal)
+    assert "interrupted: its process ended" in ran("show", f"{OTHER_STREAM}-000001.seg", "--journal", journal / "none")
