@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from spanwise.config.settings import Settings
     from spanwise.content.guard import Guard
     from spanwise.journal.stream import Stream
+    from spanwise.journal.tidying import Tidying
     from spanwise.metrics import SpanMetrics
     from spanwise.writing import Destination
 
@@ -41,9 +42,10 @@ def recorder_of(settings: Settings, metrics: SpanMetrics, guard: Guard, *, check
             settings, journaled=bool(settings.journal_dir), ledger=ledger, backlog=buffer.__len__
         )
     stream = _stream(Path(settings.journal_dir), ledger, check=check) if settings.journal_dir else None
+    tidy = _tidying(stream, settings) if stream is not None else None
     return Recorder(
         metrics=metrics, stream=stream, ledger=ledger, destinations=destinations, guard=guard, buffer=buffer,
-        sync=sync, interval=settings.journal_interval,
+        sync=sync, interval=settings.journal_interval, tidy=tidy,
     )  # fmt: skip
 
 
@@ -53,6 +55,12 @@ def _names(settings: Settings) -> tuple[str, ...]:
     from spanwise.destinations import factory  # noqa: PLC0415 - likewise
 
     return factory.names(settings)
+
+
+def _tidying(stream: Stream, settings: Settings) -> Tidying:
+    from spanwise.journal.tidying import Tidying  # noqa: PLC0415 - with the stream
+
+    return Tidying(stream, settings.journal_size, settings.journal_age)
 
 
 def _stream(folder: Path, ledger: Ledger, *, check: bool) -> Stream:

@@ -6,7 +6,6 @@ take beyond that was added up when they were set. Whoever ends a span compares t
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,8 @@ from spanwise.values import LONG, weight_of
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-ORDINARY: Final = 1024
+ORDINARY_BITS: Final = 10
+ORDINARY: Final = 1 << ORDINARY_BITS
 """Bytes that a span without long values counts as; one with two attributes takes about 600."""
 
 
@@ -27,7 +27,7 @@ class Buffer:
         pressed: whether every span is an occasion to write: `room` is always 0 then.
     """
 
-    __slots__ = ("_behind", "_closed", "_foreign", "_heavy", "_limit", "_lock", "_pressed", "ended", "measured", "room")
+    __slots__ = ("_behind", "_closed", "_foreign", "_limit", "_pressed", "ended", "heavy", "measured", "room")
 
     def __init__(self, limit: int, *, pressed: bool = False) -> None:
         self.ended: deque[ReadableSpan] = deque()
@@ -39,9 +39,9 @@ class Buffer:
         self._pressed = pressed
         self._behind = False
         self._closed = False
-        self._heavy = 0
+        self.heavy = 0
+        """Bytes of the spans' long values."""
         self._foreign: dict[int, int] = {}
-        self._lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
 
     def __len__(self) -> int:
         return len(self.ended) + len(self.measured)
@@ -49,7 +49,7 @@ class Buffer:
     @property
     def is_full(self) -> bool:
         """Whether one more ordinary span would be beyond the limit."""
-        return (len(self) + 1) * ORDINARY + self._heavy > self._limit
+        return (len(self) + 1) * ORDINARY + self.heavy > self._limit
 
     def open(self) -> None:
         """Begin to say how much room there is: until then there is none, so that somebody starts the writing."""
@@ -65,26 +65,19 @@ class Buffer:
         self._behind = behind
         self._resize()
 
-    def hold(self, weight: int) -> None:
-        """Count long texts of a span that was appended."""
-        with self._lock:
-            self._heavy += weight
-            self._resize()
-
     def hold_foreign(self, span: ReadableSpan) -> None:
         """Count the texts of a span of another library that is about to be appended."""
         weight = _foreign_weight(span)
         if weight:
             self._foreign[id(span)] = weight
-            self.hold(weight)
+            self.heavy += weight
+            self.room -= weight >> ORDINARY_BITS
 
     def release(self, span: ReadableSpan) -> None:
-        """Forget the long texts of a span that was taken out."""
+        """Forget the long values of a span that was taken out."""
         weight = getattr(span, "weight", 0) or self._foreign.pop(id(span), 0)
         if weight:
-            with self._lock:
-                self._heavy -= weight
-                self._resize()
+            self.heavy -= weight
 
     def moved(self) -> None:
         """Take notice that spans were moved to `measured`, or out of it."""
@@ -92,7 +85,7 @@ class Buffer:
 
     def _resize(self) -> None:
         none = self._closed or self._pressed or self._behind
-        self.room = 0 if none else max(0, (self._limit - self._heavy) // ORDINARY - len(self.measured))
+        self.room = 0 if none else max(0, (self._limit - self.heavy) // ORDINARY - len(self.measured))
 
 
 def _foreign_weight(span: ReadableSpan) -> int:

@@ -37,12 +37,12 @@ class OwnSpan(trace.Span, ReadableSpan):
     """A span that a `SpanMaker` started. It ends once; what is done to it afterwards does nothing.
 
     `trace_id`, `span_id`, `parent_id` (0 for a root) and `flags` are its identity as plain integers; `own_attributes`
-    and `start_ns` are what it holds.
+    and `start_ns` are what it holds; `weight` is about how many bytes that takes beyond an ordinary span.
     """
 
     __slots__ = (
         "_end_time", "_kind", "_maker", "_name", "_not_ended", "flags", "own_attributes", "parent_id", "span_id",
-        "start_ns", "trace_id",
+        "start_ns", "trace_id", "weight",
     )  # fmt: skip
 
     _events: Sequence[Event] = ()
@@ -55,8 +55,6 @@ class OwnSpan(trace.Span, ReadableSpan):
     """Whether it has nothing that few spans have: events, links, a trace state, a foreign parent, lost details."""
     measured_only = False
     """The sampler does not want it: it is measured, and neither written nor sent."""
-    weight = 0
-    """About how many bytes it takes beyond an ordinary span."""
     _made_context: SpanContext | None = None
     _lost_attributes = 0
     _lost_events = 0
@@ -85,6 +83,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         self.start_ns = start_ns
         self._end_time: int | None = None
         self._not_ended = True
+        self.weight = 0
 
     @property
     def context(self) -> SpanContext:
@@ -181,16 +180,16 @@ class OwnSpan(trace.Span, ReadableSpan):
             self.plain = False
             return
         scalar = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if scalar is not int and scalar is not bool and (scalar is not str or len(value) > maker.long):
+        if scalar is str:
+            if (length := len(value)) > maker.long:
+                if length > maker.longest_value:
+                    value = clean(value, maker.longest_value)
+                self.weight += length
+        elif scalar is not int and scalar is not bool:
             value = clean(value, maker.longest_value)
             if scalar is not float:
                 self.weight += weight_of(value)
         attributes[key] = value
-
-    def announce(self) -> None:
-        """Have its start recorded, unless its maker has done that: it has a parent in another process."""
-        if self.foreign_parent is None or not self.foreign_parent.is_remote:
-            self._maker.began(self)
 
     def keep(self, most: int) -> None:
         """Refuse attributes given at the start beyond the first `most`."""

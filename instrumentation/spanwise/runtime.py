@@ -242,6 +242,8 @@ def configure(
     durability: Durability | None = None,
     journal_interval: float | None = None,
     buffer_size: int | str | None = None,
+    journal_size: int | str | None = None,
+    journal_age: float | None = None,
     endpoint: str | None = None,
     protocol: str | None = None,
     metrics_port: int | None = None,
@@ -271,7 +273,9 @@ def configure(
         journal_dir: folder to record runs in.
         durability: `interval` writes ended spans every `journal_interval`, `sync` each one before its `end` returns.
         journal_interval: longest time in seconds that an ended span waits to be written.
-        buffer_size: bytes of ended spans that may wait to be written.
+        buffer_size: bytes of ended spans that may wait to be written, or text such as `64 MiB`.
+        journal_size: bytes that the folder's segments may take; the oldest are deleted beyond that.
+        journal_age: seconds that a segment is kept.
         endpoint: base address of an OTLP receiver to send to.
         protocol: `http/protobuf` or `grpc`.
         metrics_port: port to serve Prometheus metrics on; 0 takes a free one.

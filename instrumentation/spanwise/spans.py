@@ -22,7 +22,6 @@ from opentelemetry.trace import Link, SpanKind
 from spanwise import conventions as c
 from spanwise import scope as scopes
 from spanwise.content import messages as forms
-from spanwise.own_span import OwnSpan
 from spanwise.recorded import AttributeValue, Recorded, allowed
 from spanwise.scope import with_span
 from spanwise.span_maker import bits
@@ -39,17 +38,13 @@ V = TypeVar("V")
 class _Enclosing(Recorded):
     """A workflow or an agent: its name reaches the spans below, whose tokens are summed on it."""
 
+    _announced = True
     _usage: scopes.Usage | None = None
 
     def _inside(self, context: Context) -> Context:
         inner = self._scope(scopes.of(context))
         self._usage = inner.usage
         return with_span(context, self._span, inner)
-
-    def _begin(self, context: Context) -> None:
-        super()._begin(context)
-        if type(self._span) is OwnSpan:
-            self._span.announce()
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
         raise NotImplementedError

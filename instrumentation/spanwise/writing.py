@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 512
 """Spans of a record."""
+_MOST_STARTS: Final = 100_000
 
 
 class Destination(Protocol):
@@ -39,6 +40,7 @@ class Destination(Protocol):
     @property
     def name(self) -> str:
         """What the ledger calls it."""
+        ...
 
     def begin(self, folder: Path, stream: str) -> None:
         """Learn, before the first record is written, which stream of a journal is meant for it."""
@@ -48,6 +50,7 @@ class Destination(Protocol):
 
     def flush(self, deadline: float) -> bool:
         """Deliver what was offered; false where some is left."""
+        ...
 
     def stop(self, deadline: float) -> None:
         """Deliver what can be delivered and end."""
@@ -72,7 +75,7 @@ class BatchWriter:
         self._stream = stream
         self._destinations = destinations
         self._guard = guard
-        self.began: deque[ReadableSpan] = deque()
+        self.began: deque[ReadableSpan] = deque(maxlen=_MOST_STARTS if stream is not None else 0)
         """Spans whose start is to be seen before they end."""
         self.unmeasured = 0
         """How many spans the metrics could not take."""
@@ -148,6 +151,7 @@ class BatchWriter:
                 written = self._journaled(self._admitted(batch))
                 for span in batch:
                     self._buffer.release(span)
+                self._buffer.moved()
                 if written:
                     for destination in self._destinations:
                         destination.offer(written)

@@ -43,6 +43,10 @@ class Settings:
     """Longest time that an ended span waits to be written."""
     buffer_size: int = 64 * 1024 * 1024
     """Bytes of ended spans that may wait to be written."""
+    journal_size: int = 2**30
+    """Bytes that all segments of the folder may take; the oldest closed ones are deleted beyond that."""
+    journal_age: float = 14 * 86_400.0
+    """How long a segment is kept."""
     endpoint: str | None = None
     """Base address of an OTLP receiver, such as `http://127.0.0.1:4318`; none: nothing is sent.
 
@@ -221,6 +225,8 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "durability": _Rule(_durability, "interval or sync"),
     "journal_interval": _Rule(_positive, "a number of seconds above 0"),
     "buffer_size": _Rule(_size, "a number of bytes, such as 64 MiB"),
+    "journal_size": _Rule(_size, "a number of bytes, such as 1 GiB"),
+    "journal_age": _Rule(_positive, "a number of seconds above 0"),
     "endpoint": _Rule(
         _endpoint,
         "an address such as http://127.0.0.1:4318",

@@ -254,8 +254,7 @@ def of_stream(folder: Path, name: str, states: Mapping[str, CursorState | None])
         found = _of_stream(folder / (name + counters.SUFFIX))
         if found is not None:
             found.destinations = {
-                destination: _fates(found.journaled, None if state is None else _settled(state))
-                for destination, state in states.items()
+                destination: _fates_at(state, found.journaled) for destination, state in states.items()
             }
         return found
     return None
@@ -263,6 +262,14 @@ def of_stream(folder: Path, name: str, states: Mapping[str, CursorState | None])
 
 def _settled(state: CursorState) -> dict[str, int]:
     return {fate: getattr(state, fate) for fate in _SETTLED}
+
+
+def _fates_at(state: CursorState | None, journaled: int) -> dict[str, int]:
+    """Return a stream's fates at a destination; what could not be read in a stream that is done is lost for it."""
+    fates = _fates(journaled, None if state is None else _settled(state))
+    if state is not None and state.done:
+        fates["expired"], fates["pending"] = fates["expired"] + fates["pending"], 0
+    return fates
 
 
 def _of_stream(path: Path) -> Counts | None:
