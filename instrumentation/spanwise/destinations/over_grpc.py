@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _DETAILS: Final = "grpc-status-details-bin"
+# Pauses are `Delivery`'s: of its own, a channel would not even look for two minutes whether the receiver is back.
+_OPTIONS: Final = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1_000))
 _REFUSED: Final = frozenset({"INVALID_ARGUMENT"})
 
 
@@ -49,9 +51,9 @@ class GrpcTransport:
         target = parts.netloc or endpoint
         insecure = variable("INSECURE").lower() == "true" or (parts.scheme == "http" and not variable("INSECURE"))
         if insecure and parts.scheme != "https":
-            self._channel = grpc.insecure_channel(target, compression=compression)
+            self._channel = grpc.insecure_channel(target, compression=compression, options=_OPTIONS)
         else:
-            self._channel = grpc.secure_channel(target, _credentials(grpc), compression=compression)
+            self._channel = grpc.secure_channel(target, _credentials(grpc), compression=compression, options=_OPTIONS)
         self._export: Any = self._channel.unary_unary(_METHOD)
 
     def send(self, body: bytes) -> Reply:
