@@ -1,4 +1,4 @@
-"""Outages of real servers: the collector away and back, killed in between, and Jaeger away behind it; all spans arrive."""
+"""Outages of real servers: collector away, back and killed in between, Jaeger away behind it; every span arrives."""
 
 from __future__ import annotations
 
