@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+from support.segments import OTHER_STREAM, STREAM, begin, write_segments
+from support.traces import agent, chat, tool, workflow
+
+from spanwise.journal import packing
 from spanwise.journal.format import MAGIC
 from spanwise.journal.reader import ReadReport, read
+from spanwise.journal.segment import SegmentWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
     from pathlib import Path
     from random import Random
 
@@ -52,12 +58,33 @@ def damaged(data: bytes, rng: Random) -> bytes:
     return data
 
 
-def check(folder: Path, path: Path, data: bytes, written: AbstractSet[str], rng: Random) -> int:
-    """Damage `path`, read its folder, and return how many spans came; their representations must be among `written`."""
-    path.write_bytes(damaged(data, rng))
-    report = ReadReport()
-    found = list(read(folder, report))
-    assert report.spans == len(found)
-    strangers = [span for span in found if repr(span) not in written]
-    assert not strangers, f"never written: {strangers[0]}"
-    return len(found)
+@dataclass(frozen=True)
+class Victim:
+    """A journal with one segment that is damaged again and again, beside one that is not."""
+
+    folder: Path
+    path: Path
+    data: bytes
+    written: frozenset[str]
+    """Representations of all spans that reading may give."""
+
+    def damage(self, rng: Random) -> int:
+        """Damage the segment, read the journal, and return how many spans came; all of them must have been written."""
+        self.path.write_bytes(damaged(self.data, rng))
+        report = ReadReport()
+        found = list(read(self.folder, report))
+        assert report.spans == len(found)
+        strangers = [span for span in found if repr(span) not in self.written]
+        assert not strangers, f"never written: {strangers[0]}"
+        return len(found)
+
+
+def victim(folder: Path, *, packed: bool) -> Victim:
+    """Write the journal: six records of eleven spans, compressed in as many blocks, and a span that only began."""
+    writer = SegmentWriter(folder, OTHER_STREAM)
+    begin(writer, workflow(1, 0, 9))
+    writer.close()
+    calls = [[chat(n, n, n + 1, parent=2), tool(n + 1, n, n + 2, parent=2)] for n in range(3, 13, 2)]
+    with patch.object(packing, "BLOCK", 1_000):
+        (path,) = write_segments(folder, [*calls, [agent(2, 1, 8, parent=1)]], stream=STREAM, packed=packed)
+    return Victim(folder, path, path.read_bytes(), frozenset(repr(span) for span in read(folder)))
