@@ -300,7 +300,11 @@ def configure(
         UnavailableError: the journal folder, the port or the exporter's extra cannot be used.
     """
     sources = resolve({**locals()})
-    settings = settings_of(sources)
+    return configured(settings_of(sources), sources)
+
+
+def configured(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
+    """Set up recording with settings that are resolved; for what is no code of the user's. Raises as `configure`."""
     global _active  # noqa: PLW0603 - a process has one set-up
     with _lock:
         if _active is not None and _active.settings == settings:
