@@ -12,10 +12,12 @@ from support.traces import record, span
 
 from spanwise.errors import InputError
 from spanwise.journal import bounds, cursor, ledger, past
+from spanwise.journal.format import END, HEADER, pack
 from spanwise.journal.ledger import Counts
 from spanwise.journal.reader import read
 from spanwise.journal.segment import path_of
 from spanwise.journal.stream import Stream
+from spanwise_cli.commands.ledger import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,6 +131,38 @@ def test_a_stream_of_which_nothing_is_left_stays_in_the_ledger(tmp_path: Path) -
     assert (after.started, after.journaled, balanced(after)) == (before.started, before.journaled, True)
     assert (ledger.processes(tmp_path), cursor.read_all(tmp_path)) == ({}, {})
     assert [path.name for path in tmp_path.glob("*.*") if path.name.startswith("past")] == ["past.json"]
+
+
+def test_what_was_deleted_before_a_destination_took_it_has_expired_at_once(tmp_path: Path) -> None:
+    stream, (first, *_) = recorded(tmp_path, 3, 4, 5)
+    one = cursor.open_cursor(tmp_path, "otlp", stream.name)
+    assert one is not None
+    one.save(delivered=2, sequence=1, offset=100)
+    first.unlink()
+    expected = {"delivered": 2, "set_aside": 0, "filtered": 0, "expired": 1, "pending": 9}
+    assert ledger.read(tmp_path).destinations["otlp"] == expected
+    one.close()
+    sentences = list(verdict(ledger.read(tmp_path), {}, tmp_path))
+    assert "1 span had been deleted before otlp took them (journal_size, journal_age)." in sentences
+    assert not any(sentence.startswith("Nothing was lost") for sentence in sentences)
+
+
+def test_the_last_segment_of_a_stream_goes_last_since_its_counters_may_lag_behind(tmp_path: Path) -> None:
+    stream, (first, second) = recorded(tmp_path, 3, 4)
+    aged([first, second], 1, 20)
+    assert kept(tmp_path).deleted == []
+    with past.housekeeping(tmp_path):
+        deleting = bounds.Deleting(tmp_path)
+        packed = [path.with_name(f"{path.name}.zst") for path in (first, second)]
+        assert [deleting.delete(path) for path in (packed[1], packed[0], packed[1])] == [False, True, True]
+    assert (ledger.read(tmp_path).journaled, stream.is_open) == (7, False)
+
+
+def test_what_was_written_after_the_last_count_is_found_where_earlier_segments_are_gone(tmp_path: Path) -> None:
+    stream, (first, *_) = recorded(tmp_path, 3)
+    path_of(tmp_path, stream.name, 2).write_bytes(pack(HEADER, b'{"format":1,"spans_before":3}') + pack(END, b"{}", 4))
+    first.unlink()
+    assert ledger.read(tmp_path).journaled == 7
 
 
 def test_earlier_versions_ledgers_are_remembered_too(tmp_path: Path) -> None:

@@ -85,10 +85,13 @@ class Deleting:
         """Delete a closed segment or a file of lines.
 
         Returns:
-            False where it has to stay: somebody is sending the last segment of a stream.
+            False where it has to stay: the last segment of a stream goes last, since its counters may lag behind
+            it, and not while somebody is sending it.
         """
         name = stream_of(path)
         left = self._left.get(name, set()) - {path}
+        if left and path == max(self._left[name], key=scan.sequence_of):
+            return False
         if not left and not past.fold(self._folder, name):
             return False
         path.unlink(missing_ok=True)

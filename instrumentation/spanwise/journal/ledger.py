@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spanwise.errors import InputError
 from spanwise.journal import counts as counters
 from spanwise.journal.counts import ENDED, STARTED
-from spanwise.journal.format import END
+from spanwise.journal.format import END, Position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from spanwise.journal.counts import Reading
     from spanwise.journal.cursor import CursorState
-    from spanwise.journal.format import Position
 
 SUFFIX: Final = ".ledger.json"
 """Of the ledgers that earlier versions wrote."""
@@ -225,15 +224,17 @@ def processes(folder: Path) -> dict[str, Counts]:
     Raises:
         InputError: the folder's past cannot be read.
     """
-    from spanwise.journal import cursor, past  # noqa: PLC0415 - only where something is read
+    from spanwise.journal import cursor, past, scan  # noqa: PLC0415 - only where something is read
 
     cursors = cursor.read_all(folder)  # before the counters, so that no destination has more than there is
     names = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")]
     names += [path.stem for path in folder.glob(f"*{counters.SUFFIX}")]
+    first = {stream.name: stream.segments[0] for stream in scan.streams(folder)} if cursors else {}
     found: dict[str, Counts] = {}
     for name in sorted(set(names).difference(past.read(folder).streams)):
         states = {destination: streams.get(name) for destination, streams in cursors.items()}
         if (counts := of_stream(folder, name, states)) is not None:
+            _expire(counts, states, first.get(name))
             found[name] = counts
     return found
 
@@ -285,17 +286,31 @@ def _of_stream(path: Path) -> Counts | None:
 
 
 def _behind(path: Path, reading: Reading) -> int:
-    """Return the number of spans that were written after the last count of them."""
-    from spanwise.journal import scan, segment  # noqa: PLC0415 - only for a process that is gone
+    """Return the number of spans that were written after the last count of them.
 
-    number = 0
-    sequence, offset = reading.sequence or 1, reading.offset
-    with suppress(FileNotFoundError, InputError):  # there is no further segment, or nothing can be said of it
-        while True:
-            records = scan.records(segment.path_of(path.parent, path.stem, sequence), offset)
-            number += sum(record.count for record in records if record.kind == END)
-            sequence, offset = sequence + 1, 0
-    return number
+    The last segment of a stream is deleted with its counters only, so what is behind the last count is there.
+    """
+    from spanwise.journal import follow  # noqa: PLC0415 - only for a process that is gone
+
+    position = Position(reading.sequence or 1, reading.offset)
+    with suppress(InputError):  # nothing can be said of what a newer version wrote
+        records = follow.records(path.parent, path.stem, position)
+        return sum(record.count for _, _, record in records if record.kind == END)
+    return 0
+
+
+def _expire(counts: Counts, states: Mapping[str, CursorState | None], first: Path | None) -> None:
+    """Book what was deleted before a cursor came to it as expired; `first` is the first segment that is there."""
+    from spanwise.journal import scan  # noqa: PLC0415 - only where something is read
+
+    for destination, state in states.items():
+        if state is None or first is None or scan.sequence_of(first) <= state.sequence:
+            continue
+        with suppress(OSError, InputError):
+            about, fates = scan.header(first), counts.destinations[destination]
+            deleted = about.spans_before - state.settled if about is not None else 0
+            gone = max(0, min(deleted, fates["pending"]))
+            fates["expired"], fates["pending"] = fates["expired"] + gone, fates["pending"] - gone
 
 
 def read(folder: Path) -> Counts:
