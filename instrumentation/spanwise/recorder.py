@@ -8,7 +8,6 @@ span (then it waits for the write). Nothing here raises into the host: what cann
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
 
-from spanwise import scope
+from spanwise import loop_end, scope
 from spanwise.buffer import ORDINARY_BITS, Buffer
 from spanwise.journal.counts import STARTED
 from spanwise.journal.ledger import Ledger
@@ -24,7 +23,6 @@ from spanwise.own_span import OwnSpan
 from spanwise.writing import BatchWriter
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -191,7 +189,7 @@ class Recorder(SpanProcessor):
             self._start()
             self._buffer.open()
         full = self._buffer.is_full
-        if full and (_running_loop() is not None or self._writer.is_busy_here):
+        if full and (loop_end.running() is not None or self._writer.is_busy_here):
             self._buffer.release(span)
             self.ledger.drop("buffer_full", 1)
             return
@@ -200,7 +198,7 @@ class Recorder(SpanProcessor):
             left = len(self._buffer)
             while (taken := self._writer.write_batch()) and (left := left - taken) > 0:
                 pass
-        elif self._buffer.room == 0 and _running_loop() is None:
+        elif (full or self._buffer.room == 0) and loop_end.running() is None:
             self._writer.write_batch()
 
     def _outermost_ended(self, now_ns: int) -> None:
@@ -216,19 +214,14 @@ class Recorder(SpanProcessor):
         elif now_ns < self._next_wait:
             return
         took = -time.monotonic_ns()
-        if (loop := _running_loop()) is None:
+        if (loop := loop_end.running()) is None:
             self._flush_journal(time.monotonic() + _LONGEST_WAIT)
         else:
-            self._wait_for_the_end_of(loop)
+            loop_end.call(loop, self.flush_journal)
             self._nudge()
         took += time.monotonic_ns()
         if not self._free_waits:
             self._next_wait = now_ns + took + max(_WAIT_NS, _WAIT_SHARE * took)
-
-    def _wait_for_the_end_of(self, loop: AbstractEventLoop) -> None:
-        from spanwise import loop_end  # noqa: PLC0415 - asyncio is there already
-
-        loop_end.call(loop, self.flush_journal)
 
     def abandon(self) -> None:
         """Take nothing any more and write nothing: for a forked child, whose threads stayed with the parent."""
@@ -308,7 +301,7 @@ class Recorder(SpanProcessor):
     def _flush_journal(self, deadline: float) -> bool:
         if self._writer.is_busy_here:
             return False
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             while self._writer.write_batch():
                 pass
             return not self._buffer
@@ -334,9 +327,3 @@ class Recorder(SpanProcessor):
 
     def _clock_went_back(self) -> bool:
         return self._next_wait > time.time_ns() + _WAIT_SHARE * 1_000_000_000 * _LONGEST_WAIT
-
-
-def _running_loop() -> AbstractEventLoop | None:
-    """Return the event loop that runs in this thread; asyncio is not loaded for it."""
-    events = sys.modules.get("asyncio.events")
-    return events._get_running_loop() if events is not None else None  # noqa: SLF001

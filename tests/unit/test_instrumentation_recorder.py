@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import stat
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from support.journal_files import names, requests, spans_of
+from support.loops import as_in_a_loop
 
 import spanwise
 from spanwise.journal import ledger as ledgers
@@ -22,7 +21,6 @@ from spanwise.journal.stream import Stream
 from spanwise.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -60,18 +58,6 @@ class Stuck(Stream):
     def append(self, kind: int, payload: bytes, count: int = 0) -> None:
         self.release.wait(10)
         super().append(kind, payload, count)
-
-
-@contextmanager
-def as_in_a_loop() -> Iterator[None]:
-    """Make this thread look like one in which an event loop runs."""
-    loop = asyncio.new_event_loop()
-    asyncio.events._set_running_loop(loop)
-    try:
-        yield
-    finally:
-        asyncio.events._set_running_loop(None)
-        loop.close()
 
 
 def provider_of(recorder: Recorder) -> TracerProvider:
