@@ -192,6 +192,7 @@ class Sender:
 
     def _step(self, delivery: Delivery, source: MemorySource | StreamSource) -> bool:
         """Deliver the next batch of `source`; false where there is none, or it stays where it is."""
+        self._yield()
         try:
             batch = source.batch()
         except (OSError, InputError) as error:
@@ -200,7 +201,6 @@ class Sender:
             return False
         if not batch:
             return False
-        self._yield()
         if delivery.deliver(batch, source):
             return True
         source.rewind()
