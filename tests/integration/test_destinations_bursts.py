@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.bursts import burst, slow_receiver
 from support.otlp_receiver import receiving
+from support.receiver_bursts import burst_at, slow_receiver
 from typer.testing import CliRunner
 
 from spanwise.journal import ledger as ledgers
@@ -22,9 +22,9 @@ SPANS = 20_000
 
 def test_a_burst_at_a_slow_receiver_is_journaled_and_delivered_afterwards(tmp_path: Path) -> None:
     with slow_receiver() as endpoint:
-        told = burst("spanwise", SPANS, tmp_path, endpoint)
-        alone = burst("spanwise", SPANS, tmp_path / "alone")
-        sdk = burst("sdk", SPANS, tmp_path, endpoint)
+        told = burst_at("spanwise", SPANS, tmp_path, endpoint)
+        alone = burst_at("spanwise", SPANS, tmp_path / "alone")
+        sdk = burst_at("sdk", SPANS, tmp_path, endpoint)
     sys.stdout.write(
         f"{SPANS:,} spans at 1 s a request: {told['seconds']:.2f} s, with the journal only {alone['seconds']:.2f} s, "
         f"memory grows by {told['growth_mib']:.0f} MiB; the SDK loses {1 - sdk['delivered'] / SPANS:.0%} of them\n"

@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
-from support.bursts import burst, slow_receiver
+from support.receiver_bursts import burst_at, slow_receiver
 from support.servers import start_stack
 
 from spanwise.journal import ledger as ledgers
@@ -24,7 +24,7 @@ def compared(folder: Path, endpoint: str, what: str) -> None:
     for number in range(ROUNDS):
         for kind, address in (("journal", ""), ("destination", endpoint)):
             journal = folder / f"{kind}-{number}"
-            told = burst("spanwise", SPANS, journal, address)
+            told = burst_at("spanwise", SPANS, journal, address)
             assert (told["started"], told["journaled"]) == (SPANS + 1, SPANS + 1)
             times[kind].append(told["seconds"])
             growths.append(told["growth_mib"])
@@ -47,7 +47,7 @@ def check(journal: Path) -> None:
 
 
 def beside(folder: Path, endpoint: str, what: str) -> None:
-    told = burst("sdk", SPANS, folder, endpoint)
+    told = burst_at("sdk", SPANS, folder, endpoint)
     lost = 1 - told["delivered"] / SPANS
     print(f"the SDK's batch processor at {what}: {lost:.0%} of {SPANS:,} spans lost, {told['seconds']:.2f} s")
 
