@@ -40,12 +40,12 @@ def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | N
         table.add_row(
             Text(glyphs.clean(short[run.run_id])),
             moment(run.start_ns, zone)[5:-3],
-            Text(f"{sign}{_state(run)}{glyphs.clean(run.title)}", style="red" if run.error else ""),
+            Text(f"{sign}{glyphs.clean(run.title)}", style="red" if run.error else ""),
             seconds(run.seconds),
             f"{totals.tokens:,}",
             _hits(totals.cache_hits, totals.cache_lookups),
             str(totals.errors),
-            Text(glyphs.clean(run.grade or "-")),
+            Text(glyphs.clean(run.grade or "-") if run.state == "ended" else run.state),
         )
     return table
 
@@ -113,10 +113,6 @@ def _wrapped(parts: Sequence[str], width: int) -> list[str]:
 
 def _table(glyphs: Glyphs) -> Table:
     return Table(box=None, pad_edge=False, expand=True, header_style="dim", safe_box=glyphs.ascii_only, padding=(0, 1))
-
-
-def _state(run: Run) -> str:
-    return "" if run.state == "ended" else f"({run.state}) "
 
 
 def _hits(hits: int, lookups: int) -> str:
