@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BURST = """
-import asyncio, json, resource, sys, time
+import asyncio, json, sys, time
 import spanwise
 spans, where = int(sys.argv[1]), sys.argv[2]
-def resident():  # MiB, now
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+def resident(field):  # MiB
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1024
 telemetry = spanwise.configure(journal_dir="journal", **json.loads(sys.argv[3]))
 text = "What moves the price of this share today? " * 10
 def burst():
@@ -28,7 +28,7 @@ async def in_a_loop():
     burst()
 with spanwise.step("warm"):
     pass
-before, began = resident(), time.perf_counter()
+before, began = resident("VmRSS"), time.perf_counter()
 if where == "loop":
     asyncio.run(in_a_loop())
 else:
@@ -36,7 +36,7 @@ else:
 emitted = time.perf_counter() - began
 telemetry.flush(120)
 took = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = resident("VmHWM")
 counts = telemetry.ledger()
 spanwise.shutdown()
 print(json.dumps({"emitted_s": emitted, "seconds": took, "grown_mib": peak - before, "started": counts.started,
@@ -56,3 +56,12 @@ def burst(folder: Path, spans: int, *, where: str = "thread", **settings: Any) -
     assert (done.returncode, done.stderr) == (0, "")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def figures_of(found: dict[str, Any]) -> str:
+    """Return the figures of a burst in a line."""
+    lost = ", ".join(f"{number} {reason}" for reason, number in found["dropped"].items()) or "none"
+    return (
+        f"burst of {found['started']} spans: {found['emitted_s']:.2f} s to record, {found['seconds']:.2f} s until all "
+        f"is on disk, lost {lost}, memory grew by {found['grown_mib']:.0f} MiB"
+    )
