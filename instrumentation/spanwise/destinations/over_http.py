@@ -26,9 +26,10 @@ from spanwise.destinations.transport import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_REFUSED: Final = frozenset(
+REFUSED: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
+"""Statuses that say that the spans are at fault."""
 _REMEDIES: Final[Mapping[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "the key is missing or wrong",
     HTTPStatus.FORBIDDEN: "the key may not write there",
@@ -100,7 +101,7 @@ def _reply(answer: requests.Response) -> Reply:
         return partial(answer.content) if is_protobuf else Reply("accepted")
     said = _REMEDIES.get(status) or answer.reason or ""
     reason = f"HTTP {status}{f': {said}' if said else ''}"
-    if status in _REFUSED:
+    if status in REFUSED:
         return Reply("refused", reason)
     return Reply("later", reason, retry_after(answer.headers.get("retry-after")))
 
