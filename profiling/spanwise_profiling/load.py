@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHORTEST_PREFIX: Final = 4
 _SHORT_ID: Final = 8
+_SUFFIXES: Final = (".jsonl", ".json", ".seg", ".zst")
 _LAST: Final = re.compile(r"last(?:~(?P<back>\d{1,9}))?(?::(?P<title>.+))?", re.DOTALL)
 
 
@@ -123,7 +124,7 @@ def _common(one: str, other: str) -> int:
 
 
 def _is_path(reference: str) -> bool:
-    return not _LAST.fullmatch(reference) and ("/" in reference or reference.endswith((".jsonl", ".json", ".seg", ".zst")))
+    return not _LAST.fullmatch(reference) and ("/" in reference or reference.endswith(_SUFFIXES))
 
 
 def _select_last(reference: str, back: int, title: str | None, runs: Sequence[Run]) -> Run:

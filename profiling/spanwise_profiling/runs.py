@@ -98,7 +98,8 @@ class Run:
     def state(self) -> State:
         """`open` while it goes on, `interrupted` where its process ended without an end of it; else `ended`."""
         tops = self.tops[:1] if kinds.kind_of(self.root) == "workflow" else self.tops
-        return next((span.state for span in tops if span.is_open), "ended")
+        unfinished: list[State] = [span.state for span in tops if span.is_open]
+        return unfinished[0] if unfinished else "ended"
 
     @property
     def seconds(self) -> float:

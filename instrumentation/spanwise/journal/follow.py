@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from spanwise.journal import scan, wire
 from spanwise.journal.format import END, START, Position
 from spanwise.journal.records import ReadReport, Skipped
+from spanwise.journal.segment import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,25 +21,37 @@ if TYPE_CHECKING:
 
     from spanwise.journal.format import Record
     from spanwise.journal.records import SpanRecord, State
-    from spanwise.journal.scan import ScanReport
+    from spanwise.journal.scan import ScanReport, StreamFiles
 
 _Begun: TypeAlias = "dict[tuple[str, str], SpanRecord]"
 
 
 def records(
-    folder: Path, stream: str, position: Position | None = None, report: ScanReport | None = None
+    folder: Path,
+    stream: str,
+    position: Position | None = None,
+    report: ScanReport | None = None,
+    *,
+    segments: tuple[Path, ...] | None = None,
 ) -> Iterator[tuple[Position, Path, Record]]:
     """Yield (position behind it, segment, record) of a stream from `position` on, up to what is there now.
 
     Where the segment of `position` was deleted, the next one that is there follows; its header says how many spans
     stood before it.
 
+    Args:
+        folder: the journal.
+        stream: name of the stream.
+        position: where to begin; by default at its beginning.
+        report: what could not be read.
+        segments: those of the stream, where they were listed already.
+
     Raises:
         InputError: a newer version wrote a segment.
         OSError: a segment may not be read.
     """
     position = Position() if position is None else position
-    segments = scan.segments(folder, stream)
+    segments = scan.segments(folder, stream) if segments is None else segments
     while (path := _first(segments, position)) is not None:
         sequence = scan.sequence_of(path)
         if sequence > position.sequence:
@@ -52,9 +65,9 @@ def records(
             is_closed = True
         if is_closed:
             position = Position(sequence + 1)
-            continue
-        segments = scan.segments(folder, stream)
-        if not segments or scan.sequence_of(segments[-1]) == sequence:
+        elif scan.exists(path_of(folder, stream, sequence + 1)):
+            segments = scan.segments(folder, stream)
+        else:
             return
 
 
@@ -77,7 +90,7 @@ class Follower:
         for stream in scan.streams(self._folder):
             report.files += len(stream.segments)
             alive = scan.is_alive(self._folder, stream.name)
-            for span in self._stream(stream.name, report, alive=alive):
+            for span in self._stream(stream, report, alive=alive):
                 if not span.is_open:
                     report.spans += 1
                     yield span
@@ -92,7 +105,7 @@ class Follower:
             if stream.name in self._finished:
                 continue
             alive = scan.is_alive(self._folder, stream.name)
-            for span in self._stream(stream.name, report, alive=alive):
+            for span in self._stream(stream, report, alive=alive):
                 report.spans += 1
                 yield span
             if not alive:
@@ -115,11 +128,12 @@ class Follower:
         report.spans += len(left)
         yield from left
 
-    def _stream(self, stream: str, report: ReadReport, *, alive: bool) -> Iterator[SpanRecord]:
-        found = scan.ScanReport()
-        for position, path, record in records(self._folder, stream, self.positions.get(stream), found):
-            yield from self._spans(stream, path, record, report)
-            self.positions[stream] = position
+    def _stream(self, stream: StreamFiles, report: ReadReport, *, alive: bool) -> Iterator[SpanRecord]:
+        found, name = scan.ScanReport(), stream.name
+        new = records(self._folder, name, self.positions.get(name), found, segments=stream.segments)
+        for position, path, record in new:
+            yield from self._spans(name, path, record, report)
+            self.positions[name] = position
         _tell(report, found, alive=alive)
 
     def _spans(self, stream: str, path: Path, record: Record, report: ReadReport) -> tuple[SpanRecord, ...]:

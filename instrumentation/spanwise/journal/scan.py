@@ -7,6 +7,7 @@ may be writing it, or died while it did.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from spanwise.journal import packing
 from spanwise.journal.format import FORMAT, HEAD, HEADER, KINDS, MAGIC, Record, is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _NAME: Final = re.compile(r"(?P<stream>.+)-(?P<sequence>\d{6,18})\.seg(?P<packed>\.zst)?", re.DOTALL)
@@ -86,7 +87,8 @@ def stream_of(path: Path) -> str:
 
 def segments(folder: Path, stream: str) -> tuple[Path, ...]:
     """Return the segments that are there of one stream, oldest first; raises `OSError` as `streams`."""
-    return next((found.segments for found in streams(folder) if found.name == stream), ())
+    found = _streams(folder, [name for name in _names(folder) if name.startswith(stream)])
+    return next((files.segments for files in found if files.name == stream), ())
 
 
 def streams(folder: Path) -> list[StreamFiles]:
@@ -95,18 +97,29 @@ def streams(folder: Path) -> list[StreamFiles]:
     Raises:
         OSError: the folder may not be read.
     """
-    found: defaultdict[str, dict[int, Path]] = defaultdict(dict)
+    return _streams(folder, _names(folder))
+
+
+def exists(path: Path) -> bool:
+    """Return whether a segment is there, compressed or not."""
+    return path.exists() or _renamed(path).exists()
+
+
+def _names(folder: Path) -> list[str]:
     try:
-        paths = sorted(folder.iterdir())
+        return os.listdir(folder)  # noqa: PTH208 - names are enough, and a folder can hold thousands
     except FileNotFoundError:
         return []
-    for path in paths:
-        if match := _NAME.fullmatch(path.name):
+
+
+def _streams(folder: Path, names: Iterable[str]) -> list[StreamFiles]:
+    found: defaultdict[str, dict[int, Path]] = defaultdict(dict)
+    for name in sorted(names):
+        if match := _NAME.fullmatch(name):
             # Of a segment and its compressed copy the first is taken: it sorts first, and the second is the same.
-            found[match["stream"]].setdefault(int(match["sequence"]), path)
+            found[match["stream"]].setdefault(int(match["sequence"]), folder / name)
     return [
-        StreamFiles(name, tuple(path for _, path in sorted(segments.items())))
-        for name, segments in sorted(found.items())
+        StreamFiles(name, tuple(path for _, path in sorted(members.items()))) for name, members in sorted(found.items())
     ]
 
 
