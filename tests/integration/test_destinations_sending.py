@@ -216,6 +216,42 @@ def test_a_stream_that_another_process_sends_is_left_alone(tmp_path: Path) -> No
         sender.stop(time.monotonic() + 1)
 
 
+def test_where_no_cursor_can_be_made_spans_stay_pending_until_one_can(tmp_path: Path) -> None:
+    (tmp_path / "cursors").write_text("in the way")
+    with receiving() as receiver:
+        telemetry = spanwise.configure(journal_dir=tmp_path, endpoint=receiver.address)
+        record("a")
+        assert telemetry.flush(0.3) is False
+        assert telemetry.ledger().destinations["otlp"]["pending"] == 1
+        (tmp_path / "cursors").unlink()
+        record("b")
+        assert telemetry.flush(10)
+        spanwise.shutdown()
+    assert receiver.spans == ["step a", "step b"]
+    assert fates(tmp_path) == {"delivered": 2}
+
+
+def test_a_dead_stream_whose_end_is_damaged_does_not_stay_pending_for_ever(tmp_path: Path) -> None:
+    with Stream(tmp_path) as stream:
+        for name in ("a", "b", "c"):
+            stream.add(payload([name]), 1)
+        [segment] = tmp_path.glob("*.seg")
+        held = cursors.open_cursor(tmp_path, "otlp", stream.name)
+        assert held is not None
+        held.close()
+    content = bytearray(segment.read_bytes())
+    content[content.index(b'"b"') + 1] ^= 1
+    segment.write_bytes(content)
+    with receiving() as receiver:
+        telemetry = spanwise.configure(journal_dir=tmp_path, endpoint=receiver.address)
+        record("d")
+        assert telemetry.flush(10)
+        wanted = {"delivered": 3, "expired": 1}
+        assert eventually(lambda: fates(tmp_path), lambda seen: seen == wanted, within=10) == wanted
+        spanwise.shutdown()
+    assert sorted(receiver.spans) == ["a", "c", "step d"]
+
+
 def test_a_program_that_configures_and_records_nothing_starts_no_thread_and_makes_no_file(tmp_path: Path) -> None:
     before = threading.enumerate()
     spanwise.configure(journal_dir=tmp_path / "j", endpoint="http://127.0.0.1:9")

@@ -1,7 +1,7 @@
-"""Sends what is recorded to a destination at somebody's request: all that is pending there, or chosen spans once more.
+"""Sends what is recorded to a destination at somebody's request: all that is pending there, or chosen spans again.
 
-Streams whose own process is at it are left to that. Everything else goes the way that a recording process sends, so that
-a cursor, a filter and a refusal mean the same.
+Streams whose own process is at it are left to that. Everything else goes the way that a recording process sends, so
+that a cursor, a filter and a refusal mean the same.
 """
 
 from __future__ import annotations
@@ -86,6 +86,9 @@ def drain(folder: Path, destination: str, delivery: Delivery, outlet: Outlet, se
         held = cursors.open_cursor(folder, destination, name)
         if held is None:
             sent.busy += 1
+            continue
+        if held.state.done:
+            held.close()
             continue
         source = StreamSource(folder, destination, held, outlet, sent.settle)
         try:

@@ -179,19 +179,18 @@ class Sender:
         with self._changed:
             asked, self._offered = self._asked, False
         own = self._memory if self._memory is not None else self._open_own()
-        went_on = own is not None and self._step(delivery, own)
-        if not went_on:
+        went_on = self._step(delivery, own) if own is not None else False
+        if went_on is None:
             with self._changed:
                 self._answered = asked
                 self._changed.notify_all()
-        went_on = self._take_up(delivery) or went_on
-        if not went_on:
+        if not (self._take_up(delivery) or went_on):
             with self._changed:
                 pause = max(0.0, self._look_due - time.monotonic()) if self._place is not None else None
                 self._changed.wait_for(lambda: self._stopping or self._offered or self._asked != asked, pause)
 
-    def _step(self, delivery: Delivery, source: MemorySource | StreamSource) -> bool:
-        """Deliver the next batch of `source`; false where there is none, or it stays where it is."""
+    def _step(self, delivery: Delivery, source: MemorySource | StreamSource) -> bool | None:
+        """Deliver the next batch of `source`; none where there is none, false where it stays where it is."""
         self._yield()
         try:
             batch = source.batch()
@@ -200,7 +199,7 @@ class Sender:
             source.rewind()
             return False
         if not batch:
-            return False
+            return None
         if delivery.deliver(batch, source):
             return True
         source.rewind()
@@ -230,10 +229,12 @@ class Sender:
         source = self._left_behind = self._left_behind or self._dead_stream(*self._place)
         if source is None:
             return False
-        if self._step(delivery, source):
+        went_on = self._step(delivery, source)
+        if went_on:
             return True
         if not self._stopping:
-            source.finish()
+            if went_on is None:
+                source.finish()
             self._finished.add(source.cursor.stream)
             source.close()
             self._left_behind = None
