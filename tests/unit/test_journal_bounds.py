@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from support.segments import OTHER_STREAM, STREAM, write_segments
 from support.traces import record, span
 
 from spanwise.errors import InputError
-from spanwise.journal import bounds, cursor, ledger, past
+from spanwise.journal import bounds, cursor, ledger, packing, past
 from spanwise.journal.format import END, HEADER, pack
 from spanwise.journal.ledger import Counts
 from spanwise.journal.reader import read
@@ -209,6 +211,37 @@ def test_a_stream_whose_files_are_still_there_after_it_was_remembered_counts_onc
     assert ledger.read(tmp_path).journaled == 3
     kept(tmp_path, max_bytes=0)
     assert (list(tmp_path.glob("*.counts")), ledger.read(tmp_path).journaled) == ([], 3)
+
+
+def test_a_full_disk_is_given_room_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As little as the remembered counts takes no room before the last segment is gone."""
+    _, (segment,) = recorded(tmp_path, 3)
+    really = past._write
+
+    def write(folder: Path, what: past.Past) -> None:
+        if segment.exists():
+            raise OSError(errno.ENOSPC, "full")
+        really(folder, what)
+
+    def compress(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(past, "_write", write)
+        patch.setattr(packing, "compress", compress)
+        with pytest.raises(OSError, match="full"):
+            kept(tmp_path, max_bytes=0)
+    assert names(tmp_path) == ["past.json"]
+    assert ledger.read(tmp_path) == Counts(started=3, journaled=3)
+
+
+def test_everything_is_private(tmp_path: Path) -> None:
+    recorded(tmp_path, 3)
+    kept(tmp_path, max_bytes=0)
+    recorded(tmp_path, 3)
+    kept(tmp_path)
+    modes = {path.suffix: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys((".json", ".lock", ".counts", ".zst"), 0o600)
 
 
 def test_one_process_at_a_time_does_it(tmp_path: Path) -> None:

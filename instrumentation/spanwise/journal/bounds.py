@@ -69,8 +69,10 @@ def keep(
     kept = Kept()
     with past.housekeeping(folder) as is_mine:
         if is_mine:
-            _pack(folder, kept, is_busy)
-            _delete(folder, kept, now - max_age, max_bytes)
+            try:
+                _pack(folder, kept, is_busy)
+            finally:  # a disk that takes no compressed segment needs this all the more
+                _delete(folder, kept, now - max_age, max_bytes)
     return kept
 
 
@@ -92,9 +94,10 @@ class Deleting:
         left = self._left.get(name, set()) - {path}
         if left and path == max(self._left[name], key=scan.sequence_of):
             return False
-        if not left and not past.fold(self._folder, name):
+        if left:
+            path.unlink(missing_ok=True)
+        elif not past.fold(self._folder, name, path):
             return False
-        path.unlink(missing_ok=True)
         self._left[name] = left
         return True
 

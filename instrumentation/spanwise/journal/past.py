@@ -77,8 +77,13 @@ def housekeeping(folder: Path, *, wait: bool = False) -> Generator[bool]:
         os.close(descriptor)
 
 
-def fold(folder: Path, stream: str) -> bool:
+def fold(folder: Path, stream: str, last: Path | None = None) -> bool:
     """Remember the counts of a stream that is gone, then delete its counters and cursors; holds `housekeeping` already.
+
+    Args:
+        folder: the journal.
+        stream: its name.
+        last: the last file of it, which is deleted, too: before the counts are written, if there is no room for them.
 
     Returns:
         False where its process lives, or one is sending the stream at this moment; nothing is done then.
@@ -97,8 +102,8 @@ def fold(folder: Path, stream: str) -> bool:
         if stream not in past.streams and counts is not None:
             past.counts.add(counts)
             left = (name for name in past.streams if any(path.exists() for path in _files(folder, name)))
-            _write(folder, Past(past.counts, (*left, stream)))
-        for path in _files(folder, stream):
+            _remember(folder, Past(past.counts, (*left, stream)), last)
+        for path in (*_files(folder, stream), *([last] if last is not None else [])):
             path.unlink(missing_ok=True)
     finally:
         for one in held.values():
@@ -126,6 +131,16 @@ def _files(folder: Path, stream: str) -> list[Path]:
     """Return the counters and cursors of a stream, whether they are there or not."""
     cursors = [folder / cursor.FOLDER / name / f"{stream}.json" for name in _destinations(folder, stream)]
     return [*cursors, folder / (stream + counters.SUFFIX), folder / (stream + ledger.SUFFIX)]
+
+
+def _remember(folder: Path, past: Past, last: Path | None) -> None:
+    try:
+        _write(folder, past)
+    except OSError:
+        if last is None:
+            raise
+        last.unlink(missing_ok=True)
+        _write(folder, past)
 
 
 def _write(folder: Path, past: Past) -> None:
