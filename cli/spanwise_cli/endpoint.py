@@ -1,4 +1,4 @@
-"""Whether an OTLP receiver takes spans: it is sent an empty request, which every receiver accepts and none stores."""
+"""Whether a receiver takes spans: it is sent an empty request, which every receiver accepts and none stores."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
     from spanwise.config.settings import Settings
+    from spanwise.destinations.transport import Reply
 
 _TIMEOUT: Final = 3.0
 _PORTS: Final = {"http": 80, "https": 443}
@@ -55,6 +56,18 @@ def probe(settings: Settings) -> Answer:
         raise UnavailableError(
             f"{shown}: not reachable ({reason}); start the receiver or change SPANWISE_ENDPOINT"
         ) from None
+
+
+def probe_langsmith(settings: Settings) -> Reply:
+    """Send an empty request to the configured project of LangSmith and return what came of it.
+
+    Raises:
+        InputError: the key is not set.
+    """
+    from spanwise.destinations import factory, langsmith  # noqa: PLC0415 - the HTTP client takes 60 ms to load
+
+    with closing(factory.transport_of(settings, langsmith.NAME)) as transport:
+        return transport.send(b"")
 
 
 def _over_http(endpoint: str, address: tuple[str, int]) -> Answer:

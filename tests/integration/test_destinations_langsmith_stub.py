@@ -17,7 +17,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import TracerProvider
 
 import spanwise
+from spanwise.config.settings import Settings
 from spanwise.destinations import langsmith
+from spanwise_cli import health
+from spanwise_cli.health import Line
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -182,6 +185,20 @@ def test_content_can_be_kept_from_langsmith_alone(tmp_path: Path, smith: Stub) -
     assert telemetry.flush(10)
     spanwise.shutdown()
     assert {(run.inputs, run.outputs) for run in smith.runs.values()} == {(None, None)}
+
+
+def test_doctor_says_whether_langsmith_takes_spans(smith: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(langsmith_project="desk")
+    assert list(health._langsmith(settings)) == [Line("langsmith", "ok", "takes spans for the project desk")]
+    monkeypatch.delenv("LANGSMITH_API_KEY")
+    [line] = health._langsmith(settings)
+    assert (line.status, "LANGSMITH_API_KEY is not set" in line.detail) == ("failed", True)
+    monkeypatch.setenv("LANGSMITH_API_KEY", "k")
+    monkeypatch.setenv("LANGSMITH_ENDPOINT", "http://127.0.0.1:9")
+    assert list(health._langsmith(settings)) == [
+        Line("langsmith", "failed", "Connection refused; check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY")
+    ]
+    assert list(health._langsmith(Settings())) == []
 
 
 def test_langsmiths_own_exporter_sends_to_the_same_place_with_the_same_headers(

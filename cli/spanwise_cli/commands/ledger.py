@@ -80,7 +80,7 @@ def verdict(counts: Counts, problems: Mapping[str, str], journal: Path) -> Itera
     refused = {name: fates["set_aside"] for name, fates in sorted(counts.destinations.items()) if fates["set_aside"]}
     for name, number in refused.items():
         yield f"{_spans_of(number)} cannot be sent to {name}; they are in {journal / set_aside.FOLDER / name}."
-    expired = {name: fates["expired"] for name, fates in sorted(counts.destinations.items()) if fates["expired"]}
+    expired = {name: fates["expired"] for name, fates in sorted(counts.destinations.items()) if fates.get("expired")}
     for name, number in expired.items():
         yield f"{_spans_of(number)} had been deleted before {name} took them (journal_size, journal_age)."
     if not lost and not behind and not refused and not expired:
