@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from prometheus_client import CollectorRegistry
 
+    from spanwise.journal.ledger import Counts
+
 SERIES_LIMIT: Final = 2_000
 OVERFLOW: Final = "other"
 _NANO: Final = 1e-9
@@ -149,6 +151,8 @@ class SpanMetrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.before_scrape: Callable[[], object] = tuple
         """Called before each scrape: observes the spans that have ended and were not observed yet."""
+        self.ledger: Callable[[], Counts] | None = None
+        """Reads what became of the spans, which is shown beside them."""
         self._given = registry
         self._scaled: tuple[Resource, float] | None = None
         self._lock = threading.RLock()

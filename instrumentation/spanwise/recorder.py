@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 INTERVAL: Final = 0.2
 BUFFER: Final = 64 * 1024 * 1024
-_FIRST_WAITS: Final = 100
-_WAIT_NS: Final = 50_000_000
+FIRST_WAITS: Final = 100
+WAIT_NS: Final = 50_000_000
 _WAIT_SHARE: Final = 10
 _LONGEST_WAIT: Final = 1.0
 _SHARE_ASLEEP: Final = 0.75
@@ -93,12 +93,13 @@ class Recorder(SpanProcessor):
         self._answered = 0
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._free_waits = _FIRST_WAITS
+        self._free_waits = FIRST_WAITS
         self._next_wait = 0
         if stream is not None:
             self.ledger.opening(self._first_started)
         if metrics is not None:
             metrics.before_scrape = self._writer.measure
+            metrics.ledger = self.ledger.counts
 
     @property
     def journal_path(self) -> Path | None:
@@ -221,7 +222,7 @@ class Recorder(SpanProcessor):
             self._nudge()
         took += time.monotonic_ns()
         if not self._free_waits:
-            self._next_wait = now_ns + took + max(_WAIT_NS, _WAIT_SHARE * took)
+            self._next_wait = now_ns + took + max(WAIT_NS, _WAIT_SHARE * took)
 
     def abandon(self) -> None:
         """Take nothing any more and write nothing: for a forked child, whose threads stayed with the parent."""
