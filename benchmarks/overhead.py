@@ -4,7 +4,10 @@ Configurations take turns, block by block and in an order that changes each roun
 falls on all of them. A figure is the median over the rounds of CPU per operation; a ratio is the median of the rounds'
 ratios to the SDK with a simple processor. The SDK exports to nothing, spanwise writes its journal to disk.
 
-    python benchmarks/overhead.py [--rounds 7] [--memory] [--imports] [--no-redaction]
+The tree's three calls are each handed a prompt of 2 KB and an answer, which by default (content off) are not recorded;
+with --content they are, and searched for secrets, and the SDK's spans get them as attributes, too.
+
+    python benchmarks/overhead.py [--rounds 7] [--content] [--memory] [--imports] [--no-redaction]
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import json
 import random
 import resource
 import statistics
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PROMPT = "What moves the price of this share today, and who says so? " * 35  # 2 KB
+ANSWER = "Earnings, and three analysts of the desk. " * 10
 OURS, API, SIMPLE, BATCH = "spanwise, journal on", "API without SDK", "SDK, simple", "SDK, batch"
 KINDS = ("context manager", "decorator", "100 tasks", "nine-span tree")
 BLOCKS = {"context manager": 5_000, "decorator": 5_000, "100 tasks": 50, "nine-span tree": 600}
@@ -100,7 +105,8 @@ def ours(loop: asyncio.AbstractEventLoop, telemetry: spanwise.Telemetry) -> Conf
 
     def chat() -> None:
         with spanwise.llm_call("small", max_tokens=100) as call:
-            call.set("app.prompt", PROMPT)
+            call.input([{"role": "user", "content": PROMPT}])
+            call.output(ANSWER, finish_reason="stop")
             call.usage(500, 100)
 
     def tree() -> None:
@@ -121,88 +127,109 @@ def ours(loop: asyncio.AbstractEventLoop, telemetry: spanwise.Telemetry) -> Conf
     return Configuration(dict(zip(KINDS, operations, strict=True)), lambda: telemetry.flush(60))
 
 
-def theirs(loop: asyncio.AbstractEventLoop, tracer: trace.Tracer, flush: Callable[[], object]) -> Configuration:
-    """Record the same spans with OpenTelemetry's API by hand."""
-    begin = tracer.start_as_current_span
+class ByHand:
+    """The same spans through OpenTelemetry's API, with the attributes that the helpers give them."""
 
-    def context_manager() -> None:
-        with begin("step work", attributes={c.STEP_NAME: "work"}) as span:
+    def __init__(self, tracer: trace.Tracer, *, content: bool) -> None:
+        self._begin = tracer.start_as_current_span
+        self._content = content
+        self.decorated = self._begin("step work", attributes={c.STEP_NAME: "work", c.STEP_ROLE: "test"})(_nothing)
+
+    def context_manager(self) -> None:
+        """Record one span and set two attributes."""
+        with self._begin("step work", attributes={c.STEP_NAME: "work"}) as span:
             span.set_attribute("app.number", 1)
             span.set_attribute("app.text", "two")
 
-    @tracer.start_as_current_span("step work", attributes={c.STEP_NAME: "work", c.STEP_ROLE: "test"})
-    def decorated() -> None:
-        pass
-
-    async def task() -> None:
-        with begin("step work", attributes={c.STEP_NAME: "work"}) as span:
+    async def task(self) -> None:
+        """Record one span around a suspension."""
+        with self._begin("step work", attributes={c.STEP_NAME: "work"}) as span:
             await asyncio.sleep(0)
             span.set_attribute("app.number", 1)
             span.set_attribute("app.text", "two")
 
-    def chat(agent: str) -> None:
+    def _chat(self, agent: str) -> None:
         about: dict[str, Any] = {
             c.WORKFLOW_NAME: "desk", c.AGENT_NAME: agent, c.OPERATION_NAME: "chat", c.PROVIDER_NAME: "openai",
             c.REQUEST_MODEL: "small", c.REQUEST_MAX_TOKENS: 100,
         }  # fmt: skip
-        with begin("chat small", kind=trace.SpanKind.CLIENT, attributes=about) as span:
-            span.set_attribute("app.prompt", PROMPT)
+        with self._begin("chat small", kind=trace.SpanKind.CLIENT, attributes=about) as span:
+            if self._content:
+                sent = [{"role": "user", "parts": [{"type": "text", "content": PROMPT}]}]
+                span.set_attribute(c.INPUT_MESSAGES, json.dumps(sent))
+                got = [{"role": "assistant", "parts": [{"type": "text", "content": ANSWER}], "finish_reason": "stop"}]
+                span.set_attribute(c.OUTPUT_MESSAGES, json.dumps(got))
             span.set_attribute(c.USAGE_INPUT_TOKENS, 500)
             span.set_attribute(c.USAGE_OUTPUT_TOKENS, 100)
 
-    def named(operation: str, agent: str, **more: str) -> dict[str, Any]:
-        return {c.OPERATION_NAME: operation, c.WORKFLOW_NAME: "desk", c.AGENT_NAME: agent} | more
-
-    def tool(name: str, agent: str) -> None:
-        about = named("execute_tool", agent) | {c.TOOL_NAME: name, c.TOOL_TYPE: "function"}
-        with begin(f"execute_tool {name}", attributes=about):
+    def _tool(self, name: str, agent: str) -> None:
+        about = _named("execute_tool", agent) | {c.TOOL_NAME: name, c.TOOL_TYPE: "function"}
+        with self._begin(f"execute_tool {name}", attributes=about):
             pass
 
-    def used(span: trace.Span, calls: int) -> None:
-        span.set_attribute(c.USAGE_INPUT_TOKENS, 500 * calls)
-        span.set_attribute(c.USAGE_OUTPUT_TOKENS, 100 * calls)
-
-    def tree() -> None:
+    def tree(self) -> None:
+        """Record the nine-span tree."""
         run = {
             c.OPERATION_NAME: "invoke_workflow",
             c.WORKFLOW_NAME: "desk",
             c.RUN_ID: f"{random.getrandbits(128):032x}",
         }
-        with begin("invoke_workflow desk", attributes=run) as workflow:
-            with begin("invoke_agent analyst", attributes=named("invoke_agent", "analyst")) as span:
-                with begin("plan analyst", attributes=named("plan", "analyst")):
+        with self._begin("invoke_workflow desk", attributes=run) as workflow:
+            with self._begin("invoke_agent analyst", attributes=_named("invoke_agent", "analyst")) as span:
+                with self._begin("plan analyst", attributes=_named("plan", "analyst")):
                     pass
-                chat("analyst")
-                tool("prices", "analyst")
-                used(span, 1)
-            with begin("invoke_agent trader", attributes=named("invoke_agent", "trader")) as span:
-                chat("trader")
-                tool("order", "trader")
-                chat("trader")
-                used(span, 2)
-            used(workflow, 3)
+                self._chat("analyst")
+                self._tool("prices", "analyst")
+                _used(span, 1)
+            with self._begin("invoke_agent trader", attributes=_named("invoke_agent", "trader")) as span:
+                self._chat("trader")
+                self._tool("order", "trader")
+                self._chat("trader")
+                _used(span, 2)
+            _used(workflow, 3)
 
-    operations = (context_manager, decorated, gathered(loop, task), tree)
+
+def _nothing() -> None:
+    pass
+
+
+def _named(operation: str, agent: str) -> dict[str, Any]:
+    return {c.OPERATION_NAME: operation, c.WORKFLOW_NAME: "desk", c.AGENT_NAME: agent}
+
+
+def _used(span: trace.Span, calls: int) -> None:
+    span.set_attribute(c.USAGE_INPUT_TOKENS, 500 * calls)
+    span.set_attribute(c.USAGE_OUTPUT_TOKENS, 100 * calls)
+
+
+def theirs(
+    loop: asyncio.AbstractEventLoop, tracer: trace.Tracer, flush: Callable[[], object], *, content: bool
+) -> Configuration:
+    """Record the same spans with OpenTelemetry's API by hand."""
+    hand = ByHand(tracer, content=content)
+    operations = (hand.context_manager, hand.decorated, gathered(loop, hand.task), hand.tree)
     return Configuration(dict(zip(KINDS, operations, strict=True)), flush)
 
 
-def sdk(loop: asyncio.AbstractEventLoop, processor: Any) -> Configuration:
+def sdk(loop: asyncio.AbstractEventLoop, processor: Any, *, content: bool) -> Configuration:
     """Record through the SDK with one processor."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(processor)
-    return theirs(loop, provider.get_tracer("benchmark"), provider.force_flush)
+    return theirs(loop, provider.get_tracer("benchmark"), provider.force_flush, content=content)
 
 
-def measured(rounds: int, *, redact: bool) -> dict[str, Configuration]:
+def measured(rounds: int, *, redact: bool, content: bool) -> dict[str, Configuration]:
     """Return all configurations after `rounds` rounds; a first one that is not counted warms them up."""
     loop = asyncio.new_event_loop()
     with tempfile.TemporaryDirectory() as folder:
-        telemetry = spanwise.configure(service_name="benchmark", journal_dir=folder, redact=redact)
+        telemetry = spanwise.configure(
+            service_name="benchmark", journal_dir=folder, redact=redact, capture_content="all" if content else "none"
+        )
         found = {
             OURS: ours(loop, telemetry),
-            API: theirs(loop, trace.NoOpTracer(), lambda: None),
-            SIMPLE: sdk(loop, SimpleSpanProcessor(Nowhere())),
-            BATCH: sdk(loop, BatchSpanProcessor(Nowhere(), max_queue_size=100_000)),
+            API: theirs(loop, trace.NoOpTracer(), lambda: None, content=content),
+            SIMPLE: sdk(loop, SimpleSpanProcessor(Nowhere()), content=content),
+            BATCH: sdk(loop, BatchSpanProcessor(Nowhere(), max_queue_size=100_000), content=content),
         }
         for number in range(rounds + 1):
             for kind in KINDS:
@@ -282,11 +309,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--content", action="store_true", help="record prompts and answers")
     parser.add_argument("--memory", action="store_true", help="a million spans, about a minute")
     parser.add_argument("--imports", action="store_true", help="start-up, in fresh processes")
     parser.add_argument("--no-redaction", action="store_true", help="ours with redact=False")
     arguments = parser.parse_args()
-    report(measured(arguments.rounds, redact=not arguments.no_redaction))
+    report(measured(arguments.rounds, redact=not arguments.no_redaction, content=arguments.content))
     if arguments.memory:
         memory()
     if arguments.imports:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from spanwise_cli.main import main
+from spanwise_cli.entry import main
 
 sys.exit(main())

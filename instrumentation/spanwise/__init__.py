@@ -8,6 +8,7 @@ spanwise.configure(service_name="desk", journal_dir=".spanwise")
 async def assess(plan: str) -> str: ...
 """
 
+from spanwise.carriers import extract, inject
 from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
 from spanwise.recorded import waits_on
 from spanwise.runtime import Telemetry, configure, shutdown
@@ -34,6 +35,8 @@ __all__ = [
     "cache_lookup",
     "configure",
     "embeddings",
+    "extract",
+    "inject",
     "llm_call",
     "plan",
     "record_wait",

@@ -8,8 +8,7 @@ never invents a `gen_ai.operation.name`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 SCOPE: Final = "spanwise"
 DIALECT: Final = "opentelemetry-util-genai/1.3"
@@ -121,8 +120,7 @@ TOKEN_BUCKETS: Final = tuple(float(4**exponent) for exponent in range(14))
 TOKENS_PER_SECOND_BUCKETS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """A Prometheus metric family as both the process and the collector expose it."""
 
     name: str

@@ -63,8 +63,9 @@ class _Series:
 class _Family:
     """One metric family with a bound on its label sets."""
 
-    def __init__(self, metric: c.Metric) -> None:
+    def __init__(self, metric: c.Metric, shown: Callable[[str], str]) -> None:
         self.metric = metric
+        self._shown = shown
         self.bounds = metric.buckets
         self.series: dict[tuple[str, ...], _Series] = {}
         self._width = len(metric.buckets) + 1
@@ -83,14 +84,16 @@ class _Family:
         except TypeError:  # an attribute of a foreign span that cannot be hashed
             series = None
         if series is None:
-            series = self._added(tuple(map(_text, labels)))
+            series = self._added(labels)
         bucket = bisect_left(self.bounds, value)
         series.counts[bucket] += 1
         series.total += value
         if span.identity is not None:
             series.exemplars[bucket] = (*span.identity, value, span.ended)
 
-    def _added(self, labels: tuple[str, ...]) -> _Series:
+    def _added(self, given: tuple[Any, ...]) -> _Series:
+        """Return the series of label values that are new here; only those are looked through."""
+        labels = tuple([self._shown(_text(value)) for value in given])
         if labels not in self.series and len(self.series) >= SERIES_LIMIT:
             labels = (OVERFLOW,) * len(labels)
         return self.series.setdefault(labels, _Series(self._width))
@@ -146,9 +149,10 @@ class SpanMetrics:
 
     Args:
         registry: to show them in; by default one of their own.
+        shown: returns what may be shown of a label's value; by default all of it.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None, shown: Callable[[str], str] = str) -> None:
         self.before_scrape: Callable[[], object] = tuple
         """Called before each scrape: observes the spans that have ended and were not observed yet."""
         self.ledger: Callable[[], Counts] | None = None
@@ -156,7 +160,7 @@ class SpanMetrics:
         self._given = registry
         self._scaled: tuple[Resource, float] | None = None
         self._lock = threading.RLock()
-        self._families = {metric.name: _Family(metric) for metric in c.METRICS}
+        self._families = {metric.name: _Family(metric, shown) for metric in c.METRICS}
         self._by_operation: dict[str, Callable[[_Reading], None]] = {
             "invoke_workflow": self._workflow,
             "invoke_agent": self._agent,

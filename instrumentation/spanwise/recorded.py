@@ -6,8 +6,10 @@ a name or an attribute is taken out before anything sees it. An exception passes
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from opentelemetry import trace
@@ -57,6 +59,21 @@ def allowed(kind: Kind) -> bool:
 def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:
     """Return the link from a span to the one that it waited for."""
     return Link(released_by, {c.LINK_REASON: reason})
+
+
+def harmless(tell: Callable[P, None]) -> Callable[P, None]:
+    """Return a method of a span that is told something by the host, as one that never raises.
+
+    What cannot be read (an object whose methods raise, a number that is none) costs the span that detail.
+    """
+
+    @functools.wraps(tell)
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        # A value of the host is any code, and whatever it raises the host did not ask for.
+        with suppress(Exception):
+            tell(*args, **kwargs)
+
+    return told
 
 
 def begin(

@@ -74,6 +74,7 @@ class Recorder(SpanProcessor):
     ) -> None:
         self.ledger = stream.ledger if stream is not None else ledger or Ledger()
         self.metrics = metrics
+        self._guard = guard
         self._stream = stream
         self._destinations = destinations
         self._sync = sync
@@ -130,9 +131,14 @@ class Recorder(SpanProcessor):
         known = span.attributes or {}
         for name, value in inherited.items():
             if name not in known:
-                span.set_attribute(name, value)
+                span.set_attribute(name, value if self._guard is None else self._guard.text(value))
         if span.parent is not None and span.parent.is_remote:
             self.began(span)
+
+    def on_ending(self, span: Span) -> None:
+        """Take secrets out of a span of another library."""
+        if self._guard is not None and not isinstance(span, OwnSpan):
+            self._guard.redact_ended(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span of another library."""

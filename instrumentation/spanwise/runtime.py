@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from spanwise import conventions as c
-from spanwise import endings
+from spanwise import endings, threads
 from spanwise.assembly import recorder_of
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.content.guard import Guard
@@ -55,6 +55,10 @@ class _Relay(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if self.target is not None:
             self.target.on_start(span, parent_context)
+
+    def _on_ending(self, span: Span) -> None:  # before any processor's `on_end`, wherever ours stands among them
+        if self.target is not None:
+            self.target.on_ending(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         if self.target is not None:
@@ -180,10 +184,13 @@ class Telemetry:
 
     def shutdown(self) -> None:
         """Flush, then end every thread; recording through this set-up ends."""
+        _started.discard(self)
         for provider in _recorded_providers(self.provider):
             _relay(provider).target = None
         if self.settings.causality != "off" and not self.settings.disabled:
             _switch("off", 0)
+        if self.settings.thread_context and not self.settings.disabled:
+            threads.stop()
         if self.recorder is not None:
             self.recorder.shutdown(self.settings.shutdown_timeout)
         if self.server is not None:
@@ -201,7 +208,8 @@ def _point(span: Span | Any) -> None:
 def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
     if settings.disabled:
         return Telemetry(settings, sources, None)
-    metrics, guard = SpanMetrics(), Guard(settings)
+    guard = Guard(settings)
+    metrics = SpanMetrics(shown=guard.text)
     recorder = recorder_of(settings, metrics, guard)
     try:
         server = None if settings.metrics_port is None else _server(metrics, settings.metrics_port)
@@ -213,7 +221,11 @@ def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
         _relay(one).target = recorder
     if settings.causality != "off":
         _switch(settings.causality, settings.wait_threshold)
-    return Telemetry(settings, sources, provider, recorder, metrics, server, guard)
+    if settings.thread_context:
+        threads.carry()
+    telemetry = Telemetry(settings, sources, provider, recorder, metrics, server, guard)
+    _started.add(telemetry)
+    return telemetry
 
 
 def _switch(mode: Causality, wait_threshold: float) -> None:
@@ -230,6 +242,7 @@ def _server(metrics: SpanMetrics, port: int) -> MetricsServer:
 
 _lock = threading.Lock()
 _active: Telemetry | None = None
+_started: set[Telemetry] = set()
 _own: WeakSet[TracerProvider] = WeakSet()
 _newest: TracerProvider | None = None
 _unconfigured: Guard | None = None
@@ -262,6 +275,8 @@ def configure(
     langsmith_project: str | None = None,
     langsmith_content: str | Sequence[str] | None = None,
     langsmith_drop: str | Sequence[str] | None = None,
+    propagate_to: str | Sequence[str] | None = None,
+    thread_context: bool | None = None,
 ) -> Telemetry:
     """Set up recording for this process and return its handle; safe to call more than once.
 
@@ -294,6 +309,8 @@ def configure(
         langsmith_project: project of LangSmith to send to.
         langsmith_content: kinds of content that LangSmith gets of those recorded.
         langsmith_drop: rules of spans that LangSmith does not get.
+        propagate_to: hosts that requests carry the trace to; none by default.
+        thread_context: let threads and thread pools continue the span that they are started or asked in.
 
     Raises:
         InputError: a setting cannot be used.
@@ -401,8 +418,8 @@ def _go_on() -> None:
     """Let a forked child record for itself: it has the parent's queues and locks, but none of its threads."""
     global _lock  # noqa: PLW0603 - a process has one set-up
     _lock = threading.Lock()
-    if _active is not None:
-        _active.go_on_in_child()
+    for telemetry in tuple(_started):
+        telemetry.go_on_in_child()
 
 
 if hasattr(os, "register_at_fork"):

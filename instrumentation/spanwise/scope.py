@@ -53,16 +53,20 @@ class Scope(NamedTuple):
     agent: str | None = None
     usage: Usage | None = None
     names: Mapping[str, str] = MappingProxyType({})
-    """Both as attributes of a span."""
+    """Both as attributes of a span; the run's id, too, where it was begun in another process."""
+    run_id: str | None = None
 
-    def within(self, *, workflow: str | None = None, agent: str | None = None) -> Scope:
-        """Return the scope below a workflow or agent span: its name set, its own token count opened."""
-        inner = Usage(self.usage)
-        if workflow is not None:
-            return Scope(workflow, None, inner, {c.WORKFLOW_NAME: workflow})
-        if agent is None:
-            return self._replace(usage=inner)
-        return Scope(self.workflow, agent, inner, {**self.names, c.AGENT_NAME: agent})
+    def below_workflow(self, name: str, run_id: str | None) -> Scope:
+        """Return the scope below a workflow's span: its name and run set, a token count of its own opened."""
+        names = {c.WORKFLOW_NAME: name}
+        if run_id is None and c.RUN_ID in self.names:
+            names[c.RUN_ID] = self.names[c.RUN_ID]
+        return Scope(name, None, Usage(self.usage), names, run_id or self.run_id)
+
+    def below_agent(self, name: str) -> Scope:
+        """Return the scope below an agent's span."""
+        names = {**self.names, c.AGENT_NAME: name}
+        return Scope(self.workflow, name, Usage(self.usage), names, self.run_id)
 
 
 NONE: Final = Scope()

@@ -21,7 +21,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import TraceFlags
 
 from spanwise import conventions as c
-from spanwise.content.views import WITHHELD
+from spanwise.content.rebuilt import WITHHELD
 from spanwise.context import SPAN_KEY
 from spanwise.journal.counts import STARTED
 from spanwise.own_span import SAMPLED, OwnSpan
@@ -120,8 +120,9 @@ class SpanMaker:
             elif len(value) > self.long:
                 attributes[key] = value[: self.longest_value]
                 weight += len(value)
-        if self._guard is not None:
+        if self._guard is not None and (self._sampler is not None or self.watch.others):
             name, attributes = self._allowed(self._guard, name, attributes)
+            links = self._allowed_links(self._guard, links)
         parent: Any = context.get(SPAN_KEY)
         span_id = bits(64) if self._plain_ids else self._ids.generate_span_id()
         if type(parent) is OwnSpan:
@@ -147,11 +148,21 @@ class SpanMaker:
 
     @staticmethod
     def _allowed(guard: Guard, name: str, attributes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return what may be recorded of a name and attributes, before a sampler, processor or metric sees them."""
+        """Return what may be recorded of a name and attributes, before a sampler or a processor of others sees them.
+
+        Where there is neither, the recorder sees to it in its own thread.
+        """
         try:
             return guard.text(name), cast("dict[str, Any]", guard.attributes(attributes))
         except Exception:  # noqa: BLE001 - a name that is no text costs its span the detail, not the host
             return WITHHELD, {}
+
+    @staticmethod
+    def _allowed_links(guard: Guard, links: Sequence[Link]) -> Sequence[Link]:
+        try:
+            return [guard.link(one) for one in links]
+        except Exception:  # noqa: BLE001 - likewise a link
+            return ()
 
     def _below_foreign(self, parent: Any, span: OwnSpan) -> OwnSpan:
         """Give a span the identity of a root, or of a child of a span that is not ours."""

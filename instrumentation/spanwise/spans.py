@@ -22,10 +22,11 @@ from opentelemetry.trace import Link, SpanKind
 from spanwise import conventions as c
 from spanwise import scope as scopes
 from spanwise.content import messages as forms
-from spanwise.recorded import AttributeValue, Recorded, allowed
+from spanwise.recorded import AttributeValue, Recorded, allowed, harmless
 from spanwise.scope import with_span
 from spanwise.span_maker import bits
 from spanwise.streams import AsyncStream, Stream
+from spanwise.values import text
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -65,13 +66,15 @@ class Workflow(_Enclosing):
         super()._begin(context)
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
-        return outer.within(workflow=str(self._attributes[c.WORKFLOW_NAME]))
+        run_id = self._attributes.get(c.RUN_ID)
+        return outer.below_workflow(str(self._attributes[c.WORKFLOW_NAME]), None if run_id is None else text(run_id))
 
     @property
     def run_id(self) -> str:
         """Identity of the run; empty before entering."""
         return str(self._attributes.get(c.RUN_ID, ""))
 
+    @harmless
     def grade(self, grade: str, score: float) -> None:
         """Record how good the answer of the run is."""
         self.set(c.QUALITY_GRADE, grade).set(c.QUALITY_SCORE, float(score))
@@ -81,7 +84,7 @@ class Agent(_Enclosing):
     """A span `invoke_agent {name}`."""
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
-        return outer.within(agent=str(self._attributes[c.AGENT_NAME]))
+        return outer.below_agent(str(self._attributes[c.AGENT_NAME]))
 
 
 class Plan(Recorded):
@@ -107,10 +110,12 @@ class ModelCall(Recorded):
         self._started_ns = time.perf_counter_ns()
         super()._begin(context)
 
+    @harmless
     def instructions(self, text: str) -> None:
         """Record instructions that are sent beside the messages, where they are allowed."""
         self.content("system_instructions", c.SYSTEM_INSTRUCTIONS, [{"type": "text", "content": text}])
 
+    @harmless
     def input(self, messages: Sequence[forms.Message], *, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         """Record what is sent, where prompts are allowed; instructions among the messages need their own kind.
 
@@ -126,6 +131,7 @@ class ModelCall(Recorded):
         sent = [one for one in messages if whole or one.get("role") not in forms.INSTRUCTING]
         self.content("prompts", c.INPUT_MESSAGES, forms.in_convention(sent))
 
+    @harmless
     def output(self, text: str, *, tool_calls: Sequence[forms.Message] = (), finish_reason: str = "") -> None:
         """Record the answer, where completions are allowed; `tool_calls` are in OpenAI's form."""
         if self.records("completions"):
@@ -142,6 +148,7 @@ class ModelCall(Recorded):
         self._streamed = True
         self.chunk()
 
+    @harmless
     def usage(self, input_tokens: int, output_tokens: int, *, cached_tokens: int | None = None) -> None:
         """Record the tokens of the call (cached ones are part of the input) and add them to agent and workflow."""
         self.set(c.USAGE_INPUT_TOKENS, input_tokens).set(c.USAGE_OUTPUT_TOKENS, output_tokens)
@@ -175,6 +182,7 @@ class ModelCall(Recorded):
             return AsyncStream(source, self.chunk, end, on_chunk)
         return Stream(source, self.chunk, end, on_chunk)
 
+    @harmless
     def response(self, *, id: str, model: str, finish_reasons: Sequence[str] = ()) -> None:  # noqa: A002 - its name
         """Record what the provider said of its answer."""
         self.set(c.RESPONSE_ID, id).set(c.RESPONSE_MODEL, model)
@@ -194,10 +202,12 @@ class ModelCall(Recorded):
 class ToolExecution(Recorded):
     """A span `execute_tool {name}`."""
 
+    @harmless
     def arguments(self, arguments: object) -> None:
         """Record the arguments of the call, where they are allowed: text as it is, anything else as JSON."""
         self.content("tool_arguments", c.TOOL_CALL_ARGUMENTS, arguments)
 
+    @harmless
     def result(self, result: object) -> None:
         """Record the result of the call, where it is allowed: text as it is, anything else as JSON."""
         self.content("tool_results", c.TOOL_CALL_RESULT, result)
@@ -206,10 +216,12 @@ class ToolExecution(Recorded):
 class Retrieval(Recorded):
     """A span `retrieval {source}`."""
 
+    @harmless
     def query(self, text: str) -> None:
         """Record what was searched for, where it is allowed."""
         self.content("retrieval", c.RETRIEVAL_QUERY_TEXT, text)
 
+    @harmless
     def documents(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Record what was found, where it is allowed: an `id` and a `score` each."""
         self.content("retrieval", c.RETRIEVAL_DOCUMENTS, documents)
@@ -218,6 +230,7 @@ class Retrieval(Recorded):
 class CacheLookup(Recorded):
     """A span `cache_lookup {name}`."""
 
+    @harmless
     def result(
         self,
         result: c.CacheResult,
@@ -239,6 +252,13 @@ def _given(attributes: Mapping[str, V | None]) -> dict[str, V]:
     return {key: value for key, value in attributes.items() if value is not None}
 
 
+def _as_json(flags: Mapping[str, object]) -> str:
+    try:
+        return json.dumps(dict(flags), sort_keys=True, default=str)
+    except Exception:  # noqa: BLE001 - values of the host are any code: they cost the span this detail
+        return text(flags)
+
+
 def workflow(
     name: str,
     *,
@@ -256,18 +276,20 @@ def workflow(
         flags: its settings, recorded as one JSON text.
         links: to other spans.
     """
+    name = text(name)
     attributes: dict[str, AttributeValue | None] = {
         c.OPERATION_NAME: "invoke_workflow",
         c.WORKFLOW_NAME: name,
         c.RUN_ID: run_id,
         c.RUN_VARIANT: variant,
-        c.RUN_FLAGS: json.dumps(dict(flags), sort_keys=True, default=str) if flags is not None else None,
+        c.RUN_FLAGS: _as_json(flags) if flags is not None else None,
     }
     return Workflow(c.span_name("invoke_workflow", name), attributes=_given(attributes), links=links)
 
 
 def agent(name: str, *, links: Sequence[Link] = (), step: str | None = None, role: str | None = None) -> Agent:
     """Span of an agent's invocation; `step` and `role` name the step of a graph that it is."""
+    name = text(name)
     attributes = {c.OPERATION_NAME: "invoke_agent", c.AGENT_NAME: name}
     if step is not None or role is not None:
         attributes |= _given({c.STEP_NAME: step, c.STEP_ROLE: role})
@@ -276,6 +298,7 @@ def agent(name: str, *, links: Sequence[Link] = (), step: str | None = None, rol
 
 def plan(agent_name: str | None = None) -> Plan:
     """Span of the planning phase of an agent (default: the enclosing one); the model call that plans is its child."""
+    agent_name = agent_name if agent_name is None else text(agent_name)
     attributes = {c.OPERATION_NAME: "plan", c.AGENT_NAME: agent_name}
     return Plan(c.span_name("plan", agent_name), attributes=_given(attributes))
 
@@ -288,6 +311,7 @@ def tool(
     links: Sequence[Link] = (),
 ) -> ToolExecution:
     """Span of one tool call; `tool_type` is function, extension or datastore."""
+    name = text(name)
     attributes = {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: name, c.TOOL_TYPE: tool_type}
     if call_id is not None:
         attributes[c.TOOL_CALL_ID] = call_id
@@ -306,16 +330,17 @@ def llm_call(
     attempt: int | None = None,
 ) -> ModelCall:
     """Span `chat {model}` of one request to a model; `attempt` counts from 1 where the caller retries."""
+    model = text(model)
     attributes: dict[str, AttributeValue | None] = {
         c.OPERATION_NAME: "chat",
         c.PROVIDER_NAME: provider,
         c.REQUEST_MODEL: model,
-        c.REQUEST_STREAM: stream or None,
+        c.REQUEST_STREAM: stream is True or None,
         c.REQUEST_MAX_TOKENS: max_tokens,
         c.REQUEST_TEMPERATURE: temperature,
         c.REQUEST_SEED: seed,
-        c.SERVER_ADDRESS: server[0] if server else None,
-        c.SERVER_PORT: server[1] if server else None,
+        c.SERVER_ADDRESS: server[0] if server is not None else None,
+        c.SERVER_PORT: server[1] if server is not None else None,
         c.RETRY_ATTEMPT: attempt,
     }
     return ModelCall(c.span_name("chat", model), kind=SpanKind.CLIENT, attributes=_given(attributes))
@@ -323,6 +348,7 @@ def llm_call(
 
 def embeddings(model: str, *, provider: str = "openai", dimensions: int | None = None) -> ModelCall:
     """Span `embeddings {model}` of one request for embeddings."""
+    model = text(model)
     attributes: dict[str, AttributeValue | None] = {
         c.OPERATION_NAME: "embeddings",
         c.PROVIDER_NAME: provider,
@@ -334,6 +360,7 @@ def embeddings(model: str, *, provider: str = "openai", dimensions: int | None =
 
 def retrieval(source: str, *, top_k: int | None = None) -> Retrieval:
     """Span `retrieval {source}` of a search in a data source."""
+    source = text(source)
     attributes = {c.OPERATION_NAME: "retrieval", c.DATA_SOURCE_ID: source, c.RETRIEVAL_TOP_K: top_k}
     return Retrieval(c.span_name("retrieval", source), kind=SpanKind.CLIENT, attributes=_given(attributes))
 
@@ -342,6 +369,7 @@ def cache_lookup(
     name: str, *, tier: str = "memory", kind: str = "exact", key_hash: str | None = None, ttl: float | None = None
 ) -> CacheLookup:
     """Span `cache_lookup {name}`; tell it the result. `kind` is exact or semantic; `ttl` is real seconds."""
+    name = text(name)
     attributes = {
         c.CACHE_NAME: name,
         c.CACHE_TIER: tier,
@@ -354,6 +382,7 @@ def cache_lookup(
 
 def step(name: str, *, role: str | None = None, links: Sequence[Link] = ()) -> Recorded:
     """Span `step {name}` of a graph's step that is neither an agent nor a tool."""
+    name = text(name)
     attributes = {c.STEP_NAME: name}
     if role is not None:
         attributes[c.STEP_ROLE] = role

@@ -53,6 +53,14 @@ def weight_of(value: Any) -> int:
             return 0
 
 
+def text(value: Any) -> str:
+    """Return a name as text; never raises."""
+    if type(value) is str:
+        return value
+    plain = clean(value)
+    return plain if type(plain) is str else str(plain)
+
+
 def _cleaned(value: Any, longest: int, depth: int) -> Any:  # noqa: PLR0911 - one case a type
     match value:
         case None | bool():

@@ -18,6 +18,7 @@ from spanwise import conventions as c
 from spanwise import runtime, watching
 from spanwise.config.settings import Settings
 from spanwise.recorded import begin, waits_on
+from spanwise.values import text
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -68,6 +69,7 @@ def record_wait(
     if end_ns - start_ns < settings.wait_threshold * 1e9:
         sum_up(waiter, 1, (end_ns - start_ns) / 1e9)
         return
+    resource = text(resource)
     if (guard := runtime.guard()) is not None:
         resource = guard.text(resource)
     links = [waits_on(released_by)] if released_by is not None and released_by.is_valid else []

@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from spanwise.content.views import DroppedError
+from spanwise.content.rebuilt import DroppedError
 from spanwise.journal.format import END, START
 from spanwise.own_span import OwnSpan
 

@@ -257,9 +257,10 @@ class ModelClient:
             raise openai.APITimeoutError(request=httpx2.Request("POST", url)) from error
 
     async def _stream(self, request: dict[str, Any], call: ModelCall) -> Reply:
-        draft = _Draft()
+        draft, headers = _Draft(), dict[str, str]()
+        spanwise.inject(headers, url=str(self._client.base_url))
         stream: openai.AsyncStream[ChatCompletionChunk] = await self._client.chat.completions.create(
-            **request, stream=True, stream_options={"include_usage": True}
+            **request, stream=True, stream_options={"include_usage": True}, extra_headers=headers
         )
         async with stream:
             async for chunk in call.stream(stream):

@@ -6,12 +6,14 @@ import io
 import json
 import os
 import re
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
 
 from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
+from spanwise_cli import entry
 from spanwise_cli import main as program
 from spanwise_cli.options import console, emit_json, presentation
 
@@ -183,3 +185,14 @@ def test_a_json_document_is_all_that_stands_on_standard_output(
     out, err = capsys.readouterr()
     assert json.loads(out) == {"schema": "spanwise.do/1", "text": "ü", "inf": None}
     assert err == "warning: one span is late\n"
+
+
+def test_an_interrupt_while_the_program_still_loads_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Loading(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("spanwise_cli.main", Loading("spanwise_cli.main"))
+    assert (entry.main(), capsys.readouterr().err) == (130, "spanwise: interrupted\n")

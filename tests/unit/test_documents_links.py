@@ -9,8 +9,8 @@ import pytest
 from support.pages import ROOT, anchors, files, links, named, pages
 
 KNOWN_HOSTS = {
-    "127.0.0.1", "api.smith.langchain.com", "go.dev", "keepachangelog.com", "opentelemetry.io", "semver.org",
-    "www.apache.org", "www.w3.org",
+    "127.0.0.1", "api.openai.com", "api.smith.langchain.com", "go.dev", "keepachangelog.com", "opentelemetry.io",
+    "semver.org", "www.apache.org", "www.w3.org",
 }  # fmt: skip
 """Public sites that files may name. A package index or a mirror is none of them: whoever installs has an own one."""
 _HOST = re.compile(r"https?://(?:[^/@\s\"'`]*@)?([A-Za-z0-9.-]+\.[A-Za-z0-9-]+)")

@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "recording.md"
 def test_the_examples_run() -> None:
     text = PAGE.read_text(encoding="utf-8")
     blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     names: dict[str, Any] = {"__name__": "recording"}
     for block in blocks:
         line = text.count("\n", 0, block.start(1))

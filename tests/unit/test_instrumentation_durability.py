@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from support import journal_files
@@ -117,10 +118,10 @@ def test_the_end_of_an_outermost_span_waits_for_the_write(tmp_path: Path, gate: 
 def test_a_span_below_one_of_another_process_is_an_outermost_one_here(tmp_path: Path, gate: Gate) -> None:
     configured(tmp_path)
     carrier = {"traceparent": f"00-{7:032x}-{8:016x}-01"}
-    token = trace.context_api.attach(propagate.extract(carrier))
+    token = otel_context.attach(propagate.extract(carrier))
     with spanwise.step("worker"), spanwise.step("inner"):
         pass
-    trace.context_api.detach(token)
+    otel_context.detach(token)
     assert journal_files.names(tmp_path) == ["step inner", "step worker"]
 
 
@@ -245,10 +246,10 @@ def test_the_starts_of_workflows_agents_and_remote_children_are_written_while_th
         agent.set("note", "the key is sk-proj-" + "a1B2" * 12)
         with spanwise.agent("over already"):
             pass
-        token = trace.context_api.attach(propagate.extract(carrier))
+        token = otel_context.attach(propagate.extract(carrier))
         with spanwise.step("served"):
             telemetry.flush()
-        trace.context_api.detach(token)
+        otel_context.detach(token)
     assert starts(tmp_path) == [("invoke_workflow desk", "0"), ("invoke_agent risk", "0"), ("step served", "0")]
     assert b"sk-proj-a1B2" not in b"".join(journal_files.payloads(tmp_path, START))
     assert ledger.read(tmp_path) == telemetry.ledger() == Counts(started=5, journaled=5)

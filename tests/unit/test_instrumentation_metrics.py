@@ -258,6 +258,12 @@ def test_a_label_that_python_cannot_write_is_called_other() -> None:
     assert samples(observed(built(agent))) == histogram("gen_ai_invoke_agent_duration_seconds", labels, 2.0)
 
 
+def shown_by(metrics: SpanMetrics) -> list[str]:
+    show: Any = generate_latest
+    lines: list[str] = show(metrics.registry).decode().splitlines()
+    return lines
+
+
 @pytest.mark.usefixtures("isolated_provider")
 def test_the_ledger_is_among_the_metrics(tmp_path: Path) -> None:
     telemetry = spanwise.configure(journal_dir=tmp_path)
@@ -266,7 +272,7 @@ def test_the_ledger_is_among_the_metrics(tmp_path: Path) -> None:
     with spanwise.step("ended"):
         pass
     telemetry.flush()
-    shown = generate_latest(telemetry.metrics.registry).decode().splitlines()
+    shown = shown_by(telemetry.metrics)
     assert [line for line in shown if line.startswith("spanwise_spans")] == [
         'spanwise_spans_total{destination="",reason="",state="started"} 2.0',
         'spanwise_spans_total{destination="",reason="",state="journaled"} 1.0',
@@ -281,7 +287,7 @@ def test_the_ledger_is_among_the_metrics(tmp_path: Path) -> None:
     own.deliver("otlp", 1)
     own.drop("disk_full", 1)
     telemetry.metrics.ledger = own.counts
-    shown = generate_latest(telemetry.metrics.registry).decode().splitlines()
+    shown = shown_by(telemetry.metrics)
     assert {
         'spanwise_spans_total{destination="",reason="disk_full",state="dropped"} 1.0',
         'spanwise_spans_total{destination="otlp",reason="",state="delivered"} 1.0',

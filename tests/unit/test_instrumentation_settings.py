@@ -76,6 +76,8 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         "SPANWISE_LANGSMITH_PROJECT": "desk",
         "SPANWISE_LANGSMITH_CONTENT": "prompts",
         "SPANWISE_LANGSMITH_DROP": "name=step *",
+        "SPANWISE_PROPAGATE_TO": "*.Internal, localhost:8080",
+        "SPANWISE_THREAD_CONTEXT": "no",
         "SPANWISE_DISABLED": "true",
     }
     found = resolved(tmp_path, environment=environment)
@@ -105,6 +107,8 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         langsmith_project="desk",
         langsmith_content=("prompts",),
         langsmith_drop=("name=step *",),
+        propagate_to=("*.internal", "localhost:8080"),
+        thread_context=False,
         disabled=True,
     )
     assert [one.source for one in found.values()] == list(environment)

@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 from spanwise.content.policy import KINDS, SAME, destination_kinds, kinds
@@ -29,7 +29,7 @@ _SHORTEST_LIMIT: Final = 256
 _UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """What `configure` works from. Durations are seconds."""
 
@@ -86,12 +86,15 @@ class Settings:
     """Kinds of content that LangSmith gets of those recorded; `same`: all of them."""
     langsmith_drop: tuple[str, ...] = ("name=wait *",)
     """Rules of spans that LangSmith does not get: waits, without others."""
+    propagate_to: tuple[str, ...] = ()
+    """Hosts that requests carry the trace to (`inject(headers, url=…)`), such as `*.internal` or `localhost:8080`."""
+    thread_context: bool = True
+    """Whether threads and thread pools continue the span that they are started or asked in."""
     disabled: bool = False
     """`OTEL_SDK_DISABLED`: nothing is recorded, written, sent or served."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sourced:
+class Sourced(NamedTuple):
     """A setting's value and the place it was taken from."""
 
     value: Any
@@ -196,6 +199,13 @@ def _rules(text: str) -> tuple[str, ...]:
     return _lines(text)
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(one.strip().lower() for one in re.split(r"[,\n]", text) if one.strip())
+    if any("/" in one or "@" in one for one in hosts):
+        raise ValueError(text)
+    return hosts
+
+
 def _hook(text: str) -> str:
     module, _, function = text.partition(":")
     if not module or not function:
@@ -210,8 +220,7 @@ def _truth(text: str) -> bool:
     return word in TRUE_WORDS
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(NamedTuple):
     parse: Callable[[str], Any]
     needs: str
     otel: tuple[str, ...] = ()
@@ -256,6 +265,8 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "langsmith_project": _Rule(str, "the name of a project"),
     "langsmith_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
     "langsmith_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
+    "propagate_to": _Rule(_hosts, "hosts with commas, such as *.internal, localhost:8080"),
+    "thread_context": _Rule(_truth, "true or false"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),
 }
 

@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace import Span as LiveSpan
 from opentelemetry.trace import Link, Status, StatusCode
 
 from spanwise import conventions as c
 from spanwise.content import policy
+from spanwise.content.rebuilt import WITHHELD, DroppedError, rebuilt, unended, with_attributes
 from spanwise.content.redact import LARGE, Redactor
 from spanwise.content.truncate import plain_cut, truncated
-from spanwise.content.views import WITHHELD, DroppedError, SpanView, applied, rebuilt, unended, view, with_attributes
 from spanwise.errors import InputError
 from spanwise.own_span import OwnSpan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from opentelemetry.trace import Span
 
     from spanwise.config.settings import Settings
+    from spanwise.content.views import SpanView
 
-Hook: TypeAlias = Callable[[SpanView], SpanView | None]
+Hook: TypeAlias = "Callable[[SpanView], SpanView | None]"
 _EVENT_CONTENT: Final = "content"
 _REMEMBERED: Final = 256
 """Longest value that is remembered as harmless, in characters."""
@@ -42,6 +45,7 @@ def load_hook(named: str | Hook) -> Hook:
     Raises:
         InputError: there is no such module or function.
     """
+    importlib.import_module("spanwise.content.views")  # here: a fork amid an import would hang the child
     if callable(named):
         return named
     module, _, function = named.partition(":")
@@ -90,7 +94,7 @@ class Guard:
             return span
         given, had, linked = span.attributes or {}, span.events, span.links
         name, attributes, status = self.text(span.name), self.attributes(given), self._status(span.status)
-        events, links = [self._event(one) for one in had], [self._link(one) for one in linked]
+        events, links = [self._event(one) for one in had], [self.link(one) for one in linked]
         unchanged = name is span.name and attributes is given and status is span.status
         if unchanged and _alike(events, had) and _alike(links, linked):
             return span
@@ -182,7 +186,32 @@ class Guard:
             if (new := self._event(event)) is not event:
                 event._name, event._attributes = new.name, new.attributes  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         if isinstance(span, OwnSpan):
-            span.relink(self._link)
+            span.relink(self.link)
+
+    def redact_ended(self, span: LiveSpan) -> None:
+        """Take secrets out of another library's span that has just ended, before any processor is shown it.
+
+        What it may hold otherwise is its library's business: neither the content policy nor the hook applies here.
+        Values that cannot be looked through are withheld; never raises.
+        """
+        if self._redactor is None:
+            return
+        try:
+            attributes = _redacted(self._redactor, span.attributes)
+            if attributes is not None:
+                _replace(span, attributes)
+            entries: list[Event | Link] = [*span.events, *span.links]
+            for entry in entries:
+                attributes = _redacted(self._redactor, entry.attributes)
+                if attributes is not None:
+                    _replace(entry, attributes)
+            said = span.status.description
+            if said and (text := self._redactor.text(said)) is not said:
+                span._status = Status(span.status.status_code, text)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            if (name := self._redactor.text(span.name)) is not span.name:
+                span._name = name  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        except Exception:  # noqa: BLE001 - a foreign span is anything: what cannot be looked through is not shown
+            _replace(span, dict.fromkeys(span.attributes or {}, WITHHELD))
 
     def tell(self, span: Span, error: BaseException, kind: str) -> None:
         """Record what `error` says on `span`, as far as the settings let exceptions speak."""
@@ -196,9 +225,11 @@ class Guard:
         span.set_status(Status(StatusCode.ERROR, message))
 
     def _hooked(self, hook: Hook, span: ReadableSpan) -> ReadableSpan:
+        from spanwise.content import views  # noqa: PLC0415 - loaded with the hook already
+
         try:
-            after = hook(view(span))
-            rewritten = None if after is None else applied(span, after)
+            after = hook(views.view(span))
+            rewritten = None if after is None else views.applied(span, after)
         except Exception as error:
             self.hook_error = error
             raise DroppedError("hook_failed") from error
@@ -222,7 +253,8 @@ class Guard:
         name = self.text(event.name)
         return event if name is event.name and kept is given else with_attributes(event, name, kept)
 
-    def _link(self, link: Link) -> Link:
+    def link(self, link: Link) -> Link:
+        """Return a link as it may be recorded; the same object where nothing has to change."""
         given = link.attributes or {}
         kept = self.attributes(given)
         return link if kept is given else Link(link.context, kept)
@@ -235,6 +267,19 @@ class Guard:
             return Status(status.status_code)
         text = self.text(said)
         return status if text is said else Status(status.status_code, text)
+
+
+def _redacted(redactor: Redactor, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return attributes without secrets; none where they have none."""
+    kept = {name: redactor.value(name, value) for name, value in (given or {}).items()}
+    return kept if any(kept[name] is not value for name, value in (given or {}).items()) else None
+
+
+def _replace(holder: Any, attributes: Mapping[str, Any]) -> None:
+    """Give an ended span, an event or a link other attributes; it has no public way to."""
+    bounded = BoundedAttributes(None, attributes)
+    bounded.dropped = holder.dropped_attributes
+    holder._attributes = bounded  # noqa: SLF001
 
 
 _MESSAGES: Final = frozenset({"prompts", "completions"})

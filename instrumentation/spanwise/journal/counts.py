@@ -9,8 +9,6 @@ says that it lives.
 from __future__ import annotations
 
 import errno
-import fcntl
-import mmap
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,6 +72,9 @@ class CountsFile:
     """
 
     def __init__(self, path: Path) -> None:
+        import fcntl  # noqa: PLC0415 - only where something is recorded into a journal
+        import mmap  # noqa: PLC0415 - likewise
+
         self.path = path
         partial = path.with_suffix(".partial")
         self._lock: int | None = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -136,6 +137,8 @@ def read(path: Path) -> Reading | None:
     Raises:
         OSError: it cannot be read.
     """
+    import mmap  # noqa: PLC0415 - as above
+
     with path.open("rb") as file:
         try:
             mapped = mmap.mmap(file.fileno(), SIZE, access=mmap.ACCESS_READ)
@@ -153,6 +156,8 @@ def read(path: Path) -> Reading | None:
 
 def alive(path: Path) -> bool:
     """Whether the process that writes these counters lives and records; false where there is no such file."""
+    import fcntl  # noqa: PLC0415 - as above
+
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
