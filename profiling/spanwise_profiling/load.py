@@ -41,7 +41,12 @@ class Recording:
         """What could not be read, a line each."""
         incomplete = self.report.incomplete
         growing = f"{self.source}: {incomplete} incomplete last line(s) left out (still being written, or cut off)"
-        return (*map(str, self.report.skipped), *([growing] if incomplete else []))
+        later = f"{self.source}: {self.report.unknown} record(s) left out that only a later version knows"
+        return (
+            *map(str, self.report.skipped),
+            *([growing] if incomplete else []),
+            *([later] if self.report.unknown else []),
+        )
 
 
 def load(source: str | Path) -> Recording:

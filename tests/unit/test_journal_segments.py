@@ -16,7 +16,7 @@ from support.traces import span
 
 from spanwise.errors import InputError
 from spanwise.journal import packing, scan
-from spanwise.journal.format import END, FORMAT, HEADER, MOST_SPANS, START, WAIT, Record, pack
+from spanwise.journal.format import END, FORMAT, HEADER, MOST_SPANS, START, Record, pack
 from spanwise.journal.scan import Damage, ScanReport, StreamFiles, records
 from spanwise.journal.segment import SegmentWriter, path_of, stream_name
 
@@ -44,13 +44,13 @@ def test_what_was_appended_is_read_with_its_place_and_its_number_of_spans(tmp_pa
     writer = SegmentWriter(tmp_path, STREAM)
     first = writer.append(START, b"begun", 1)
     second = writer.append(END, b"ended", 512)
-    third = writer.append(WAIT, b"")
+    third = writer.append(END, b"")
     writer.close()
     header, *others = records(writer.path)
     assert others == [
         Record(START, 1, b"begun", header.end, first.offset),
         Record(END, 512, b"ended", first.offset, second.offset),
-        Record(WAIT, 0, b"", second.offset, third.offset),
+        Record(END, 0, b"", second.offset, third.offset),
     ]
     assert (header.kind, third, writer.path.stat().st_size) == (HEADER, writer.position, third.offset)
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from spanwise.journal.segment import SegmentWriter
 from spanwise_cli.commands import runs as runs_command
 from spanwise_cli.commands import show as show_command
+from spanwise_profiling.load import load
 from spanwise_profiling.runs import runs_of
 from spanwise_profiling.trace import build_traces
 from spanwise_profiling.unfinished import so_far
@@ -98,3 +99,10 @@ def test_a_trace_without_a_workflow_is_open_while_any_of_its_roots_is() -> None:
 def test_a_segment_can_be_shown_as_a_file(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(journal)
     assert "interrupted: its process ended" in ran("show", f"{OTHER_STREAM}-000001.seg", "--journal", journal / "none")
+
+
+def test_what_a_later_version_wrote_is_told(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, STREAM)
+    writer.append(77, b"?")
+    writer.close()
+    assert load(tmp_path).warnings == (f"{tmp_path}: 1 record(s) left out that only a later version knows",)

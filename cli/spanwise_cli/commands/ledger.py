@@ -83,7 +83,7 @@ def verdict(counts: Counts, problems: Mapping[str, str], journal: Path) -> Itera
     expired = {name: fates["expired"] for name, fates in sorted(counts.destinations.items()) if fates.get("expired")}
     for name, number in expired.items():
         yield f"{_spans_of(number)} had been deleted before {name} took them (journal_size, journal_age)."
-    if not lost and not behind and not refused and not expired:
+    if not lost and not behind and not refused and not any(expired.values()):
         yield "Nothing was lost" + (", and every destination has everything." if counts.destinations else ".")
     waiting = counts.open + counts.buffered
     if waiting:

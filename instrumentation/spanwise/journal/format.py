@@ -28,9 +28,7 @@ START: Final = 1
 """Spans that began and have no end yet: OTLP/JSON ExportTraceServiceRequest."""
 END: Final = 2
 """Ended spans, likewise; the head's number says how many."""
-WAIT: Final = 3
-"""JSON list of waits."""
-KINDS: Final = frozenset({HEADER, START, END, WAIT})
+KINDS: Final = frozenset({HEADER, START, END})
 
 
 class Position(NamedTuple):
