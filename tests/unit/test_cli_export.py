@@ -158,6 +158,13 @@ def test_a_run_of_a_file_can_be_exported(tmp_path: Path) -> None:
     assert said("export", "all.jsonl", "--to", "one.jsonl") == "2 spans written to one.jsonl.\n"
 
 
+def test_a_run_of_a_segment_can_be_exported(tmp_path: Path) -> None:
+    folder = journal(tmp_path / "j")
+    segment = min(folder.glob("*.seg"))
+    said("export", segment, "--to", "one.jsonl", "--journal", tmp_path / "none")
+    assert list(reader.read_file(tmp_path / "one.jsonl")) == list(reader.read_file(segment))
+
+
 def test_standard_output_gets_nothing_but_the_spans(tmp_path: Path) -> None:
     folder = journal(tmp_path / "j")
     [request] = said("export", "run-one", "--to", "-", "--journal", folder).splitlines()
@@ -234,6 +241,28 @@ def test_a_span_read_from_anywhere_is_the_same_in_the_journal(tmp_path: Path) ->
     (tmp_path / "one.jsonl").write_text(json.dumps(request) + "\n")
     said("import", "one.jsonl", "--journal", tmp_path / "k")
     assert list(reader.read(tmp_path / "k")) == list(reader.read_file(tmp_path / "one.jsonl"))
+
+
+def test_lines_are_kept_to_the_last_flag(tmp_path: Path) -> None:
+    request = export_request(TRACE, [("s", 5, {})], {})
+    request["resourceSpans"][0]["schemaUrl"] = "https://schema.example"
+    request["resourceSpans"][0]["scopeSpans"][0]["spans"][0] |= {
+        "flags": 769,
+        "traceState": "a=b",
+        "droppedLinksCount": 3,
+    }
+    (tmp_path / "one.jsonl").write_text(json.dumps(request))
+    said("import", "one.jsonl", "--journal", tmp_path / "k")
+    said("export", "--all", "--to", "again.jsonl", "--journal", tmp_path / "k")
+    assert json.loads((tmp_path / "again.jsonl").read_text()) == request
+
+
+def test_a_line_of_very_many_spans_is_taken_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_MOST", 1_000)
+    names = [str(number) for number in range(1_200)]
+    (tmp_path / "one.jsonl").write_bytes(payload(names))
+    said("import", "one.jsonl", "--journal", tmp_path / "k")
+    assert [span.name for span in reader.read(tmp_path / "k")] == names
 
 
 def test_cursors_of_a_damaged_stream_say_what_they_could_not_read(tmp_path: Path, line: Line) -> None:

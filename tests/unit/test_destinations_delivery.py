@@ -16,7 +16,7 @@ from spanwise.destinations.transport import Reply
 from spanwise.journal import cursor as cursors
 from spanwise.journal import packing
 from spanwise.journal.cursor import CursorState
-from spanwise.journal.format import END, START
+from spanwise.journal.format import END, START, Position
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +70,25 @@ def test_what_is_settled_is_not_sent_again(tmp_path: Path) -> None:
     line = Line()
     assert counts(deliver_all(source(tmp_path), line)) == fates(delivered=8)
     assert line.accepted == names(5, 8)
+
+
+def test_no_span_is_settled_before_it_is_counted_as_journaled(tmp_path: Path) -> None:
+    writer = write(tmp_path, STREAM)
+    first = writer.append(END, payload(["a"]), 1)
+    writer.append(END, payload(["b"]), 1)
+    writer.close()
+    held = cursors.open_cursor(tmp_path, "otlp", STREAM)
+    assert held is not None
+    counted = [Position(0, 0)]
+    pending = StreamSource(tmp_path, "otlp", held, Outlet(), counted=lambda: counted[-1])
+    assert pending.batch() == []
+    counted.append(first)
+    line = Line()
+    way = delivery(line)
+    assert way.deliver(pending.batch(), pending)
+    assert (pending.batch(), line.accepted) == ([], ["a"])
+    counted.append(writer.position)
+    assert counts(deliver_all(pending, line)) == fates(delivered=2)
 
 
 def test_spans_without_an_end_are_not_sent(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from spanwise.config.settings import masked, resolve, settings_of
 from spanwise.errors import InputError, UnavailableError
-from spanwise.journal import payloads
+from spanwise.journal import payloads, record_json
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 
@@ -85,10 +85,13 @@ def _of_runs(references: Sequence[str], journal: Path) -> Iterator[bytes]:
     in_journal: list[Run] = []
     for reference in references:
         run, recording = open_run(reference, journal)
-        if Path(recording.source).is_file():
-            yield from _chosen(payloads.of_file(Path(recording.source)), [run])
-        else:
+        source = Path(recording.source)
+        if source == Path(journal):
             in_journal.append(run)
+        elif payloads.is_lines(source):
+            yield from _chosen(payloads.of_file(source), [run])
+        else:
+            yield record_json.encode([span for _, span in run.trace.walk(*run.tops)])
     if in_journal:
         yield from _chosen(payloads.of_folder(journal), in_journal)
 

@@ -90,7 +90,7 @@ def drain(folder: Path, destination: str, delivery: Delivery, outlet: Outlet, se
         if held.state.done:
             held.close()
             continue
-        source = StreamSource(folder, destination, held, outlet, sent.settle)
+        source = StreamSource(folder, destination, held, outlet, tally=sent.settle)
         try:
             if not _drained(source, delivery, sent):
                 return

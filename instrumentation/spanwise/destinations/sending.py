@@ -219,7 +219,9 @@ class Sender:
             except (OSError, InputError):  # the disk is full: tried again before the next batch
                 return None
             if held is not None:
-                self._own = StreamSource(folder, self.name, held, self._outlet, self._count)
+                self._own = StreamSource(
+                    folder, self.name, held, self._outlet, tally=self._count, counted=self._ledger.position
+                )
         return self._own
 
     def _take_up(self, delivery: Delivery) -> bool:

@@ -20,7 +20,7 @@ from spanwise.journal.format import END, HEADER
 from spanwise.journal.scan import Header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from opentelemetry.sdk.trace import ReadableSpan
@@ -54,15 +54,24 @@ class StreamSource:
         cursor: how far it has come; held by this process.
         outlet: what the destination gets.
         tally: counts the fates, too.
+        counted: up to where the stream's spans are counted as journaled: none may be settled before that.
     """
 
     def __init__(
-        self, folder: Path, destination: str, cursor: Cursor, outlet: Outlet, tally: Tally = _uncounted
+        self,
+        folder: Path,
+        destination: str,
+        cursor: Cursor,
+        outlet: Outlet,
+        *,
+        tally: Tally = _uncounted,
+        counted: Callable[[], Position] | None = None,
     ) -> None:
         self._folder = folder
         self._cursor = cursor
         self._outlet = outlet
         self._tally = tally
+        self._counted = counted
         self._aside = set_aside.path_of(folder, destination, cursor.stream)
         self._records: Iterator[tuple[Position, Path, Record]] | None = None
         self.rewind()
@@ -149,6 +158,8 @@ class StreamSource:
             self._cursor.save(sequence=position.sequence, offset=position.offset, skip=self._skip, **counts)
 
     def _next(self) -> Record | None:
+        if self._counted is not None and self._position >= self._counted():
+            return None
         if self._records is None:
             self._records = follow.records(self._folder, self._cursor.stream, self._position)
         self._position, _, record = next(self._records, (self._position, None, None))

@@ -161,6 +161,12 @@ class Ledger:
             journaled, sequence, offset = counters.committed(self.slots)
             counters.commit(self.slots, journaled + number, *(position or (sequence, offset)))
 
+    def position(self) -> Position:
+        """Return the place in the stream up to which written spans are counted."""
+        with self._lock:
+            _, sequence, offset = counters.committed(self.slots)
+        return Position(sequence, offset)
+
     def drop(self, reason: str, number: int) -> None:
         """Count ended spans that were lost."""
         with self._lock:

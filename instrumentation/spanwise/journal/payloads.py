@@ -40,6 +40,17 @@ def of_file(path: Path) -> Iterator[bytes]:
         yield from (line for line in lines if line.strip())
 
 
+def is_lines(path: Path) -> bool:
+    """Whether a file holds a request a line, so that they can be passed on as they are, to the last flag."""
+    if scan.is_segment(path.name) or not path.is_file():
+        return False
+    try:
+        counted(next(of_file(path), b""))
+    except (ValueError, OSError):
+        return False
+    return True
+
+
 def chosen(payload: bytes, wanted: Mapping[str, AbstractSet[str]]) -> tuple[bytes, int] | None:
     """Return those spans of `payload` that are `wanted` (trace id to span ids, lower case), and their number.
 
