@@ -13,7 +13,7 @@ from spanwise.journal import follow as streams
 from spanwise.journal import packing, scan
 from spanwise.journal.follow import Follower
 from spanwise.journal.format import END, HEADER, START, Position, pack
-from spanwise.journal.reader import ReadReport, SpanRecord, follow, read, read_file
+from spanwise.journal.reader import ReadReport, SpanRecord, follow, is_segment, read, read_file
 from spanwise.journal.segment import SegmentWriter, path_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,18 @@ def test_a_single_segment_is_a_file_that_can_be_read(tmp_path: Path) -> None:
     assert list(read_file(packing.pack_segment(first))) == [span(1)]
     with pytest.raises(InputError, match="no such file; give the path of a segment of a journal"):
         list(read_file(path_of(tmp_path, STREAM, 3)))
+
+
+def test_a_segment_that_was_renamed_is_known_by_how_it_begins(tmp_path: Path) -> None:
+    (path,) = write_segments(tmp_path, [[span(1)]])
+    plain = path.rename(tmp_path / "sent by a colleague")
+    assert (is_segment(plain), list(read_file(plain))) == (True, [span(1)])
+    packed = packing.pack_segment(plain).rename(tmp_path / "another")
+    assert (is_segment(packed), list(read_file(packed))) == (True, [span(1)])
+    lines = record(tmp_path, span(2))
+    assert (is_segment(lines), list(read_file(lines))) == (False, [span(2)])
+    with pytest.raises(InputError, match="no such file"):
+        is_segment(tmp_path / "missing")
 
 
 def test_a_span_without_an_end_is_open_while_its_process_lives_and_interrupted_after(

@@ -114,7 +114,7 @@ class Follower:
 
     def segment(self, path: Path, report: ReadReport) -> Iterator[SpanRecord]:
         """Yield the spans of one segment, each once."""
-        stream = scan.stream_of(path)
+        stream = scan.stream_of(path) if scan.is_segment(path.name) else path.name
         found = scan.ScanReport()
         report.files += 1
         for record in scan.records(path, 0, found):

@@ -119,6 +119,12 @@ def _place(mark: bytes) -> tuple[int, int, int] | None:
     return _PLACE.unpack(place) if _CRC.pack(zlib.crc32(place)) == crc else None
 
 
+def is_packed(file: IO[bytes]) -> bool:
+    """Return whether a file begins as a compressed segment does."""
+    file.seek(0)
+    return file.read(len(_MARK)) == _MARK
+
+
 def length_of(file: IO[bytes]) -> int | None:
     """Return how long the segment in a compressed file is; none where its end is missing."""
     size = file.seek(0, os.SEEK_END)

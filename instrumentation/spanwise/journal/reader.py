@@ -45,6 +45,7 @@ __all__ = [
     "SpanRecord",
     "State",
     "follow",
+    "is_segment",
     "read",
     "read_file",
 ]
@@ -112,10 +113,20 @@ def read_file(path: str | Path, report: ReadReport | None = None) -> Iterator[Sp
     path = Path(path)
     report = ReadReport() if report is None else report
     with _readable(path):
-        if scan.is_segment(path.name):
+        if scan.holds_records(path):
             yield from Follower(path.parent).segment(path, report)
         else:
             yield from _read_lines(path, report)
+
+
+def is_segment(path: str | Path) -> bool:
+    """Return whether a file is a segment of a journal, by its name or else by how it begins.
+
+    Raises:
+        InputError: as `read_file`.
+    """
+    with _readable(Path(path)):
+        return scan.holds_records(Path(path))
 
 
 @contextmanager

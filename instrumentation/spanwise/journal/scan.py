@@ -71,6 +71,14 @@ def is_segment(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def holds_records(path: Path) -> bool:
+    """Return whether a file is a segment, by its name or else by how it begins; raises `OSError`."""
+    if is_segment(path.name):
+        return True
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC or packing.is_packed(file)
+
+
 def sequence_of(path: Path) -> int:
     """Return the number of a segment within its stream; `ValueError` where `path` is no segment's."""
     if match := _NAME.fullmatch(path.name):
@@ -293,7 +301,7 @@ def _pieces(path: Path, offset: int, report: ScanReport) -> Iterator[tuple[int, 
         path = _renamed(path)  # compressed since it was listed
         file = path.open("rb")
     with file:
-        if path.suffix != packing.SUFFIX:
+        if path.suffix != packing.SUFFIX and not packing.is_packed(file):
             file.seek(offset)
             while piece := file.read(_PIECE):
                 yield offset, piece
