@@ -258,3 +258,41 @@ def test_a_program_that_configures_and_records_nothing_starts_no_thread_and_make
     assert threading.enumerate() == before
     spanwise.shutdown()
     assert [path.name for path in (tmp_path / "j").iterdir()] == [".gitignore"]
+
+
+STEADY = """
+import spanwise
+telemetry = spanwise.configure(
+    journal_dir="j", endpoint="http://127.0.0.1:9", otlp_drop="name=step even", journal_interval=0.01
+)
+for number in range(4000):
+    with spanwise.step("even"):
+        pass
+    if number % 100 == 0:
+        telemetry.flush(0.02)
+"""
+
+
+def test_the_sums_hold_at_every_reading_while_processes_record_and_send(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_"))}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    recording = [
+        subprocess.Popen([sys.executable, "-c", STEADY], cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    readings = 0
+    try:
+        while any(process.poll() is None for process in recording):
+            counts = ledgers.read(tmp_path / "j")
+            assert counts.started == counts.open + counts.buffered + counts.journaled + sum(counts.dropped.values())
+            assert min(counts.open, counts.buffered, counts.journaled) >= 0
+            for numbers in counts.destinations.values():
+                assert counts.journaled == sum(numbers.values())
+                assert min(numbers.values()) >= 0
+            readings += bool(counts.destinations)
+    finally:
+        for process in recording:
+            process.communicate(timeout=60)
+    assert readings > 20
+    assert [process.returncode for process in recording] == [0, 0]
+    assert fates(tmp_path / "j") == {"filtered": 8000}
