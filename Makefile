@@ -28,7 +28,7 @@ unit: $(VENV)/.dev ## Only the fast tests (under a minute, no servers)
 	$(BIN)/python -m pytest tests/unit
 
 soak: $(VENV)/.dev servers ## The long forms of the journal's tests, with their figures (about an hour)
-	$(BIN)/python -m pytest tests/soak -rP -p no:randomly
+	$(BIN)/python -m pytest tests/soak -rP -p no:randomly -o faulthandler_timeout=3600
 
 servers: $(VENV)/.dev ## Find or build the real servers into the per-user cache
 	@$(BIN)/python -m spanwise_cli.stack.install

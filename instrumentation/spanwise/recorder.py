@@ -220,21 +220,23 @@ class Recorder(SpanProcessor):
             self._free_waits -= 1
         elif now_ns < self._next_wait:
             return
-        took = -time.monotonic_ns()
+        took, written = -time.monotonic_ns(), True
         if (loop := loop_end.running()) is None:
-            self._flush_journal(time.monotonic() + _LONGEST_WAIT)
+            written = self._flush_journal(time.monotonic() + _LONGEST_WAIT)
         else:
             loop_end.call(loop, self.flush_journal)
             self._nudge()
         took += time.monotonic_ns()
+        if not written:
+            self._free_waits = 0
         if not self._free_waits:
             self._next_wait = now_ns + took + max(WAIT_NS, _WAIT_SHARE * took)
 
     def abandon(self) -> None:
         """Take nothing any more and write nothing: for a forked child, whose threads stayed with the parent."""
-        self._closed = True
+        self._closed = self._stopping = True
         self._buffer.close()
-        self._stopping = True
+        self._writer.forget()
         if self._stream is not None:
             self._stream.abandon()
 
@@ -306,8 +308,8 @@ class Recorder(SpanProcessor):
             return self._asked
 
     def _flush_journal(self, deadline: float) -> bool:
-        if self._writer.is_busy_here:
-            return False
+        if self._stopping or self._writer.is_busy_here:
+            return not self._buffer
         if self._thread is None or not self._thread.is_alive():
             while self._writer.write_batch():
                 pass

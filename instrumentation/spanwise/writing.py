@@ -108,6 +108,12 @@ class BatchWriter:
             act, self._later = self._later, None
             act()
 
+    def forget(self) -> None:
+        """Let go of everything that waits, without a lock: in a forked child nobody may hold one."""
+        self._buffer.ended.clear()
+        self._buffer.measured.clear()
+        self.began.clear()
+
     def open(self) -> None:
         """Open the stream's file of counters; where that fails, they stay in memory for now."""
         if self._stream is None or self.is_busy_here:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import journal_files
+from support.otlp_receiver import receiving
 from support.servers import eventually
 
 from spanwise.journal import ledger
@@ -19,6 +20,7 @@ from spanwise.journal.format import START
 from spanwise.journal.ledger import Counts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
@@ -28,10 +30,10 @@ warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on, forking wit
 """
 
 
-def run(text: str, folder: Path, *options: str) -> None:
+def run(text: str, folder: Path, *, arguments: Sequence[str] = ()) -> None:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_"))}
     done = subprocess.run(
-        [sys.executable, "-W", "error", *options, "-c", QUIET + text],
+        [sys.executable, "-W", "error", "-c", QUIET + text, *arguments],
         cwd=folder, env=inherited, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -118,6 +120,68 @@ def test_children_forked_while_other_threads_record_hang_nowhere_and_count_exact
     assert Counter(journal_files.names(folder))["step child"] == 1000
     total = ledger.read(folder)
     assert (total.started, total.open, total.buffered, total.dropped) == (total.journaled, 0, 0, {})
+
+
+SENDS = """
+import sys
+spanwise.configure(journal_dir="journal", endpoint=sys.argv[1])
+with spanwise.step("parent"):
+    pass
+child = os.fork()
+if not child:
+    with spanwise.step("child"):
+        pass
+    spanwise.shutdown()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_child_sends_what_it_records(tmp_path: Path) -> None:
+    with receiving() as receiver:
+        run(SENDS, tmp_path, arguments=[receiver.address])
+    assert Counter(receiver.spans) == Counter({"step parent": 1, "step child": 1})
+    delivered = {"delivered": 1, "pending": 0, "set_aside": 0, "filtered": 0, "expired": 0}
+    assert (
+        list(ledger.processes(tmp_path / "journal").values())
+        == [Counts(started=1, journaled=1, destinations={"otlp": delivered})] * 2
+    )
+
+
+FORKS_IN_A_LOOP = """
+import asyncio
+spanwise.configure(journal_dir="journal", journal_interval=60)
+async def main():
+    with spanwise.workflow("first"):
+        pass
+    with spanwise.workflow("parent"):
+        with spanwise.step("waits in the parent"):
+            pass
+        child = os.fork()
+        if not child:
+            with spanwise.tool("child"):
+                pass
+            return 0
+    assert os.waitpid(child, 0)[1] == 0
+    return child
+child = asyncio.run(main())
+if not child:
+    os._exit(0)
+"""
+
+
+def test_a_child_forked_amid_a_loop_writes_what_is_its_own_and_nothing_of_the_parents(tmp_path: Path) -> None:
+    run(FORKS_IN_A_LOOP, tmp_path)
+    folder = tmp_path / "journal"
+    assert Counter(journal_files.names(folder)) == Counter(
+        {
+            "invoke_workflow first": 1,
+            "step waits in the parent": 1,
+            "invoke_workflow parent": 1,
+            "execute_tool child": 1,
+        }
+    )
+    assert ledger.read(folder) == Counts(started=4, journaled=4)
 
 
 POOL = """

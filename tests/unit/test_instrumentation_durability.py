@@ -233,6 +233,69 @@ def test_a_buffer_without_long_values_holds_as_many_spans_as_its_bytes_allow() -
     assert waiting.room == 0
 
 
+class Steps(Stream):
+    """A disk that takes as many records as it is given leave for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.leave = threading.Semaphore(0)
+        self.asked = threading.Semaphore(0)
+
+    def append(self, kind: int, payload: bytes, count: int = 0) -> None:
+        self.asked.release()
+        self.leave.acquire(timeout=10)
+        super().append(kind, payload, count)
+
+
+def test_where_writing_lags_by_an_interval_those_who_end_spans_have_to_look(tmp_path: Path) -> None:
+    stream = Steps(tmp_path)
+    waiting = Buffer(2**20)
+    recorder = Recorder(stream=stream, buffer=waiting, interval=1e-9)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(recorder)
+    tracer = provider.get_tracer("t")
+    outer = tracer.start_span("outer")
+    inside = trace.set_span_in_context(outer)
+    for _ in range(3):
+        tracer.start_span("one", inside).end()
+    assert stream.asked.acquire(timeout=10)
+    with as_in_a_loop():
+        for _ in range(600):
+            tracer.start_span("more", inside).end()
+    stream.leave.release()
+    assert stream.asked.acquire(timeout=10)  # of the 600, the first 512
+    stream.leave.release()
+    assert stream.asked.acquire(timeout=10)  # and the others: the interval is over
+    lagging = waiting.room
+    stream.leave.release(1_000)
+    assert recorder.flush_journal(10)
+    with recorder._wake:
+        assert recorder._wake.wait_for(lambda: waiting.room > 0, 10)
+    outer.end()
+    recorder.shutdown()
+    assert lagging == 0
+    assert recorder.ledger.counts() == Counts(started=604, journaled=604)
+
+
+def test_a_signal_amid_a_write_waits_until_that_is_done(tmp_path: Path) -> None:
+    told: list[tuple[str, int]] = []
+
+    class Interrupted(Stream):
+        def append(self, kind: int, payload: bytes, count: int = 0) -> None:
+            said = recorder.write_or(lambda: told.append(("later", self.ledger.counts().journaled)), 1.0)
+            told.append((str(said), self.ledger.counts().journaled))
+            super().append(kind, payload, count)
+
+    recorder = Recorder(stream=Interrupted(tmp_path), sync=True)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(recorder)
+    provider.get_tracer("t").start_span("s").end()
+    assert told == [("False", 0), ("later", 1)]
+    assert recorder.write_or(lambda: told.append(("never", 0)), 1.0) is True
+    recorder.shutdown()
+    assert len(told) == 2
+
+
 def starts(folder: Path) -> list[tuple[str, str]]:
     return [(span["name"], span["endTimeUnixNano"]) for span in journal_files.spans(folder, START)]
 

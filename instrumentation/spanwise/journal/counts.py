@@ -79,7 +79,8 @@ class CountsFile:
         partial = path.with_suffix(".partial")
         self._lock: int | None = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            with suppress(OSError):  # a file system without locks: whoever reads cannot tell either
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
             _fill(self._lock, partial)
             # Mapped through a description of its own: the lock's must be closed in a forked child, a mapping stays.
             with partial.open("r+b") as file:
