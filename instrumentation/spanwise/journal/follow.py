@@ -101,6 +101,7 @@ class Follower:
     def poll(self, report: ReadReport | None = None) -> Iterator[SpanRecord]:
         """Yield what is new since the last call, as `reader.follow` says."""
         report = ReadReport() if report is None else report
+        incomplete = report.incomplete
         for stream in scan.streams(self._folder):
             if stream.name in self._finished:
                 continue
@@ -111,6 +112,7 @@ class Follower:
             if not alive:
                 self._finished.add(stream.name)
                 yield from self._left(stream.name, "interrupted")
+        report.incomplete = incomplete  # what is being written is so at each look
 
     def segment(self, path: Path, report: ReadReport) -> Iterator[SpanRecord]:
         """Yield the spans of one segment, each once."""

@@ -132,14 +132,22 @@ def _record(span: _Span, resource: Attributes, scope: _Scope) -> SpanRecord:
         start_ns=int(span.start_time_unix_nano),
         end_ns=int(span.end_time_unix_nano),
         attributes=_attributes(span.attributes),
-        links=tuple(LinkRecord(x.trace_id.lower(), x.span_id.lower(), _attributes(x.attributes)) for x in span.links),
-        events=tuple(EventRecord(int(x.time_unix_nano), x.name, _attributes(x.attributes)) for x in span.events),
+        links=tuple(map(_link, span.links)),
+        events=tuple(map(_event, span.events)),
         status_code=span.status.code,
         status_message=span.status.message,
         resource=resource,
         scope_name=scope.name,
         scope_version=scope.version,
     )
+
+
+def _link(link: _Link) -> LinkRecord:
+    return LinkRecord(link.trace_id.lower(), link.span_id.lower(), _attributes(link.attributes))
+
+
+def _event(event: _Event) -> EventRecord:
+    return EventRecord(int(event.time_unix_nano), event.name, _attributes(event.attributes))
 
 
 def _attributes(pairs: list[_KeyValue]) -> dict[str, AttributeValue]:
