@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 INTERVAL: Final = 0.2
 BUFFER: Final = 64 * 1024 * 1024
 FIRST_WAITS: Final = 100
-WAIT_NS: Final = 50_000_000
+WAIT_NS: Final = 100_000_000
 _WAIT_SHARE: Final = 10
 _LONGEST_WAIT: Final = 1.0
-_SHARE_ASLEEP: Final = 0.75
+_SHARE_ASLEEP: Final = 0.5
 """Of the interval; the rest is for writing, so that what ended just after a look is on disk in time."""
 
 
@@ -212,7 +212,7 @@ class Recorder(SpanProcessor):
         """See to it that a process which ends without a word (`os._exit`) has its last run on disk.
 
         The thread waits for the write, if no event loop runs in it: the first hundred times always; then not within
-        50 ms, or ten times what it took, of the last time.
+        0.1 s, or ten times what it took, of the last time.
         """
         if self._stream is None or self._closed or self._sync or self._writer.is_busy_here:
             return
