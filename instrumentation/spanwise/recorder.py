@@ -20,7 +20,7 @@ from spanwise.buffer import ORDINARY_BITS, Buffer
 from spanwise.journal.counts import STARTED
 from spanwise.journal.ledger import Ledger
 from spanwise.own_span import OwnSpan
-from spanwise.writing import BatchWriter
+from spanwise.writing import BATCH, BatchWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -205,7 +205,7 @@ class Recorder(SpanProcessor):
             left = len(self._buffer)
             while (taken := self._writer.write_batch()) and (left := left - taken) > 0:
                 pass
-        elif (full or self._buffer.room == 0) and loop_end.running() is None:
+        elif (full or (self._buffer.room == 0 and len(self._buffer) >= BATCH)) and loop_end.running() is None:
             self._writer.write_batch()
 
     def _outermost_ended(self, now_ns: int) -> None:
