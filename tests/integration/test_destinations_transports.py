@@ -20,7 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from spanwise.destinations.over_grpc import GrpcTransport
 from spanwise.destinations.over_http import HttpTransport
-from spanwise.destinations.transport import Reply, partial, retry_after
+from spanwise.destinations.transport import Reply, read_partial, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -110,13 +110,13 @@ def test_spans_that_are_rejected_among_accepted_ones_are_told() -> None:
     "body", [b"", b"\x00", b"\xff" * 20, b"\x0a\xff", b"\x0a\x02\x08", b"\x0b", b"\x08\x01", REJECTING[:-1], b"<html>"]
 )
 def test_an_answer_that_is_no_message_counts_as_accepted(body: bytes) -> None:
-    assert partial(body) == Reply("accepted")
+    assert read_partial(body) == Reply("accepted")
 
 
 def test_an_answer_of_a_newer_protocol_is_understood_as_far_as_it_is_known() -> None:
     message = ExportTraceServiceResponse.FromString(REJECTING)
     unknown = b"\x19" + bytes(8) + b"\x25" + bytes(4) + b"\x30\x01"
-    assert partial(unknown + message.SerializeToString()).rejected == 300
+    assert read_partial(unknown + message.SerializeToString()).rejected == 300
 
 
 def test_headers_and_compression_are_those_of_opentelemetrys_variables(monkeypatch: pytest.MonkeyPatch) -> None:

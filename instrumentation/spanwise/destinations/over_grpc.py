@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,13 +13,13 @@ from spanwise.destinations.transport import (
     Reply,
     environment_headers,
     environment_timeout,
-    partial,
+    read_partial,
     variable,
 )
 from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _DETAILS: Final = "grpc-status-details-bin"
@@ -48,18 +49,24 @@ class GrpcTransport:
         gzip = variable("COMPRESSION").lower() == "gzip"
         compression = grpc.Compression.Gzip if gzip else grpc.Compression.NoCompression
         parts = urlsplit(endpoint)
-        target = parts.netloc or endpoint
+        about = {"target": parts.netloc or endpoint, "compression": compression, "options": _OPTIONS}
         insecure = variable("INSECURE").lower() == "true" or (parts.scheme == "http" and not variable("INSECURE"))
         if insecure and parts.scheme != "https":
-            self._channel = grpc.insecure_channel(target, compression=compression, options=_OPTIONS)
+            self._open: Callable[[], Any] = partial(grpc.insecure_channel, **about)
         else:
-            self._channel = grpc.secure_channel(target, _credentials(grpc), compression=compression, options=_OPTIONS)
-        self._export: Any = self._channel.unary_unary(_METHOD)
+            self._open = partial(grpc.secure_channel, credentials=_credentials(grpc), **about)
+        self._channel: Any = None
+        self._closed = False
 
     def send(self, body: bytes) -> Reply:
-        """Call `Export` once."""
+        """Call `Export` once. The channel is opened with the first call: a forked child makes a transport at once."""
+        if self._closed:
+            return Reply("later", "the connection was closed")
+        if self._channel is None:
+            self._channel = self._open()
         try:
-            return partial(self._export(body, timeout=self._timeout, metadata=self._metadata))
+            export = self._channel.unary_unary(_METHOD)
+            return read_partial(export(body, timeout=self._timeout, metadata=self._metadata))
         except self._error as error:
             return self._reply(error)
         except ValueError:  # what grpc raises on a channel that was closed
@@ -67,7 +74,9 @@ class GrpcTransport:
 
     def close(self) -> None:
         """End a call under way and close the channel."""
-        self._channel.close()
+        self._closed = True
+        if self._channel is not None:
+            self._channel.close()
 
     def _reply(self, error: Any) -> Reply:
         code, said = error.code().name, error.details() or ""

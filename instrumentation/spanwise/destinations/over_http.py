@@ -18,7 +18,7 @@ from spanwise.destinations.transport import (
     Reply,
     environment_headers,
     environment_timeout,
-    partial,
+    read_partial,
     retry_after,
     variable,
 )
@@ -98,7 +98,7 @@ def _reply(answer: requests.Response) -> Reply:
     status = answer.status_code
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         is_protobuf = answer.headers.get("content-type", "").startswith(_PROTOBUF)
-        return partial(answer.content) if is_protobuf else Reply("accepted")
+        return read_partial(answer.content) if is_protobuf else Reply("accepted")
     said = _REMEDIES.get(status) or answer.reason or ""
     reason = f"HTTP {status}{f': {said}' if said else ''}"
     if status in REFUSED:

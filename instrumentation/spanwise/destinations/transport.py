@@ -64,7 +64,7 @@ def retry_after(text: str | None, now: float | None = None) -> float | None:
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
-def partial(body: bytes) -> Reply:
+def read_partial(body: bytes) -> Reply:
     """Return what the ExportTraceServiceResponse to an accepted request says: perhaps that spans were rejected.
 
     What is no such message is a proxy's page: the status said that the request was taken.
