@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit stack-up stack-down servers lock clean
+.PHONY: help demo test lint unit soak stack-up stack-down servers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: $(VENV)/.dev ## ruff, mypy strict, pyright strict, import-linter
 
 unit: $(VENV)/.dev ## Only the fast tests (under a minute, no servers)
 	$(BIN)/python -m pytest tests/unit -m "not slow"
+
+soak: $(VENV)/.dev servers ## The long forms of the journal's tests, with their figures (about an hour)
+	$(BIN)/python -m pytest tests/soak -rP -p no:randomly -o faulthandler_timeout=3600
 
 servers: $(VENV)/.dev ## Find or build the real servers into the per-user cache
 	@$(BIN)/python -m spanwise_cli.stack.install

@@ -27,7 +27,19 @@ PACKAGES = {
     "spanwise_pipeline": "pipeline",
     "spanwise_profiling": "profiling",
 }
-COMMANDS = ("systems", "provider", "runs", "show", "ledger", "alerts", "dashboards", "doctor", "stack")
+COMMANDS = (
+    "systems",
+    "provider",
+    "runs",
+    "show",
+    "export",
+    "import",
+    "ledger",
+    "alerts",
+    "dashboards",
+    "doctor",
+    "stack",
+)
 RECORDS = """
 import time
 import spanwise

@@ -1,37 +1,30 @@
-"""Whether an OTLP receiver takes spans: it is sent an empty request, which every receiver accepts and none stores."""
+"""Whether a receiver takes spans: it is sent an empty request, which every receiver accepts and none stores."""
 
 from __future__ import annotations
 
 import http.client
-import logging
-import os
 import socket
 import ssl
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.util.re import parse_env_headers
-
 from spanwise.config.settings import masked
-from spanwise.destinations import otlp
+from spanwise.destinations.over_http import traces_address
+from spanwise.destinations.transport import environment_headers, variable
 from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from spanwise.config.settings import Settings
+    from spanwise.destinations.transport import Reply
 
 _TIMEOUT: Final = 3.0
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
-_TRACES_HEADERS: Final = "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
-_CERTIFICATE: Final = "OTEL_EXPORTER_OTLP_CERTIFICATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +58,24 @@ def probe(settings: Settings) -> Answer:
         ) from None
 
 
+def probe_langsmith(settings: Settings) -> Reply:
+    """Send an empty request to the configured project of LangSmith and return what came of it.
+
+    Raises:
+        InputError: the key is not set.
+    """
+    from spanwise.destinations import factory, langsmith  # noqa: PLC0415 - the HTTP client takes 60 ms to load
+
+    with closing(factory.transport_of(settings, langsmith.NAME)) as transport:
+        return transport.send(b"")
+
+
 def _over_http(endpoint: str, address: tuple[str, int]) -> Answer:
     began = time.perf_counter()
     with closing(_connection(endpoint, address)) as connection:
-        path = urlsplit(otlp.traces_address(endpoint))
+        path = urlsplit(traces_address(endpoint))
         target = path.path + (f"?{path.query}" if path.query else "")
-        connection.request("POST", target, b"", {"content-type": "application/x-protobuf", **_headers()})
+        connection.request("POST", target, b"", {"content-type": "application/x-protobuf", **environment_headers()})
         response = connection.getresponse()
         response.read()
     seconds = time.perf_counter() - began
@@ -82,13 +87,8 @@ def _over_http(endpoint: str, address: tuple[str, int]) -> Answer:
 def _connection(endpoint: str, address: tuple[str, int]) -> http.client.HTTPConnection:
     if not endpoint.startswith("https:"):
         return http.client.HTTPConnection(*address, timeout=_TIMEOUT)
-    context = ssl.create_default_context(cafile=os.environ.get(_CERTIFICATE) or None)
+    context = ssl.create_default_context(cafile=variable("CERTIFICATE") or None)
     return http.client.HTTPSConnection(*address, timeout=_TIMEOUT, context=context)
-
-
-def _headers() -> dict[str, str]:
-    text = os.environ.get(_TRACES_HEADERS) or os.environ.get(_HEADERS, "")
-    return dict(parse_env_headers(text, liberal=True))
 
 
 def _refusal(shown: str, status: int) -> str:
@@ -112,23 +112,13 @@ def _clock_ahead(date: str | None) -> float | None:
 
 
 def _over_grpc(settings: Settings) -> Answer:
-    exporter = otlp.exporter_for(settings)
-    began = time.perf_counter()
-    with _quiet("opentelemetry.exporter.otlp.proto.grpc.exporter"):
-        accepted = exporter.export(()) is SpanExportResult.SUCCESS
-        exporter.shutdown()
-    if not accepted:
-        shown = masked(settings.endpoint or "")
+    from spanwise.destinations.over_grpc import GrpcTransport  # noqa: PLC0415 - an extra
+
+    assert settings.endpoint is not None
+    with closing(GrpcTransport(settings.endpoint)) as transport:
+        began = time.perf_counter()
+        reply = transport.send(b"")
+    if reply.verdict != "accepted":
+        shown = masked(settings.endpoint)
         raise UnavailableError(f"{shown}: refuses spans over gRPC; look at the receiver's log")
     return Answer(time.perf_counter() - began, None)
-
-
-@contextmanager
-def _quiet(name: str) -> Generator[None]:
-    """Keep an exporter's log off standard error: what it says is in our answer."""
-    logger = logging.getLogger(name)
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before

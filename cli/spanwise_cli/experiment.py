@@ -225,16 +225,17 @@ def settle(telemetry: spanwise.Telemetry) -> None:
 
 
 def undelivered(telemetry: spanwise.Telemetry) -> Iterator[str]:
-    """Yield a line for the endpoint where it did not take every span, with the remedy."""
-    endpoint = masked(telemetry.settings.endpoint or "")
-    for fates in telemetry.ledger().destinations.values():
+    """Yield a line for each destination that did not take every span, with the remedy."""
+    for name, fates in telemetry.ledger().destinations.items():
+        shown = masked(telemetry.settings.endpoint or "") if name == "otlp" else name
         if fates["pending"]:
+            mend = "start the receiver, or mend SPANWISE_ENDPOINT" if name == "otlp" else "mend LANGSMITH_API_KEY"
             yield (
-                f"{endpoint}: {fates['pending']:,} spans were not delivered (they are kept; see: spanwise ledger); "
-                "start the receiver, or mend SPANWISE_ENDPOINT (spanwise doctor says more)"
+                f"{shown}: {fates['pending']:,} spans were not delivered (they are kept; see: spanwise ledger); {mend} "
+                f"(spanwise doctor says more), then: spanwise export --all --to {name}"
             )
         if fates["set_aside"]:
-            yield f"{endpoint}: {fates['set_aside']:,} spans cannot be sent there (they are kept; see: spanwise ledger)"
+            yield f"{shown}: {fates['set_aside']:,} spans cannot be sent there (they are kept; see: spanwise ledger)"
 
 
 def execute(

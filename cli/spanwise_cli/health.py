@@ -20,8 +20,8 @@ from opentelemetry.util.re import parse_env_headers
 
 from spanwise.config.settings import MASK, Settings, Sourced, masked, resolve, settings_of
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
-from spanwise.journal.writer import prepare
-from spanwise_cli import endpoint
+from spanwise.journal.folder import prepare
+from spanwise_cli import disks, endpoint
 from spanwise_cli.stack import running
 from spanwise_cli.stack.ports import taken
 
@@ -34,6 +34,11 @@ _LIBRARIES: Final = ("opentelemetry-api", "opentelemetry-sdk", "opentelemetry-ex
 _EXTRA: Final = re.compile(r"""^([A-Za-z0-9._-]+).*;.*\bextra == ['"]([\w-]+)['"]""")
 _HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 _LITTLE_DISK: Final = 2**30
+_SHORT_LIVED: Final[dict[disks.ShortLived, str]] = {
+    "memory": "it survives the process and not the machine; name a folder on a disk with SPANWISE_JOURNAL_DIR",
+    "a container's own layer": "it survives the process, not the container; mount a volume there, or set an endpoint",
+}
+"""What lossless means there."""
 _GIB: Final = 2**30
 _LARGEST_SKEW: Final = 2.0
 
@@ -85,6 +90,7 @@ def examine(journal: Path | None, default_journal: Path) -> Health:
     lines += _journal(journal or Path(settings.journal_dir or default_journal))
     lines += _metrics(settings)
     lines += _destination(settings)
+    lines += _langsmith(settings)
     lines += _stack()
     return Health(tuple(lines), tuple(_shown(sources)))
 
@@ -159,6 +165,8 @@ def _journal(folder: Path) -> Iterator[Line]:
     free = shutil.disk_usage(where).free
     detail = f"{free / _GIB:,.1f} GiB free"
     yield Line("disk", "ok", detail) if free >= _LITTLE_DISK else Line("disk", "warning", f"{detail}; make room")
+    if (kind := disks.short_lived(where)) is not None:
+        yield Line("disk", "warning", f"{folder} is on {kind}, and so is the journal: {_SHORT_LIVED[kind]}")
 
 
 def _folder_to_be(folder: Path, where: Path) -> Line:
@@ -202,6 +210,20 @@ def _destination(settings: Settings) -> Iterator[Line]:
     yield Line("endpoint", "ok", f"{address} takes spans ({settings.protocol}, {answer.seconds * 1000:.0f} ms)")
     if answer.clock_ahead is not None:
         yield _clock(answer.clock_ahead)
+
+
+def _langsmith(settings: Settings) -> Iterator[Line]:
+    if not settings.langsmith_project:
+        return
+    try:
+        reply = endpoint.probe_langsmith(settings)
+    except SpanwiseError as error:
+        yield Line("langsmith", "failed", str(error))
+        return
+    if reply.verdict == "accepted":
+        yield Line("langsmith", "ok", f"takes spans for the project {settings.langsmith_project}")
+    else:
+        yield Line("langsmith", "failed", f"{reply.reason}; check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY")
 
 
 def _clock(ahead: float) -> Line:

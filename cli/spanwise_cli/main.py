@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = (
-    "systems", "provider", "runs", "show", "profile", "ledger", "alerts", "dashboards", "doctor", "stack",
+    "systems", "provider", "runs", "show", "profile", "export", "import", "ledger", "purge",
+    "alerts", "dashboards", "doctor", "stack",
 )  # fmt: skip
+_MODULES: Final = {"import": "importing"}
 _NAME: Final = "spanwise"
 _USAGE: Final = 2
 
@@ -54,7 +56,7 @@ def build_app() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
     app.callback()(_root)
     for name in COMMANDS:
-        import_module(f"spanwise_cli.commands.{name}").register(app)
+        import_module(f"spanwise_cli.commands.{_MODULES.get(name, name)}").register(app)
     return app
 
 

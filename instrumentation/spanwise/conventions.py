@@ -229,6 +229,13 @@ COST_TOTAL: Final = Metric(
     "Cost of model calls whose price is known.",
 )  # fmt: skip
 
+# The ledger's metrics: not of spans, so neither the collector nor the parity of the two has them. OpenMetrics takes the
+# suffix off a counter's family, so that the gauge cannot be called `spanwise_spans`.
+LEDGER_TOTAL: Final = "spanwise_spans_total"
+LEDGER_TOTAL_LABELS: Final[tuple[str, ...]] = ("state", "reason", "destination")
+LEDGER_CURRENT: Final = "spanwise_spans_current"
+LEDGER_CURRENT_LABELS: Final[tuple[str, ...]] = ("state", "destination")
+
 METRICS: Final[tuple[Metric, ...]] = (
     OPERATION_DURATION, TOKEN_USAGE, TIME_TO_FIRST_CHUNK, TIME_PER_OUTPUT_CHUNK, AGENT_DURATION, WORKFLOW_DURATION,
     TOOL_DURATION, CACHE_LOOKUPS, CACHE_LOOKUP_DURATION, CACHE_SAVED_SECONDS_TOTAL, CACHE_SAVED_TOKENS_TOTAL,

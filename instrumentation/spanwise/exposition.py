@@ -9,13 +9,13 @@ from prometheus_client import CollectorRegistry, Metric, start_http_server, util
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
+from spanwise import conventions as c
 from spanwise.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from wsgiref.simple_server import WSGIServer
 
-    from spanwise import conventions as c
     from spanwise.metrics import Exemplar as Seen
     from spanwise.metrics import Row, SpanMetrics
 
@@ -24,6 +24,7 @@ def registry_of(metrics: SpanMetrics, registry: CollectorRegistry | None = None)
     """Return `registry` (default: a new one) with `metrics` in it."""
     registry = registry if registry is not None else CollectorRegistry()
     registry.register(_Families(metrics))
+    registry.register(_Ledger(metrics))
     return registry
 
 
@@ -43,6 +44,53 @@ class _Families(Collector):
             for row in rows:
                 _add(family, metric, row)
             yield family
+
+
+class _Ledger(Collector):
+    """What became of the spans: totals as a counter, what is under way as a gauge."""
+
+    def __init__(self, metrics: SpanMetrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterator[Metric]:
+        return iter((_totals(), _current()))
+
+    def collect(self) -> Iterator[Metric]:
+        if self._metrics.ledger is None:
+            return
+        counts = self._metrics.ledger()
+        totals, current = _totals(), _current()
+
+        def total(state: str, number: int, reason: str = "", destination: str = "") -> None:
+            labels: dict[str, str] = dict(zip(c.LEDGER_TOTAL_LABELS, (state, reason, destination), strict=True))
+            totals.add_sample(c.LEDGER_TOTAL, labels, number)
+
+        def now(state: str, number: int, destination: str = "") -> None:
+            labels: dict[str, str] = dict(zip(c.LEDGER_CURRENT_LABELS, (state, destination), strict=True))
+            current.add_sample(c.LEDGER_CURRENT, labels, number)
+
+        total("started", counts.started)
+        total("journaled", counts.journaled)
+        for reason, number in sorted(counts.dropped.items()):
+            total("dropped", number, reason)
+        now("open", counts.open)
+        now("buffered", counts.buffered)
+        for destination, fates in sorted(counts.destinations.items()):
+            for fate, number in fates.items():
+                if fate == "pending":
+                    now(fate, number, destination)
+                else:
+                    total(fate, number, destination=destination)
+        yield totals
+        yield current
+
+
+def _totals() -> Metric:
+    return Metric(c.LEDGER_TOTAL.removesuffix("_total"), "Spans, by what became of them.", "counter")
+
+
+def _current() -> Metric:
+    return Metric(c.LEDGER_CURRENT, "Spans that are open, or wait to be written or delivered.", "gauge")
 
 
 def _empty(metric: c.Metric) -> Metric:
@@ -84,6 +132,10 @@ class MetricsServer:
                 "SPANWISE_METRICS_PORT to another one (0 takes a free one)"
             ) from None
         self.port = int(self._server.server_address[1])
+
+    def abandon(self) -> None:
+        """Give the port up in a forked child: the thread stayed with the parent."""
+        self._server.socket.close()
 
     def stop(self) -> None:
         """Stop serving and end the thread."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from prometheus_client import CollectorRegistry
 
+    from spanwise.journal.ledger import Counts
+
 SERIES_LIMIT: Final = 2_000
 OVERFLOW: Final = "other"
 _NANO: Final = 1e-9
@@ -156,6 +158,8 @@ class SpanMetrics:
     def __init__(self, registry: CollectorRegistry | None = None, shown: Callable[[str], str] = str) -> None:
         self.before_scrape: Callable[[], object] = tuple
         """Called before each scrape: observes the spans that have ended and were not observed yet."""
+        self.ledger: Callable[[], Counts] | None = None
+        """Reads what became of the spans, which is shown beside them."""
         self._given = registry
         self._scaled: tuple[Resource, float] | None = None
         self._lock = threading.RLock()
@@ -174,6 +178,12 @@ class SpanMetrics:
         from spanwise.exposition import registry_of  # noqa: PLC0415 - prometheus-client takes 50 ms to load
 
         return registry_of(self, self._given)
+
+    def renew(self) -> None:
+        """Begin anew, in a forked child: what the parent has counted is the parent's."""
+        self._lock = threading.RLock()
+        for family in self._families.values():
+            family.series.clear()
 
     def observe(self, span: ReadableSpan) -> None:
         """Count an ended span in every family that it belongs to."""

@@ -17,7 +17,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from spanwise.values import clean
+from spanwise.values import clean, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,12 +37,12 @@ class OwnSpan(trace.Span, ReadableSpan):
     """A span that a `SpanMaker` started. It ends once; what is done to it afterwards does nothing.
 
     `trace_id`, `span_id`, `parent_id` (0 for a root) and `flags` are its identity as plain integers; `own_attributes`
-    and `start_ns` are what it holds.
+    and `start_ns` are what it holds; `weight` is about how many bytes that takes beyond an ordinary span.
     """
 
     __slots__ = (
         "_end_time", "_kind", "_maker", "_name", "_not_ended", "flags", "own_attributes", "parent_id", "span_id",
-        "start_ns", "trace_id",
+        "start_ns", "trace_id", "weight",
     )  # fmt: skip
 
     _events: Sequence[Event] = ()
@@ -83,6 +83,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         self.start_ns = start_ns
         self._end_time: int | None = None
         self._not_ended = True
+        self.weight = 0
 
     @property
     def context(self) -> SpanContext:
@@ -179,8 +180,15 @@ class OwnSpan(trace.Span, ReadableSpan):
             self.plain = False
             return
         scalar = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if scalar is not int and scalar is not bool and (scalar is not str or len(value) > maker.longest_value):
+        if scalar is str:
+            if (length := len(value)) > maker.long:
+                if length > maker.longest_value:
+                    value = clean(value, maker.longest_value)
+                self.weight += length
+        elif scalar is not int and scalar is not bool:
             value = clean(value, maker.longest_value)
+            if scalar is not float:
+                self.weight += weight_of(value)
         attributes[key] = value
 
     def keep(self, most: int) -> None:
@@ -202,6 +210,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         limits = self._maker.limits
         event = Event(name, self._bounded(attributes, limits.max_event_attributes), timestamp or time.time_ns())
         self.plain = False
+        self.weight += weight_of(event.attributes)
         with self._maker.lock:
             self._events, lost = _appended(self._events, event, limits.max_events)
             self._lost_events += lost

@@ -119,6 +119,8 @@ class Recorded:
     _span: Span = trace.INVALID_SPAN
     _token: Any = None
     _ended = False
+    _announced = False
+    """Whether its start is recorded, so that it is seen while it is open."""
 
     def __init__(
         self,
@@ -164,7 +166,9 @@ class Recorded:
             self._span = begin(self._name, self._kind, self._attributes, links=self._links, context=context)
         else:
             attributes = {**scopes.of(context).names, **self._attributes}
-            self._span = maker.start(self._name, self._kind, attributes, context, self._links)
+            self._span = span = maker.start(self._name, self._kind, attributes, context, self._links)
+            if self._announced:
+                maker.began(span)
         if watching.watcher is not None:
             watching.watcher.started(self._span)
 

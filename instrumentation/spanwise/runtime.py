@@ -6,12 +6,10 @@ set. Calling `configure` again with the same settings changes nothing; with othe
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -19,29 +17,34 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from spanwise import conventions as c
-from spanwise import threads
+from spanwise import endings, threads
+from spanwise.assembly import recorder_of
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.content.guard import Guard
-from spanwise.errors import UnavailableError
+from spanwise.context import attach, current
+from spanwise.errors import SpanwiseError, UnavailableError
 from spanwise.journal.ledger import Ledger
 from spanwise.metrics import SpanMetrics
-from spanwise.recorder import Recorder
+from spanwise.own_span import OwnSpan
+from spanwise.scope import with_span
 from spanwise.span_maker import SpanMaker, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.trace import Tracer
 
-    from spanwise.config.settings import Causality
+    from spanwise.config.settings import Causality, Durability
     from spanwise.content.guard import Hook
     from spanwise.exposition import MetricsServer
     from spanwise.journal.ledger import Counts
-    from spanwise.journal.writer import JournalWriter
+    from spanwise.recorder import Recorder
 
 
 class _Relay(SpanProcessor):
@@ -135,6 +138,9 @@ class Telemetry:
         self._tracer = (self.provider or trace.NoOpTracerProvider()).get_tracer(c.SCOPE)
         self.maker: SpanMaker | None = None
         """What the span helpers record through; none where nothing is recorded."""
+        self._make_maker()
+
+    def _make_maker(self) -> None:
         if self.recorder is not None and isinstance(self._tracer, SdkTracer):
             watch = self.provider.watch if isinstance(self.provider, _OwnProvider) else None
             self.maker = SpanMaker(self._tracer, self.recorder, watch, self.guard)
@@ -152,8 +158,33 @@ class Telemetry:
         seconds = self.settings.shutdown_timeout if timeout is None else timeout
         return self.recorder is None or self.recorder.force_flush(int(seconds * 1000))
 
+    def go_on_in_child(self) -> None:
+        """Record into a stream of the forked child's own; spans that are open belong to the parent."""
+        if self.recorder is None or self.metrics is None or self.guard is None:
+            return
+        self.recorder.abandon()
+        if self.server is not None:
+            self.server.abandon()
+            self.server = None
+        self.metrics.renew()
+        try:
+            recorder = recorder_of(self.settings, self.metrics, self.guard, check=False)
+        except SpanwiseError:  # what the parent could use cannot be used here: the child records nothing
+            self.recorder, self.maker = None, None
+            return
+        self.recorder = recorder
+        for provider in _recorded_providers(self.provider):
+            _relay(provider).target = recorder
+        if self.maker is not None:
+            self.maker.lock = threading.RLock()
+            self._make_maker()
+        if type(span := trace.get_current_span()) is OwnSpan:
+            _point(span)
+        endings.watch_worker()
+
     def shutdown(self) -> None:
         """Flush, then end every thread; recording through this set-up ends."""
+        _started.discard(self)
         for provider in _recorded_providers(self.provider):
             _relay(provider).target = None
         if self.settings.causality != "off" and not self.settings.disabled:
@@ -167,12 +198,19 @@ class Telemetry:
             self.server = None
 
 
+def _point(span: Span | Any) -> None:
+    """Make the span that was current at a fork what it is for the child: one of another process."""
+    above = span.get_span_context()
+    seen = SpanContext(above.trace_id, above.span_id, True, above.trace_flags, above.trace_state)  # noqa: FBT003
+    attach(with_span(current(), NonRecordingSpan(seen)))
+
+
 def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
     if settings.disabled:
         return Telemetry(settings, sources, None)
     guard = Guard(settings)
     metrics = SpanMetrics(shown=guard.text)
-    recorder = _recorder(settings, metrics, guard)
+    recorder = recorder_of(settings, metrics, guard)
     try:
         server = None if settings.metrics_port is None else _server(metrics, settings.metrics_port)
     except UnavailableError:
@@ -185,7 +223,9 @@ def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
         _switch(settings.causality, settings.wait_threshold)
     if settings.thread_context:
         threads.carry()
-    return Telemetry(settings, sources, provider, recorder, metrics, server, guard)
+    telemetry = Telemetry(settings, sources, provider, recorder, metrics, server, guard)
+    _started.add(telemetry)
+    return telemetry
 
 
 def _switch(mode: Causality, wait_threshold: float) -> None:
@@ -200,27 +240,9 @@ def _server(metrics: SpanMetrics, port: int) -> MetricsServer:
     return MetricsServer(metrics.registry, port)
 
 
-def _recorder(settings: Settings, metrics: SpanMetrics, guard: Guard) -> Recorder:
-    journal = _journal(settings.journal_dir) if settings.journal_dir else None
-    if not settings.endpoint:
-        return Recorder(metrics=metrics, journal=journal, guard=guard)
-    from spanwise.content.filters import Outlet  # noqa: PLC0415 - likewise
-    from spanwise.destinations import otlp  # noqa: PLC0415 - the exporter loads only where something is sent
-
-    ledger = Ledger((otlp.NAME,))
-    outlet = Outlet(settings.otlp_content, settings.otlp_drop)
-    sender = otlp.Sender(otlp.exporter_for(settings), ledger, outlet)
-    return Recorder(metrics=metrics, journal=journal, ledger=ledger, sender=sender, guard=guard)
-
-
-def _journal(folder: str) -> JournalWriter:
-    from spanwise.journal.writer import JournalWriter  # noqa: PLC0415 - loads only where something is written
-
-    return JournalWriter(Path(folder))
-
-
 _lock = threading.Lock()
 _active: Telemetry | None = None
+_started: set[Telemetry] = set()
 _own: WeakSet[TracerProvider] = WeakSet()
 _newest: TracerProvider | None = None
 _unconfigured: Guard | None = None
@@ -230,6 +252,11 @@ def configure(
     *,
     service_name: str | None = None,
     journal_dir: str | Path | None = None,
+    durability: Durability | None = None,
+    journal_interval: float | None = None,
+    buffer_size: int | str | None = None,
+    journal_size: int | str | None = None,
+    journal_age: float | None = None,
     endpoint: str | None = None,
     protocol: str | None = None,
     metrics_port: int | None = None,
@@ -246,17 +273,25 @@ def configure(
     span_hook: str | Hook | None = None,
     otlp_content: str | Sequence[str] | None = None,
     otlp_drop: str | Sequence[str] | None = None,
+    langsmith_project: str | None = None,
+    langsmith_content: str | Sequence[str] | None = None,
+    langsmith_drop: str | Sequence[str] | None = None,
     propagate_to: str | Sequence[str] | None = None,
     thread_context: bool | None = None,
 ) -> Telemetry:
     """Set up recording for this process and return its handle; safe to call more than once.
 
     What is not given here comes from `SPANWISE_*`, `OTEL_*`, `[tool.spanwise]` of pyproject.toml, or the default. A
-    forked child records nothing until it calls this, too.
+    forked child goes on recording, into a stream of its own.
 
     Args:
         service_name: `service.name`; kept as it is where the host has set a tracer provider of its own.
         journal_dir: folder to record runs in.
+        durability: `interval` writes ended spans every `journal_interval`, `sync` each one before its `end` returns.
+        journal_interval: longest time in seconds that an ended span waits to be written.
+        buffer_size: bytes of ended spans that may wait to be written, or text such as `64 MiB`.
+        journal_size: bytes that the folder's segments may take; the oldest are deleted beyond that.
+        journal_age: seconds that a segment is kept.
         endpoint: base address of an OTLP receiver to send to.
         protocol: `http/protobuf` or `grpc`.
         metrics_port: port to serve Prometheus metrics on; 0 takes a free one.
@@ -273,6 +308,9 @@ def configure(
         span_hook: gets each ended span and returns it, a changed one, or none to drop it.
         otlp_content: kinds of content that the receiver gets of those recorded.
         otlp_drop: rules such as `name=wait *` of spans that the receiver does not get.
+        langsmith_project: project of LangSmith to send to.
+        langsmith_content: kinds of content that LangSmith gets of those recorded.
+        langsmith_drop: rules of spans that LangSmith does not get.
         propagate_to: hosts that requests carry the trace to; none by default.
         thread_context: let threads and thread pools continue the span that they are started or asked in.
 
@@ -281,7 +319,11 @@ def configure(
         UnavailableError: the journal folder, the port or the exporter's extra cannot be used.
     """
     sources = resolve({**locals()})
-    settings = settings_of(sources)
+    return configured(settings_of(sources), sources)
+
+
+def configured(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
+    """Set up recording with settings that are resolved; for what is no code of the user's. Raises as `configure`."""
     global _active  # noqa: PLW0603 - a process has one set-up
     with _lock:
         if _active is not None and _active.settings == settings:
@@ -290,8 +332,8 @@ def configure(
             _active.shutdown()
             _active = None
         _active = _start(settings, sources)
-        atexit.unregister(shutdown)  # so that it is there once
-        atexit.register(shutdown)
+        if not settings.disabled:
+            endings.watch(shutdown, _write_or)
         return _active
 
 
@@ -300,9 +342,17 @@ def shutdown() -> None:
     global _active
     with _lock:
         telemetry, _active = _active, None
-    atexit.unregister(shutdown)
+    endings.unwatch(shutdown)
     if telemetry is not None:
         telemetry.shutdown()
+
+
+def _write_or(act: Callable[[], object]) -> bool:
+    """Write what has ended; from inside a writing, have `act` called after that and return false."""
+    telemetry = _active
+    if telemetry is None or telemetry.recorder is None:
+        return True
+    return telemetry.recorder.write_or(act, telemetry.settings.shutdown_timeout)
 
 
 def active() -> Telemetry | None:
@@ -366,18 +416,16 @@ def _recorded_providers(provider: TracerProvider | None) -> tuple[TracerProvider
     return (provider,)
 
 
-def _forget() -> None:
-    """Start a forked child without a set-up: it has the parent's queues and locks but none of its threads."""
-    global _active, _lock
-    if _active is not None and _active.recorder is not None:
-        _active.recorder.abandon()
-    _active, _lock = None, threading.Lock()
-    for relay in _relays.values():
-        relay.target = None
+def _go_on() -> None:
+    """Let a forked child record for itself: it has the parent's queues and locks, but none of its threads."""
+    global _lock  # noqa: PLW0603 - a process has one set-up
+    _lock = threading.Lock()
+    for telemetry in tuple(_started):
+        telemetry.go_on_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_go_on)
 
 
 @contextmanager

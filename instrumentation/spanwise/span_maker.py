@@ -23,8 +23,9 @@ from opentelemetry.trace import TraceFlags
 from spanwise import conventions as c
 from spanwise.content.rebuilt import WITHHELD
 from spanwise.context import SPAN_KEY
+from spanwise.journal.counts import STARTED
 from spanwise.own_span import SAMPLED, OwnSpan
-from spanwise.values import LONGEST, clean
+from spanwise.values import LONG, LONGEST, clean, weight_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +75,8 @@ class SpanMaker:
         self.limits: SpanLimits = getattr(tracer, "_span_limits", None) or SpanLimits()
         self.longest_text = _least(self.limits.max_attribute_length)
         self.longest_value = _least(self.limits.max_span_attribute_length)
+        self.long = min(LONG, self.longest_value)
+        """What is longer has to be looked at: it is cut or counted."""
         most = self.limits.max_span_attributes
         self.most_attributes = 1 << 30 if most is None else most
         self.lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
@@ -84,7 +87,8 @@ class SpanMaker:
         self._ids = tracer.id_generator
         self._plain_ids = type(tracer.id_generator) is RandomIdGenerator
         self._root_flags = SAMPLED | (_RANDOM if self._ids_are_random() else 0)
-        self._started = recorder.ledger.starts.tick
+        self._ledger = recorder.ledger
+        self.began = recorder.began
         self.take = recorder.take
 
     @property
@@ -96,7 +100,7 @@ class SpanMaker:
         known: Any = getattr(self._ids, "is_trace_id_random", None)
         return bool(known and known())
 
-    def start(  # noqa: PLR0917 - keywords cost the hot path a tenth of a microsecond
+    def start(  # noqa: C901, PLR0917 - calls and keywords cost the hot path a tenth of a microsecond
         self,
         name: str,
         kind: SpanKind,
@@ -107,10 +111,15 @@ class SpanMaker:
     ) -> OwnSpan:
         """Start a span below the current one of `context`; `attributes` belongs to it from now on."""
         began = time.time_ns() if start_ns is None else start_ns
-        longest = self.longest_value
+        weight, is_remote = 0, False
         for key, value in attributes.items():
-            if type(value) is not str or len(value) > longest:
-                attributes[key] = clean(value, longest)
+            if type(value) is not str:
+                attributes[key] = kept = clean(value, self.longest_value)
+                if type(kept) is not int:
+                    weight += weight_of(kept)
+            elif len(value) > self.long:
+                attributes[key] = value[: self.longest_value]
+                weight += len(value)
         if self._guard is not None and (self._sampler is not None or self.watch.others):
             name, attributes = self._allowed(self._guard, name, attributes)
             links = self._allowed_links(self._guard, links)
@@ -124,9 +133,14 @@ class SpanMaker:
                 span.trace_state, span.plain = parent.trace_state, False
         else:
             span = self._below_foreign(parent, OwnSpan(self, name, kind, attributes, 0, span_id, 0, 0, began))
+            is_remote = span.foreign_parent is not None and span.foreign_parent.is_remote
+        if weight:
+            span.weight = weight
         if links or self._sampler is not None or not span.flags & SAMPLED or len(attributes) > self.most_attributes:
             self._settle(span, context, links)
-        self._started()
+        self._ledger.slots[STARTED] += 1
+        if is_remote:
+            self.began(span)
         if self.watch.others and not span.measured_only:
             with suppress(Exception):  # a processor is foreign code
                 self._processor.on_start(span, parent_context=context)  # type: ignore[arg-type]  # it has what theirs has

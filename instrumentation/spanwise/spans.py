@@ -41,6 +41,7 @@ _SETTINGS: Final = (c.REQUEST_MODEL, c.REQUEST_SEED, c.REQUEST_TEMPERATURE, c.RE
 class _Enclosing(Recorded):
     """A workflow or an agent: its name reaches the spans below, whose tokens are summed on it."""
 
+    _announced = True
     _usage: scopes.Usage | None = None
 
     def _inside(self, context: Context) -> Context:

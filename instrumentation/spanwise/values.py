@@ -19,6 +19,8 @@ MOST: Final = 10_000
 """Elements of one sequence or mapping."""
 DEEPEST: Final = 8
 """Levels of sequences and mappings in each other; a cycle ends there."""
+LONG: Final = 256
+"""Texts up to this many characters are nothing to count."""
 TOO_DEEP: Final = "<too deep>"
 
 _SCALARS: Final = frozenset({bool, int, float, type(None)})
@@ -35,6 +37,20 @@ def clean(value: Any, longest: int = LONGEST) -> Any:
         return _cleaned(value, longest, 0)
     except Exception:  # noqa: BLE001 - a value is the host's code: whatever it raises is no business of its caller
         return f"<unprintable {kind.__qualname__}>"
+
+
+def weight_of(value: Any) -> int:
+    """Return about how many bytes a value takes beyond what an ordinary attribute does."""
+    match value:
+        case str() | bytes():
+            return len(value) if len(value) > LONG else 0
+        case Mapping():
+            pairs = cast("Mapping[str, Any]", value)
+            return sum(LONG + weight_of(one) for one in pairs.values())
+        case tuple() | list():
+            return sum(LONG // 4 + weight_of(one) for one in cast("Sequence[Any]", value))
+        case _:
+            return 0
 
 
 def text(value: Any) -> str:

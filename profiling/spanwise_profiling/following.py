@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions
 from spanwise.journal import reader
+from spanwise.journal.follow import Follower
 from spanwise_profiling import kinds
 from spanwise_profiling.runs import runs_of
 from spanwise_profiling.trace import build_trace
@@ -52,9 +53,11 @@ def follow(
     """
     wait = threading.Event().wait if wait is None else wait
     seen: dict[Path, tuple[int, int]] = {}  # file to its size and its spans at the last look
+    segments = Follower(Path(folder))
     while True:
         for path in sorted(Path(folder).glob(f"*{reader.SUFFIX}")):
             yield from _new_in(path, seen, report)
+        yield from segments.poll(report)
         if wait(interval):
             return
 
@@ -144,7 +147,7 @@ class Growing:
 
 
 def _is_over(spans: Mapping[str, SpanRecord]) -> bool:
-    return any(span.parent_id is None and span.end_ns for span in spans.values())
+    return any(span.parent_id is None and (span.end_ns or span.state == "interrupted") for span in spans.values())
 
 
 def _is_ended_workflow(span: SpanRecord) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SHORTEST_PREFIX: Final = 4
 _SHORT_ID: Final = 8
-_SUFFIXES: Final = (".json", ".jsonl", ".pb", ".gz", ".zst")
+_SUFFIXES: Final = (".json", ".jsonl", ".pb", ".gz", ".zst", ".seg")
 _LAST: Final = re.compile(r"last(?:~(?P<back>\d{1,9}))?(?::(?P<title>.+))?", re.DOTALL)
 
 
@@ -49,7 +49,12 @@ class Recording:
         """What could not be read, a line each."""
         incomplete = self.report.incomplete
         growing = f"{self.source}: {incomplete} incomplete last line(s) left out (still being written, or cut off)"
-        return (*map(str, self.report.skipped), *([growing] if incomplete else []))
+        later = f"{self.source}: {self.report.unknown} record(s) left out that only a later version knows"
+        return (
+            *map(str, self.report.skipped),
+            *([growing] if incomplete else []),
+            *([later] if self.report.unknown else []),
+        )
 
 
 def load(source: str | Path) -> Recording:

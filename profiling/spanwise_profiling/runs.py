@@ -20,7 +20,7 @@ from spanwise_profiling.trace import by_start, joined
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from spanwise.journal.reader import SpanRecord
+    from spanwise.journal.reader import SpanRecord, State
     from spanwise_profiling.trace import Trace
 
 NANOSECONDS: Final = 1_000_000_000
@@ -69,7 +69,7 @@ class Run:
     """Seconds of the system for a recorded second."""
     start_ns: int
     duration_ns: int
-    """Recorded, unscaled."""
+    """Recorded, unscaled; up to the last recorded moment where the run has not ended."""
     grade: str | None
     score: float | None
     totals: Totals
@@ -109,6 +109,13 @@ class Run:
     def error(self) -> str | None:
         """Type of the error that the run as a whole ended in."""
         return kinds.error_of(self.root)
+
+    @property
+    def state(self) -> State:
+        """`open` while it goes on, `interrupted` where its process ended without an end of it; else `ended`."""
+        tops = self.segments if self.is_workflow else self.tops
+        unfinished: list[State] = [span.state for span in tops if span.is_open]
+        return unfinished[0] if unfinished else "ended"
 
     @property
     def seconds(self) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling import kinds
 from spanwise_profiling.text import printable
+from spanwise_profiling.unfinished import so_far
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,8 +56,9 @@ def build_trace(records: Sequence[SpanRecord]) -> Trace:
     """Join the spans of one trace; `records` holds at least one.
 
     Of spans with the same id the first that has ended is kept, a span whose parent is missing becomes a root, and a
-    circle is cut at its earliest span.
+    circle is cut at its earliest span. A span without an end is counted up to the trace's last recorded moment.
     """
+    records = so_far(records)
     spans = _without_duplicates(records)
     orphans = [span for span in spans.values() if span.parent_id is not None and span.parent_id not in spans]
     roots = [span for span in spans.values() if span.parent_id is None] + orphans

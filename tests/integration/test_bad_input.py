@@ -186,7 +186,7 @@ def test_a_receiver_of_spans_that_is_down_fails_no_run_and_shows_in_the_ledger(t
     assert pending > 0
     assert one_line(tmp_path, done, code=0) == (
         f"warning: {endpoint}: {pending} spans were not delivered (they are kept; see: spanwise ledger); start the "
-        "receiver, or mend SPANWISE_ENDPOINT (spanwise doctor says more)"
+        "receiver, or mend SPANWISE_ENDPOINT (spanwise doctor says more), then: spanwise export --all --to otlp"
     )
     assert [run["error"] for run in json.loads(done.stdout)["runs"]] == [None]
     assert counts["destinations"] == {
@@ -224,7 +224,7 @@ def long_run(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start a run of 15 s; yields it and its provider's process id once the first spans are written."""
     with start(*RUN, "--preset", "baseline", "--speed", "20", folder=folder) as process:
         try:
-            written = eventually(lambda: any(path.stat().st_size for path in folder.glob(".spanwise/*.otlp.jsonl")))
+            written = eventually(lambda: any(path.stat().st_size for path in folder.glob(".spanwise/*.seg")))
             assert written
             (provider,) = (pid for pid, command in running_for(folder) if "spanwise_pipeline.provider" in command)
             yield process, provider

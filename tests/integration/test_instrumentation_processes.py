@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from support import journal_files
 
 from spanwise.journal import ledger
 from spanwise.journal.ledger import Counts
@@ -35,14 +35,7 @@ def output(process: subprocess.Popen[str]) -> str:
 
 
 def names(folder: Path) -> Counter[str]:
-    return Counter(
-        span["name"]
-        for path in folder.glob("*.otlp.jsonl")
-        for line in path.read_text(encoding="utf-8").splitlines()
-        for group in json.loads(line)["resourceSpans"]
-        for scope in group["scopeSpans"]
-        for span in scope["spans"]
-    )
+    return Counter(journal_files.names(folder))
 
 
 LOADED = """
@@ -76,7 +69,7 @@ def test_two_processes_record_into_one_folder_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
     assert names(folder) == Counter({f"step {number}": 2 for number in range(3000)})
     assert ledger.read(folder) == Counts(started=6000, journaled=6000)
-    assert len(list(folder.glob("*.otlp.jsonl"))) == 2
+    assert len(ledger.processes(folder)) == 2
 
 
 FAILS = """
@@ -108,33 +101,6 @@ with spanwise.workflow("desk"):
 def test_opentelemetrys_switch_turns_everything_off(tmp_path: Path) -> None:
     output(program(DISABLED, tmp_path, OTEL_SDK_DISABLED="true"))
     assert list(tmp_path.iterdir()) == []
-
-
-FORKS = """
-import os, warnings, spanwise
-warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on, forking with threads is warned of
-spanwise.configure(journal_dir="journal")
-with spanwise.step("parent"):
-    pass
-child = os.fork()
-if not child:
-    with spanwise.step("not recorded"):
-        pass
-    spanwise.configure(journal_dir="journal")
-    with spanwise.step("child"):
-        pass
-    spanwise.shutdown()
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-with spanwise.step("parent again"):
-    pass
-"""
-
-
-def test_a_forked_child_records_once_it_asks_for_it(tmp_path: Path) -> None:
-    output(program(FORKS, tmp_path))
-    assert names(tmp_path / "journal") == Counter({"step parent": 1, "step child": 1, "step parent again": 1})
-    assert ledger.read(tmp_path / "journal") == Counts(started=3, journaled=3)
 
 
 SERVES = """

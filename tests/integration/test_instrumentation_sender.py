@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from support.deliveries import ACCEPTED, AWAY, Line, in_turn
 from support.otlp_receiver import Receiver, receiving, receiving_grpc
 
 import spanwise
-from spanwise.destinations.otlp import Sender
+from spanwise.content.filters import Outlet
+from spanwise.destinations.sending import Sender
+from spanwise.journal import reader
 from spanwise.journal.ledger import Counts, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from spanwise.destinations.transport import Reply
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("isolated_provider")]
 
@@ -89,7 +93,7 @@ def test_an_endpoint_that_names_the_path_is_used_as_it_is() -> None:
 
 
 @pytest.mark.usefixtures("silence")
-@pytest.mark.parametrize("statuses", [[503, 429], [401], [400]])
+@pytest.mark.parametrize("statuses", [[503, 429], [401], [500]])
 def test_what_is_refused_is_sent_again_until_it_is_accepted(tmp_path: Path, statuses: list[int]) -> None:
     with receiving(statuses) as receiver:
         telemetry = spanwise.configure(journal_dir=tmp_path, endpoint=receiver.address, shutdown_timeout=8)
@@ -134,14 +138,26 @@ def test_a_receiver_that_never_answers_does_not_hold_up_shutdown(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("silence")
-def test_a_span_that_no_request_can_hold_is_set_aside_and_the_others_arrive(tmp_path: Path) -> None:
+def test_text_that_is_no_unicode_arrives_with_a_mark_in_its_place(tmp_path: Path) -> None:
     with receiving() as receiver:
         telemetry = spanwise.configure(journal_dir=tmp_path, endpoint=receiver.address)
         record("a", "b\ud800", "c")
         assert telemetry.flush(10)
         spanwise.shutdown()
-    assert telemetry.ledger() == Counts(started=3, journaled=3, destinations=fates(delivered=2, set_aside=1))
-    assert receiver.spans == ["step a", "step c"]
+    assert telemetry.ledger() == Counts(started=3, journaled=3, destinations=fates(delivered=3))
+    assert receiver.spans == ["step a", "step b?", "step c"]
+
+
+@pytest.mark.usefixtures("silence")
+def test_a_span_that_the_receiver_refuses_is_set_aside(tmp_path: Path) -> None:
+    with receiving([400]) as receiver:
+        telemetry = spanwise.configure(journal_dir=tmp_path, endpoint=receiver.address)
+        record("a")
+        assert telemetry.flush(10)
+        spanwise.shutdown()
+    assert telemetry.ledger() == Counts(started=1, journaled=1, destinations=fates(set_aside=1))
+    [kept] = (tmp_path / "set-aside" / "otlp").iterdir()
+    assert ("HTTP 400" in kept.read_text(), "step a" in kept.read_text()) == (True, True)
 
 
 def spans(number: int) -> tuple[ReadableSpan, ...]:
@@ -152,51 +168,41 @@ def spans(number: int) -> tuple[ReadableSpan, ...]:
     return tuple(span for span in made if isinstance(span, ReadableSpan))
 
 
-class Told(SpanExporter):
-    """An exporter that does in turn what it was told, then succeeds."""
-
-    def __init__(self, *results: SpanExportResult | Exception) -> None:
-        self.results = list(results)
-        self.suppressed: list[object] = []
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.suppressed.append(otel_context.get_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY))
-        result = self.results.pop(0) if self.results else SpanExportResult.SUCCESS
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-
-def delivered(exporter: Told, number: int) -> Counts:
+def sender_over(line: Line, number: int) -> tuple[Sender, Ledger]:
     ledger = Ledger(("otlp",))
-    for _ in range(number):
-        ledger.start()
-        ledger.end()
+    ledger.arrive(number)
     ledger.journal(number)
-    sender = Sender(exporter, ledger)
-    sender.offer(spans(number))
-    assert sender.flush(time.monotonic() + 10)
-    sender.stop(time.monotonic() + 1)
-    return ledger.counts()
+    return Sender("otlp", line, Outlet(), ledger, journaled=False), ledger
 
 
 @pytest.mark.usefixtures("silence")
-def test_an_exporter_that_raises_is_tried_again_and_prints_nothing() -> None:
-    counts = delivered(Told(RuntimeError("bug"), SpanExportResult.FAILURE), 2)
-    assert counts == Counts(started=2, journaled=2, destinations=fates(delivered=2))
+def test_without_a_journal_spans_are_sent_from_memory_until_they_are_taken() -> None:
+    line = Line(in_turn(AWAY, AWAY))
+    sender, ledger = sender_over(line, 2)
+    sender.offer(spans(2))
+    assert sender.flush(time.monotonic() + 10)
+    sender.stop(time.monotonic() + 1)
+    assert ledger.counts() == Counts(started=2, journaled=2, destinations=fates(delivered=2))
+    assert line.accepted == ["0", "1"]
 
 
 def test_sending_is_not_recorded_by_an_instrumented_http_client() -> None:
-    exporter = Told()
-    delivered(exporter, 1)
-    assert exporter.suppressed == ["spanwise"]
+    suppressed: list[object] = []
+
+    def reply(_: list[str]) -> Reply:
+        suppressed.append(otel_context.get_value(otel_context._SUPPRESS_INSTRUMENTATION_KEY))
+        return ACCEPTED
+
+    sender, _ = sender_over(Line(reply), 1)
+    sender.offer(spans(1))
+    assert sender.flush(time.monotonic() + 10)
+    sender.stop(time.monotonic() + 1)
+    assert suppressed == ["spanwise"]
 
 
 def test_spans_beyond_what_can_be_held_stay_pending(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spanwise.destinations.otlp._LIMIT", 3)
-    ledger = Ledger(("otlp",))
-    ledger.journal(5)
-    sender = Sender(Told(), ledger)
+    monkeypatch.setattr("spanwise.destinations.sources.HELD", 3)
+    sender, ledger = sender_over(Line(), 5)
     sender.offer(spans(3))
     assert sender.flush(time.monotonic() + 10)
     sender.offer(spans(4))
@@ -234,8 +240,7 @@ def run_program(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
 def test_a_program_with_a_dead_endpoint_ends_silently_and_keeps_its_run(tmp_path: Path) -> None:
     done = run_program(tmp_path, unused_port())
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    [journal] = (tmp_path / "j").glob("*.otlp.jsonl")
-    assert journal.read_text().count("invoke_workflow desk") == 1
+    assert [span.name for span in reader.read(tmp_path / "j")] == ["invoke_workflow desk"]
 
 
 def test_a_program_that_ends_without_a_word_has_delivered_its_spans(tmp_path: Path) -> None:

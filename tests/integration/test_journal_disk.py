@@ -22,25 +22,59 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-FILLS_UP = """
+READS = """
+def found():
+    report = reader.ReadReport()
+    names = [span.name for span in reader.read(folder, report)]
+    return {
+        "counts": ledger.as_document(telemetry.ledger()), "on_disk": ledger.as_document(ledger.read(folder)),
+        "errno": telemetry.write_error.errno, "names": names, "damage": len(report.skipped) + report.incomplete,
+        "files": sorted({p.suffix for p in folder.iterdir() if p.is_file()}),
+    }
+"""
+
+FILLS_UP = (
+    """
 import json, pathlib, spanwise
-from spanwise.journal import ledger
+from spanwise.journal import ledger, reader
 folder = pathlib.Path("disk/journal")
 telemetry = spanwise.configure(journal_dir=folder)
-for batch in range(40):
-    for number in range(50):
-        with spanwise.step(f"{batch}.{number}"):
-            pass
-    telemetry.flush()
+with spanwise.step("all"):
+    for batch in range(40):
+        for number in range(50):
+            with spanwise.step(f"{batch}.{number}"):
+                pass
+        telemetry.flush()
 spanwise.shutdown()
-counts = telemetry.ledger()
-lines = [json.loads(line) for path in folder.glob("*.otlp.jsonl") for line in path.read_text().splitlines()]
-names = [s["name"] for line in lines for r in line["resourceSpans"] for g in r["scopeSpans"] for s in g["spans"]]
-print(json.dumps({
-    "counts": ledger.as_document(counts), "on_disk": ledger.as_document(ledger.read(folder)),
-    "errno": telemetry.write_error.errno, "names": names, "files": sorted(p.suffix for p in folder.iterdir()),
-}))
 """
+    + READS
+    + "print(json.dumps(found()))"
+)
+
+BECOMES_READ_ONLY = (
+    """
+import json, pathlib, subprocess, spanwise
+from spanwise.journal import ledger, reader
+folder = pathlib.Path("disk/journal")
+telemetry = spanwise.configure(journal_dir=folder)
+def record(name):
+    with spanwise.step("all"):
+        for number in range(50):
+            with spanwise.step(f"{name}.{number}"):
+                pass
+    telemetry.flush()
+record("before")
+# A file that is open for writing forbids to mount its disk read-only, so one is mounted over it.
+subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "over", str(folder)], check=True)
+telemetry.recorder._stream.segments.rotate()
+record("meanwhile")
+subprocess.run(["umount", str(folder)], check=True)
+record("after")
+spanwise.shutdown()
+"""
+    + READS
+    + "print(json.dumps(found()))"
+)
 
 CANNOT_START = """
 import spanwise
@@ -79,19 +113,29 @@ def on_small_disk(folder: Path, program: str, *, size: str = "256k", before: str
 def test_a_disk_that_fills_up_in_the_middle_keeps_what_was_written_and_counts_the_rest(tmp_path: Path) -> None:
     found: dict[str, Any] = json.loads(on_small_disk(tmp_path, FILLS_UP))
     counts = found["counts"]
-    assert found["errno"] == errno.ENOSPC
+    assert (found["errno"], found["damage"]) == (errno.ENOSPC, 0)
     assert counts == {
-        "started": 2000,
+        "started": 2001,
         "open": 0,
         "buffered": 0,
         "journaled": len(found["names"]),
-        "dropped": {"disk_full": 2000 - len(found["names"])},
+        "dropped": {"disk_full": 2001 - len(found["names"])},
         "destinations": {},
     }
-    assert 0 < counts["journaled"] < 2000
+    assert 0 < counts["journaled"] < 2001
     assert found["on_disk"] == counts
     assert len(set(found["names"])) == counts["journaled"]
-    assert found["files"] == ["", ".json", ".jsonl"]
+    assert found["files"] == ["", ".counts", ".seg"]
+
+
+def test_a_disk_that_is_read_only_for_a_while_costs_what_ends_meanwhile(tmp_path: Path) -> None:
+    found: dict[str, Any] = json.loads(on_small_disk(tmp_path, BECOMES_READ_ONLY, size="4m"))
+    assert (found["errno"], found["damage"]) == (errno.EROFS, 0)
+    assert {name.partition(".")[0] for name in found["names"]} == {"step all", "step before", "step after"}
+    assert found["counts"] == found["on_disk"]
+    assert found["counts"] == {
+        "started": 153, "open": 0, "buffered": 0, "journaled": 102, "dropped": {"disk_full": 51}, "destinations": {},
+    }  # fmt: skip
 
 
 MESSAGE = (

@@ -110,7 +110,7 @@ def test_what_an_endpoint_did_not_take_is_said_without_its_secrets() -> None:
     assert list(undelivered(telemetry)) == [
         (
             "http://me:***@desk:4318?***: 197 spans were not delivered (they are kept; see: spanwise ledger); start "
-            "the receiver, or mend SPANWISE_ENDPOINT (spanwise doctor says more)"
+            "the receiver, or mend SPANWISE_ENDPOINT (spanwise doctor says more), then: spanwise export --all --to otlp"
         ),
         "http://me:***@desk:4318?***: 3 spans cannot be sent there (they are kept; see: spanwise ledger)",
     ]

@@ -6,28 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from support.deliveries import Line
+from support.otlp_json import attributes
 
 import spanwise
-from spanwise.content.filters import Outlet, portions, rule
-from spanwise.destinations.otlp import Sender
+from spanwise.content.filters import Outlet, rule
+from spanwise.destinations.batches import MOST_SPANS, Entry, portions
+from spanwise.destinations.sending import Sender
 from spanwise.journal.ledger import Ledger
 from spanwise.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from opentelemetry.sdk.trace import ReadableSpan
+    from collections.abc import Mapping
 
 
-def made(*spans: tuple[str, dict[str, Any]]) -> tuple[ReadableSpan, ...]:
-    found: list[ReadableSpan] = []
-    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
-    for name, attributes in spans:
-        span: Any = tracer.start_span(name, attributes=attributes)
-        span.end()
-        found.append(span)
-    return tuple(found)
+def made(*spans: tuple[str, dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    return tuple({"name": name, "attributes": attributes(values)} for name, values in spans)
 
 
 SPANS = made(
@@ -35,6 +29,11 @@ SPANS = made(
     ("GET /health", {"http.route": "/health/live", "sampled": True}),
     ("chat m", {"gen_ai.input.messages": "[]", "gen_ai.output.messages": "[]", "input.value": "x", "n": 2}),
 )
+
+
+def keys(span: Mapping[str, Any] | None) -> set[str]:
+    assert span is not None
+    return {pair["key"] for pair in span["attributes"]}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,8 @@ SPANS = made(
     ],
 )
 def test_rules_keep_spans_from_a_destination(drop: list[str], left: list[str]) -> None:
-    assert [span.name for span in Outlet(drop=drop).admitted(SPANS)] == left
+    outlet = Outlet(drop=drop)
+    assert [span["name"] for span in SPANS if outlet.admitted(span) is not None] == left
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,30 @@ def test_rules_keep_spans_from_a_destination(drop: list[str], left: list[str]) -
 def test_a_destination_gets_only_the_kinds_of_content_that_are_its_own(
     content: tuple[str, ...], left: set[str]
 ) -> None:
-    [*_, chat] = Outlet(content).admitted(SPANS)
-    assert set(chat.attributes or {}) == left
-    assert set(SPANS[2].attributes or {}) == {"gen_ai.input.messages", "gen_ai.output.messages", "input.value", "n"}
+    assert keys(Outlet(content).admitted(SPANS[2])) == left
+    assert keys(SPANS[2]) == {"gen_ai.input.messages", "gen_ai.output.messages", "input.value", "n"}
+
+
+def test_content_in_events_is_kept_from_a_destination_too() -> None:
+    event = {"name": "e", "attributes": attributes({"gen_ai.event.content": "secret", "n": 1})}
+    admitted = Outlet(()).admitted({**SPANS[0], "events": [event]})
+    assert admitted is not None
+    assert [keys(event) for event in admitted["events"]] == [{"n"}]
+
+
+def test_rules_see_values_of_every_type() -> None:
+    span: dict[str, Any] = {
+        "name": "s",
+        "attributes": [
+            {"key": "list", "value": {"arrayValue": {"values": [{"stringValue": "a"}, {"stringValue": "b"}]}}},
+            {"key": "float", "value": {"doubleValue": 0.5}},
+            {"key": "nothing", "value": {}},
+            {"key": "none"},
+        ],
+    }
+    for text in ("list=a,b", "float=0.5"):
+        assert Outlet(drop=[text]).admitted(span) is None
+    assert Outlet(drop=["nothing=x", "none=x", "absent=*"]).admitted(span) == span
 
 
 def test_a_rule_without_one_of_its_sides_is_an_error() -> None:
@@ -74,31 +95,25 @@ def test_a_rule_without_one_of_its_sides_is_an_error() -> None:
 
 
 def test_requests_stay_below_what_a_receiver_takes() -> None:
-    heavy = made(*((str(n), {"text": "x" * 2**20}) for n in range(5)), ("giant", {"text": "x" * 2**23}), ("6", {}))
-    assert [[span.name for span in one] for one in portions(heavy)] == [["0", "1", "2"], ["3", "4"], ["giant"], ["6"]]
+    weights = [2**20] * 5 + [2**23, 1]
+    heavy = [Entry((b"", b"", b"x" * weight), None) for weight in weights]
+    assert [[entry.weight for entry in one] for one in portions(heavy)] == [weights[:3], weights[3:5], [2**23], [1]]
+    assert [len(one) for one in portions(heavy[-1:] * (2 * MOST_SPANS + 1))] == [MOST_SPANS, MOST_SPANS, 1]
     assert list(portions(())) == []
 
 
-class Receiver(SpanExporter):
-    def __init__(self) -> None:
-        self.got: list[tuple[str, list[str]]] = []
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.got += [(span.name, sorted(span.attributes or {})) for span in spans]
-        return SpanExportResult.SUCCESS
-
-
 def test_the_ledger_counts_what_was_filtered() -> None:
-    receiver, ledger = Receiver(), Ledger(("otlp",))
-    recorder = Recorder(ledger=ledger, sender=Sender(receiver, ledger, Outlet((), ["name=wait *"])))
+    line, ledger = Line(), Ledger(("otlp",))
+    sender = Sender("otlp", line, Outlet((), ["name=wait *"]), ledger, journaled=False)
     provider = TracerProvider(shutdown_on_exit=False)
+    recorder = Recorder(ledger=ledger, destinations=(sender,))
     provider.add_span_processor(recorder)
     tracer = provider.get_tracer("t")
     tracer.start_span("wait slots").end()
     tracer.start_span("chat m", attributes={"gen_ai.input.messages": "[]", "n": 1}).end()
     assert recorder.force_flush()
     recorder.shutdown()
-    assert receiver.got == [("chat m", ["n"])]
+    assert line.accepted == ["chat m"]
     assert ledger.counts().destinations == {
         "otlp": {"delivered": 1, "pending": 0, "set_aside": 0, "filtered": 1, "expired": 0}
     }

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from support.deliveries import payload
 
 from spanwise.config.settings import Settings
 from spanwise.errors import InputError, UnavailableError
-from spanwise.journal.ledger import Counts, Ledger
+from spanwise.journal.cursor import open_cursor
+from spanwise.journal.ledger import Counts
+from spanwise.journal.stream import Stream
 from spanwise_cli import endpoint, health
 from spanwise_cli.commands import doctor, ledger
 from spanwise_cli.commands.ledger import verdict
@@ -20,7 +24,7 @@ from spanwise_cli.health import Line, examine
 from spanwise_cli.options import DEFAULT_JOURNAL
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("isolated_provider", "nothing_runs")
 
@@ -29,12 +33,6 @@ pytestmark = pytest.mark.usefixtures("isolated_provider", "nothing_runs")
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "running", lambda: None)
     monkeypatch.setenv("COLUMNS", "240")
-
-
-SENTENCES = (
-    "4 of 1,235 spans were lost (disk_full 4); `spanwise doctor` checks the disk. otlp is behind by 29 spans. "
-    "1 span cannot be sent to otlp. 1 span not written yet: a process is still recording, or was killed."
-)
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -46,39 +44,49 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     return int(stopped.value.code or 0), capsys.readouterr().out
 
 
-def recorded(folder: Path) -> None:
-    counted = Ledger(("otlp",))
-    for _ in range(1234):
-        counted.start()
-        counted.end()
-    counted.start()
-    counted.journal(1230)
-    counted.drop("disk_full", 4)
-    counted.deliver("otlp", 1200)
-    counted.set_aside("otlp", 1)
-    counted.save(folder / "a.ledger.json")
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[str]:
+    """What a process that still records has written, whose receiver stopped taking spans; the name of its stream."""
+    with Stream(tmp_path) as stream:
+        stream.add(payload(["s"] * 1230), 1230)
+        stream.ledger.arrive(4)
+        stream.ledger.drop("disk_full", 4)
+        stream.ledger.start()
+        stream.ledger.publish()
+        held = open_cursor(tmp_path, "otlp", stream.name)
+        assert held is not None
+        held.save(delivered=1200, set_aside=1, problem="HTTP 503")
+        held.close()
+        yield stream.name
 
 
-def test_the_ledger_as_a_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recorded(tmp_path)
+def test_the_ledger_as_a_document(tmp_path: Path, recorded: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = run(["ledger", "--json", "--journal", str(tmp_path)], capsys)
+    counts = {
+        "started": 1235,
+        "open": 1,
+        "buffered": 0,
+        "journaled": 1230,
+        "dropped": {"disk_full": 4},
+        "destinations": {"otlp": {"delivered": 1200, "pending": 29, "set_aside": 1, "filtered": 0, "expired": 0}},
+    }
     assert (code, json.loads(out)) == (
         0,
         {
             "schema": "spanwise.ledger/1",
             "folder": str(tmp_path),
-            "started": 1235,
-            "open": 1,
-            "buffered": 0,
-            "journaled": 1230,
-            "dropped": {"disk_full": 4},
-            "destinations": {"otlp": {"delivered": 1200, "pending": 29, "set_aside": 1, "filtered": 0, "expired": 0}},
+            **counts,
+            "problems": {"otlp": "HTTP 503"},
+            "processes": [{"stream": recorded, **counts}],
         },
     )
 
 
-def test_the_ledger_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recorded(tmp_path)
+@pytest.mark.usefixtures("recorded")
+def test_the_ledger_for_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "480")
     _, out = run(["ledger", "--journal", str(tmp_path)], capsys)
     assert [line.rstrip() for line in out.splitlines()] == [
         "spans               number",
@@ -89,7 +97,11 @@ def test_the_ledger_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "dropped: disk_full       4",
         "destination  delivered  pending  set_aside  filtered  expired",
         "otlp             1,200       29          1         0        0",
-        SENTENCES,
+        (
+            "4 of 1,235 spans were lost (disk_full 4); `spanwise doctor` checks the disk. otlp is behind by 29 spans "
+            "(HTTP 503); `spanwise export --all --to otlp` sends them. 1 span cannot be sent to otlp; they are in "
+            f"{tmp_path}/set-aside/otlp. 1 span not written yet: a process is still recording."
+        ),
     ]
 
 
@@ -108,12 +120,12 @@ def test_an_empty_ledger_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ),
         (
             Counts(started=3, open=1, buffered=1, journaled=1),
-            ["Nothing was lost.", "2 spans not written yet: a process is still recording, or was killed."],
+            ["Nothing was lost.", "2 spans not written yet: a process is still recording."],
         ),
     ],
 )
 def test_one_sentence_says_whether_anything_was_lost_or_is_behind(counts: Counts, said: list[str]) -> None:
-    assert list(verdict(counts)) == said
+    assert list(verdict(counts, {}, Path("j"))) == said
 
 
 def lines(journal: Path | None = None) -> dict[str, Line]:

@@ -12,13 +12,16 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 
+import spanwise
 from spanwise import conventions as c
 from spanwise import metrics as metrics_module
+from spanwise.journal.ledger import Ledger
 from spanwise.metrics import SpanMetrics
 from spanwise.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 SECOND = 10**9
 NAMES = {"gen_ai.workflow.name": "w", "gen_ai.agent.name": "a"}
@@ -253,3 +256,41 @@ def test_a_label_that_python_cannot_write_is_called_other() -> None:
     agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": 10**5000}
     labels = {"gen_ai_workflow_name": "w", "gen_ai_agent_name": "other", "error_type": ""}
     assert samples(observed(built(agent))) == histogram("gen_ai_invoke_agent_duration_seconds", labels, 2.0)
+
+
+def shown_by(metrics: SpanMetrics) -> list[str]:
+    show: Any = generate_latest
+    lines: list[str] = show(metrics.registry).decode().splitlines()
+    return lines
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_the_ledger_is_among_the_metrics(tmp_path: Path) -> None:
+    telemetry = spanwise.configure(journal_dir=tmp_path)
+    assert telemetry.metrics is not None
+    open_one = spanwise.step("open").start()
+    with spanwise.step("ended"):
+        pass
+    telemetry.flush()
+    shown = shown_by(telemetry.metrics)
+    assert [line for line in shown if line.startswith("spanwise_spans")] == [
+        'spanwise_spans_total{destination="",reason="",state="started"} 2.0',
+        'spanwise_spans_total{destination="",reason="",state="journaled"} 1.0',
+        'spanwise_spans_current{destination="",state="open"} 1.0',
+        'spanwise_spans_current{destination="",state="buffered"} 0.0',
+    ]
+    own = Ledger(("otlp",))
+    for _ in range(3):
+        own.start()
+        own.end()
+    own.journal(2)
+    own.deliver("otlp", 1)
+    own.drop("disk_full", 1)
+    telemetry.metrics.ledger = own.counts
+    shown = shown_by(telemetry.metrics)
+    assert {
+        'spanwise_spans_total{destination="",reason="disk_full",state="dropped"} 1.0',
+        'spanwise_spans_total{destination="otlp",reason="",state="delivered"} 1.0',
+        'spanwise_spans_current{destination="otlp",state="pending"} 1.0',
+    } < set(shown)
+    open_one.end()

@@ -53,6 +53,11 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
     environment = {
         "SPANWISE_SERVICE_NAME": "desk",
         "SPANWISE_JOURNAL_DIR": "runs",
+        "SPANWISE_DURABILITY": "sync",
+        "SPANWISE_JOURNAL_INTERVAL": "0.5",
+        "SPANWISE_BUFFER_SIZE": "8 MiB",
+        "SPANWISE_JOURNAL_SIZE": "1.5GiB",
+        "SPANWISE_JOURNAL_AGE": "3600",
         "SPANWISE_ENDPOINT": "http://collector:4318",
         "SPANWISE_PROTOCOL": "grpc",
         "SPANWISE_METRICS_PORT": "9464",
@@ -69,6 +74,9 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         "SPANWISE_SPAN_HOOK": "desk.privacy:keep",
         "SPANWISE_OTLP_CONTENT": "none",
         "SPANWISE_OTLP_DROP": "name=wait *\nhttp.route=/health*",
+        "SPANWISE_LANGSMITH_PROJECT": "desk",
+        "SPANWISE_LANGSMITH_CONTENT": "prompts",
+        "SPANWISE_LANGSMITH_DROP": "name=step *",
         "SPANWISE_PROPAGATE_TO": "*.Internal, localhost:8080",
         "SPANWISE_THREAD_CONTEXT": "no",
         "SPANWISE_DISABLED": "true",
@@ -77,6 +85,11 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
     assert settings_of(found) == Settings(
         service_name="desk",
         journal_dir="runs",
+        durability="sync",
+        journal_interval=0.5,
+        buffer_size=8 * 2**20,
+        journal_size=3 * 2**29,
+        journal_age=3600.0,
         endpoint="http://collector:4318",
         protocol="grpc",
         metrics_port=9464,
@@ -93,6 +106,9 @@ def test_every_setting_can_be_given_in_the_environment(tmp_path: Path) -> None:
         span_hook="desk.privacy:keep",
         otlp_content=(),
         otlp_drop=("name=wait *", "http.route=/health*"),
+        langsmith_project="desk",
+        langsmith_content=("prompts",),
+        langsmith_drop=("name=step *",),
         propagate_to=("*.internal", "localhost:8080"),
         thread_context=False,
         disabled=True,
@@ -155,6 +171,12 @@ def test_a_pyproject_without_our_table_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "needs"),
     [
+        ("durability", "always", "interval or sync"),
+        ("journal_interval", 0, "a number of seconds above 0"),
+        ("buffer_size", "64 Mio", "a number of bytes, such as 64 MiB"),
+        ("buffer_size", 0, "a number of bytes, such as 64 MiB"),
+        ("journal_size", "-1 GiB", "a number of bytes, such as 1 GiB"),
+        ("journal_age", "14 days", "a number of seconds above 0"),
         ("endpoint", "localhost:4318", "an address such as http://127.0.0.1:4318"),
         ("endpoint", "http://", "an address such as http://127.0.0.1:4318"),
         ("endpoint", "http://host:99999", "an address such as http://127.0.0.1:4318"),
@@ -202,8 +224,8 @@ def test_an_unknown_key_in_the_project_is_answered_with_the_nearest_name(tmp_pat
     with pytest.raises(InputError) as error:
         resolved(tmp_path)
     assert str(error.value).startswith(
-        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: capture_content, "
-        "causality, "
+        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: buffer_size, "
+        "capture_content, "
     )
 
 

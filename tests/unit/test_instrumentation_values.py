@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.journal_files import spans
 
 import spanwise
 from spanwise.journal.ledger import Counts
@@ -133,9 +133,7 @@ def test_broken_values_reach_the_journal_as_far_as_they_can_be_told(
         tool.set("", 1).set(5, 1)  # type: ignore[arg-type]
     telemetry.flush(30)
     assert telemetry.ledger() == Counts(started=1, journaled=1)
-    assert telemetry.journal_path is not None
-    [line] = telemetry.journal_path.read_text(encoding="utf-8").splitlines()
-    [[span]] = [s["spans"] for group in json.loads(line)["resourceSpans"] for s in group["scopeSpans"]]
+    [span] = spans(tmp_path)
     found = {one["key"]: one["value"] for one in span["attributes"]}
     assert values.keys() <= found.keys()
     assert (span["droppedAttributesCount"], found["nan"], found["lone"]) == (

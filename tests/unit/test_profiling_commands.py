@@ -80,6 +80,7 @@ def test_the_document_of_a_run_holds_its_figures(tmp_path: Path) -> None:
         "variant": "baseline",
         "service": "desk",
         "start": "2026-09-21T14:13:20.000+00:00",
+        "state": "ended",
         "duration_s": 80.0,
         "scale": 20.0,
         "tokens": {"input": 100, "output": 20, "total": 120},
@@ -114,6 +115,7 @@ def test_the_document_of_show_holds_every_span_in_tree_order(tmp_path: Path) -> 
         "name": "execute_tool prices",
         "start_s": 60.0,
         "duration_s": 20.0,
+        "state": "ended",
         "error": "KeyError",
         "status_message": "no such ticker",
         "attributes": {

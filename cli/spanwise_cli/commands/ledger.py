@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from spanwise.destinations import set_aside
+from spanwise.journal import cursor as cursors
 from spanwise.journal import ledger as ledgers
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     import typer
 
@@ -27,33 +30,64 @@ def ledger(*, json: JsonOption = False, journal: JournalOption = DEFAULT_JOURNAL
 
     Example: spanwise ledger --journal .spanwise
     """
+    problems = problems_of(journal)  # before the counts: what has gone wrong may be over by then
     counts = ledgers.read(journal)
     if json:
-        emit_json({"schema": "spanwise.ledger/1", "folder": str(journal), **ledgers.as_document(counts)})
+        emit_json(_document(journal, counts, problems))
         return
     out = console()
     if counts.started:
         out.print(_spans(counts))
     if counts.destinations:
         out.print(_destinations(counts))
-    out.print(" ".join(verdict(counts)) if counts.started else f"{journal}: nothing is recorded here.", markup=False)
+    said = " ".join(verdict(counts, problems, journal)) if counts.started else f"{journal}: nothing is recorded here."
+    out.print(said, markup=False)
 
 
-def verdict(counts: Counts) -> Iterator[str]:
+def _document(journal: Path, counts: Counts, problems: Mapping[str, str]) -> dict[str, Any]:
+    processes = [
+        {"stream": stream, **ledgers.as_document(one)} for stream, one in sorted(ledgers.processes(journal).items())
+    ]
+    return {
+        "schema": "spanwise.ledger/1",
+        "folder": str(journal),
+        **ledgers.as_document(counts),
+        "problems": dict(problems),
+        "processes": processes,
+    }
+
+
+def problems_of(journal: Path) -> dict[str, str]:
+    """Return for each destination that takes nothing at the moment why, as its newest stream has it."""
+    return {
+        name: states[stream].problem
+        for name, states in cursors.read_all(journal).items()
+        for stream in sorted(states)
+        if states[stream].problem
+    }
+
+
+def verdict(counts: Counts, problems: Mapping[str, str], journal: Path) -> Iterator[str]:
     """Say in sentences whether anything was lost, is behind or is still under way."""
     lost = sum(counts.dropped.values())
     if lost:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(counts.dropped.items()))
         yield f"{lost:,} of {counts.started:,} spans were lost ({reasons}); `spanwise doctor` checks the disk."
     behind = {name: fates["pending"] for name, fates in sorted(counts.destinations.items()) if fates["pending"]}
-    yield from (f"{name} is behind by {_spans_of(number)}." for name, number in behind.items())
+    for name, number in behind.items():
+        why = f" ({problems[name]})" if name in problems else ""
+        yield f"{name} is behind by {_spans_of(number)}{why}; `spanwise export --all --to {name}` sends them."
     refused = {name: fates["set_aside"] for name, fates in sorted(counts.destinations.items()) if fates["set_aside"]}
-    yield from (f"{_spans_of(number)} cannot be sent to {name}." for name, number in refused.items())
-    if not lost and not behind and not refused:
+    for name, number in refused.items():
+        yield f"{_spans_of(number)} cannot be sent to {name}; they are in {journal / set_aside.FOLDER / name}."
+    expired = {name: fates["expired"] for name, fates in sorted(counts.destinations.items()) if fates.get("expired")}
+    for name, number in expired.items():
+        yield f"{_spans_of(number)} had been deleted before {name} took them (journal_size, journal_age)."
+    if not lost and not behind and not refused and not any(expired.values()):
         yield "Nothing was lost" + (", and every destination has everything." if counts.destinations else ".")
     waiting = counts.open + counts.buffered
     if waiting:
-        yield f"{_spans_of(waiting)} not written yet: a process is still recording, or was killed."
+        yield f"{_spans_of(waiting)} not written yet: a process is still recording."
 
 
 def _spans_of(number: int) -> str:

@@ -39,6 +39,7 @@ def runs(
         str | None, typer.Option(metavar="WHEN", help="Only runs started since: 7d, 2h, 30m, or an ISO date or time.")
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only runs with errors.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only runs that go on.")] = False,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest N.")] = 20,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
@@ -50,6 +51,8 @@ def runs(
     begin_ns = None if since is None else moment_ns(since, datetime.now(UTC))
     recording = load(journal)
     wanted = list(matching(recording.runs, service=service, workflow=workflow, begin_ns=begin_ns, errors=errors))
+    if only_open:
+        wanted = [run for run in wanted if run.state == "open"]
     shown = wanted[::-1][:limit]
     if json:
         emit_json(runs_document(shown, recording.warnings))
@@ -78,7 +81,7 @@ def matching(
     )
 
 
-def moment_ns(text: str, now: datetime) -> int:
+def moment_ns(text: str, now: datetime, option: str = "--since") -> int:
     """Return the moment that `text` (an age before `now`, or an ISO date or time, local unless it says) means.
 
     Returns:
@@ -93,7 +96,7 @@ def moment_ns(text: str, now: datetime) -> int:
             return _nanoseconds(now - timedelta(**{_UNITS[age[2]]: int(age[1])}))
         return _nanoseconds(datetime.fromisoformat(text).astimezone())
     except (ValueError, OverflowError):
-        raise InputError(f"--since {text!r}: not understood; give an age (7d, 2h, 30m) or 2026-11-20T18:00") from None
+        raise InputError(f"{option} {text!r}: not understood; give an age (7d, 2h, 30m) or 2026-11-20T18:00") from None
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -24,7 +24,9 @@ TRUE_WORDS: Final = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS: Final = frozenset({"0", "false", "no", "off"})
 MASK: Final = "***"
 Causality = Literal["off", "sampled", "on"]
+Durability = Literal["interval", "sync"]
 _SHORTEST_LIMIT: Final = 256
+_UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,16 @@ class Settings:
     """`service.name` of the resource; Prometheus' `job`."""
     journal_dir: str | None = None
     """Folder that runs are recorded in; none: nothing is written to disk."""
+    durability: Durability = "interval"
+    """When an ended span is on disk: within `journal_interval`, or (`sync`) before its `end` returns."""
+    journal_interval: float = 0.2
+    """Longest time that an ended span waits to be written."""
+    buffer_size: int = 64 * 1024 * 1024
+    """Bytes of ended spans that may wait to be written."""
+    journal_size: int = 2**30
+    """Bytes that all segments of the folder may take; the oldest closed ones are deleted beyond that."""
+    journal_age: float = 14 * 86_400.0
+    """How long a segment is kept."""
     endpoint: str | None = None
     """Base address of an OTLP receiver, such as `http://127.0.0.1:4318`; none: nothing is sent.
 
@@ -70,6 +82,12 @@ class Settings:
     """Kinds of content that the OTLP receiver gets of those recorded; `same`: all of them."""
     otlp_drop: tuple[str, ...] = ()
     """Rules such as `name=wait *` of spans that the OTLP receiver does not get."""
+    langsmith_project: str | None = None
+    """Project of LangSmith that is sent to, with the key in `LANGSMITH_API_KEY`; none: nothing is sent there."""
+    langsmith_content: tuple[str, ...] = SAME
+    """Kinds of content that LangSmith gets of those recorded; `same`: all of them."""
+    langsmith_drop: tuple[str, ...] = ("name=wait *",)
+    """Rules of spans that LangSmith does not get: waits, without others."""
     propagate_to: tuple[str, ...] = ()
     """Hosts that requests carry the trace to (`inject(headers, url=…)`), such as `*.internal` or `localhost:8080`."""
     thread_context: bool = True
@@ -127,6 +145,24 @@ def _endpoint(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError(text)
     return text
+
+
+def _durability(text: str) -> str:
+    if text not in get_args(Durability):
+        raise ValueError(text)
+    return text
+
+
+def _size(text: str) -> int:
+    """Return bytes; `text` is a number, with a unit or without."""
+    number = text.strip().removesuffix("B").rstrip()
+    for unit, factor in _UNITS.items():
+        if number.endswith(unit):
+            return int(_positive(number.removesuffix(unit)) * factor)
+    value = int(number)
+    if value < 1:
+        raise ValueError(text)
+    return value
 
 
 def _length(text: str) -> int:
@@ -197,6 +233,11 @@ class _Rule(NamedTuple):
 _RULES: Final[Mapping[str, _Rule]] = {
     "service_name": _Rule(str, "text", ("OTEL_SERVICE_NAME",)),
     "journal_dir": _Rule(_folder, "a folder"),
+    "durability": _Rule(_durability, "interval or sync"),
+    "journal_interval": _Rule(_positive, "a number of seconds above 0"),
+    "buffer_size": _Rule(_size, "a number of bytes, such as 64 MiB"),
+    "journal_size": _Rule(_size, "a number of bytes, such as 1 GiB"),
+    "journal_age": _Rule(_positive, "a number of seconds above 0"),
     "endpoint": _Rule(
         _endpoint,
         "an address such as http://127.0.0.1:4318",
@@ -224,6 +265,9 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "span_hook": _Rule(_hook, "module:function"),
     "otlp_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
     "otlp_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
+    "langsmith_project": _Rule(str, "the name of a project"),
+    "langsmith_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
+    "langsmith_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
     "propagate_to": _Rule(_hosts, "hosts with commas, such as *.internal, localhost:8080"),
     "thread_context": _Rule(_truth, "true or false"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),

@@ -1,23 +1,22 @@
-"""What a destination gets of what was recorded: a filter over names and attributes, and a content policy of its own."""
+"""What a destination gets of what was recorded: a filter over names and attributes, and a content policy of its own.
+
+It works on spans as they are in the journal (OTLP/JSON, parsed), so that it holds for what is sent from memory, from
+the journal, and by `spanwise export` alike.
+"""
 
 from __future__ import annotations
 
 import fnmatch
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise.content.policy import SAME, kind_of
-from spanwise.content.rebuilt import rebuilt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from opentelemetry.sdk.trace import ReadableSpan
+    from collections.abc import Callable, Mapping, Sequence
 
 NAME: Final = "name"
-_HEAVIEST: Final = 3 * 2**20
-"""Most characters of a request: a receiver over gRPC takes 4 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +26,25 @@ class Rule:
     attribute: str
     pattern: re.Pattern[str]
 
-    def matches(self, span: ReadableSpan) -> bool:
+    def matches(self, span: Mapping[str, Any]) -> bool:
         """Whether `span` has what the rule is about, in its form."""
         if self.attribute == NAME:
-            return self.pattern.match(span.name) is not None
-        value = (span.attributes or {}).get(self.attribute)
-        return value is not None and self.pattern.match(_text(value)) is not None
+            return self.pattern.match(span.get("name", "")) is not None
+        return any(
+            self.pattern.match(_text(pair.get("value", {}))) is not None
+            for pair in span.get("attributes", ())
+            if pair["key"] == self.attribute
+        )
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _text(value: Mapping[str, Any]) -> str:
+    for one in value.values():
+        if isinstance(one, bool):
+            return str(one).lower()
+        if isinstance(one, dict):
+            return ",".join(map(_text, cast("Mapping[str, Any]", one).get("values", ())))
+        return str(one)
+    return ""
 
 
 def rule(text: str) -> Rule:
@@ -57,35 +65,35 @@ class Outlet:
     Args:
         content: kinds of content that it gets, or `SAME`.
         drop: rules; a span that matches one of them does not get there.
+        translate: rewrites what is left of a span for a destination that speaks a dialect of its own.
     """
 
-    def __init__(self, content: Sequence[str] = SAME, drop: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        content: Sequence[str] = SAME,
+        drop: Sequence[str] = (),
+        translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    ) -> None:
         self._kinds = None if tuple(content) == SAME else frozenset(content)
         self._rules = tuple(rule(text) for text in drop)
+        self._translate = translate
 
-    def admitted(self, spans: tuple[ReadableSpan, ...]) -> tuple[ReadableSpan, ...]:
-        """Return what of `spans` gets there, without the content that does not."""
-        if self._rules:
-            spans = tuple(span for span in spans if not any(rule.matches(span) for rule in self._rules))
-        return spans if self._kinds is None else tuple(self._stripped(span) for span in spans)
+    def admitted(self, span: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return what of `span` gets there, without the content that does not; none where nothing of it does."""
+        if any(rule.matches(span) for rule in self._rules):
+            return None
+        if self._kinds is not None:
+            span = self._stripped(span, self._kinds)
+        return span if self._translate is None else self._translate(span)
 
-    def _stripped(self, span: ReadableSpan) -> ReadableSpan:
-        kinds = self._kinds or frozenset[str]()
-        attributes = span.attributes or {}
-        kept = {
-            name: value for name, value in attributes.items() if (kind_of(name) or "") in kinds or not kind_of(name)
-        }
-        return span if len(kept) == len(attributes) else rebuilt(span, attributes=kept)
+    def _stripped(self, span: Mapping[str, Any], kinds: frozenset[str]) -> Mapping[str, Any]:
+        kept = _kept(span, kinds)
+        events = [_kept(event, kinds) for event in span.get("events", ())]
+        return {**kept, "events": events} if events else kept
 
 
-def portions(spans: tuple[ReadableSpan, ...]) -> Iterator[tuple[ReadableSpan, ...]]:
-    """Yield `spans` in requests that a receiver takes; a span that is too large alone is one."""
-    begin, weight = 0, 0
-    for position, span in enumerate(spans):
-        own = sum(len(value) for value in (span.attributes or {}).values() if isinstance(value, str))
-        if weight + own > _HEAVIEST and position > begin:
-            yield spans[begin:position]
-            begin, weight = position, 0
-        weight += own
-    if begin < len(spans):
-        yield spans[begin:]
+def _kept(holder: Mapping[str, Any], kinds: frozenset[str]) -> Mapping[str, Any]:
+    """Return a span or an event without the attributes that hold content of other `kinds`."""
+    pairs: Sequence[Any] = holder.get("attributes", ())
+    kept = [pair for pair in pairs if (kind_of(pair["key"]) or "") in kinds or not kind_of(pair["key"])]
+    return holder if len(kept) == len(pairs) else {**holder, "attributes": kept}

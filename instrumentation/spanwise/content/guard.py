@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, Status, StatusCode
 
 from spanwise import conventions as c
 from spanwise.content import policy
-from spanwise.content.rebuilt import WITHHELD, DroppedError, rebuilt, with_attributes
+from spanwise.content.rebuilt import WITHHELD, DroppedError, rebuilt, unended, with_attributes
 from spanwise.content.redact import LARGE, Redactor
 from spanwise.content.truncate import plain_cut, truncated
 from spanwise.errors import InputError
@@ -99,6 +99,13 @@ class Guard:
         if unchanged and _alike(events, had) and _alike(links, linked):
             return span
         return rebuilt(span, name=name, attributes=attributes, events=events, links=links, status=status)
+
+    def begun(self, span: ReadableSpan) -> ReadableSpan | None:
+        """Return what may be recorded of a span that is still open; none where a hook decides on ended spans."""
+        if self._hook is not None:
+            return None
+        given = dict(span.attributes or {})  # another thread may be setting one
+        return unended(span, self.text(span.name), self.attributes(given))
 
     def attributes(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return attributes as they may be recorded; the same object where nothing has to change."""

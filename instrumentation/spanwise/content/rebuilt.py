@@ -70,6 +70,14 @@ def rebuilt(
     return copy
 
 
+def unended(span: ReadableSpan, name: str, attributes: Mapping[str, Any]) -> ReadableSpan:
+    """Return a copy of `span` that says how it began: no end, no events, no status."""
+    return ReadableSpan(
+        name=name, context=span.context, parent=span.parent, resource=span.resource, attributes=attributes,
+        kind=span.kind, start_time=span.start_time, instrumentation_scope=span.instrumentation_scope,
+    )  # fmt: skip
+
+
 def with_attributes(event: Event, name: str, attributes: Mapping[str, Any]) -> Event:
     """Return a copy of `event` with other attributes."""
     bounded = BoundedAttributes(None, attributes, immutable=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from spanwise_profiling.runs import Run
+
+_UNFINISHED: Final = {
+    "open": "open: it goes on; shown up to the last recorded moment",
+    "interrupted": "interrupted: its process ended without an end of it; shown up to the last recorded moment",
+}
 
 
 def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | None = None) -> Table:
@@ -40,7 +45,7 @@ def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | N
             f"{totals.tokens:,}",
             _hits(totals.cache_hits, totals.cache_lookups),
             str(totals.errors),
-            Text(glyphs.clean(run.grade or "-")),
+            Text(glyphs.clean(run.grade or "-") if run.state == "ended" else run.state),
         )
     return table
 
@@ -77,6 +82,8 @@ def heading_about(run: Run, about: Sequence[str], width: int, *, glyphs: Glyphs 
     cleaned = [glyphs.clean(part) for part in about]
     text.append("".join(f"\n{line}" for line in wrapped(cleaned, width)), style="not bold dim")
     text.append("".join(f"\n{line}" for line in wrapped(figures(run, glyphs), width)), style="not bold")
+    if run.state != "ended":
+        text.append(f"\n{_UNFINISHED[run.state]}", style="not bold yellow")
     if run.error:
         text.append(f"\n{glyphs.error} failed: {glyphs.clean(run.error)}", style="red")
     return text

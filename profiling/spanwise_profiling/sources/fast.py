@@ -166,7 +166,9 @@ class _Loader:
         found = ReadReport()
         records = list(recognise.of_line(line, self.name, found)) if line.strip() else []
         self.report.incomplete += found.incomplete
-        self.report.skipped += [Skipped(skipped.path, self.number, skipped.reason) for skipped in found.skipped]
+        self.report.skipped += [
+            Skipped(one.path, self.number, one.reason) for one in found.skipped if isinstance(one, Skipped)
+        ]
         for record in dialects.translated(records):
             self.report.spans += 1
             self.builder.add(record)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from spanwise.errors import InputError
-from spanwise.journal.reader import ReadReport, Skipped
+from spanwise.journal.reader import ReadReport, Skipped, is_segment, read_file
 from spanwise_profiling.sources import chrome, flat, jaeger, langfuse, langsmith, openai_agents, otlp_json, streams
 
 if TYPE_CHECKING:
@@ -51,11 +51,14 @@ class _Place:
 
 
 def read(source: str | Path, report: ReadReport) -> Iterator[SpanRecord]:
-    """Yield the spans of a file in any format, or of standard input (`-`).
+    """Yield the spans of a file in any format, a segment of a journal among them, or of standard input (`-`).
 
     Raises:
         InputError: it cannot be read, is empty, or is of no format that is read here.
     """
+    if str(source) != streams.STDIN and is_segment(Path(source)):
+        yield from read_file(source, report)
+        return
     with streams.open_stream(source) as stream:
         yield from read_stream(stream, "standard input" if str(source) == streams.STDIN else str(source), report)
 

@@ -1,0 +1,101 @@
+"""Recorded spans as they stand in a journal or a file, a request in OTLP/JSON at a time: to be passed on unchanged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from spanwise.journal import scan
+from spanwise.journal.format import END
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+_LINES = ".otlp.jsonl"
+
+
+def of_folder(folder: Path) -> Iterator[bytes]:
+    """Yield the ended spans of a journal, lines of earlier versions first.
+
+    Raises:
+        InputError: a newer version wrote a segment.
+        OSError: a file cannot be read.
+    """
+    for path in sorted(folder.glob(f"*{_LINES}")):
+        yield from of_file(path)
+    for stream in scan.streams(folder):
+        for path in stream.segments:
+            yield from of_file(path)
+
+
+def of_file(path: Path) -> Iterator[bytes]:
+    """Yield what a segment, or a file with a request a line, holds; blank lines are left out. Raises as `of_folder`."""
+    if scan.is_segment(path.name):
+        yield from (record.payload for record in scan.records(path) if record.kind == END)
+        return
+    with path.open("rb") as lines:
+        yield from (line for line in lines if line.strip())
+
+
+def is_lines(path: Path) -> bool:
+    """Whether a file holds a request a line, so that they can be passed on as they are, to the last flag."""
+    if scan.is_segment(path.name) or not path.is_file():
+        return False
+    try:
+        counted(next(of_file(path), b""))
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def chosen(payload: bytes, wanted: Mapping[str, AbstractSet[str]]) -> tuple[bytes, int] | None:
+    """Return those spans of `payload` that are `wanted` (trace id to span ids, lower case), and their number.
+
+    A payload that holds none of them, or is no request, gives none.
+    """
+    lowered = payload.lower()
+    if not any(trace_id.encode() in lowered for trace_id in wanted):
+        return None
+    try:
+        request = _Request.decode(payload)
+    except msgspec.MsgspecError:
+        return None
+    number = 0
+    for of_resource in request["resourceSpans"]:
+        for of_scope in of_resource.get("scopeSpans", ()):
+            of_scope["spans"] = [span for span in of_scope.get("spans", ()) if _is_wanted(span, wanted)]
+            number += len(of_scope["spans"])
+        of_resource["scopeSpans"] = [of_scope for of_scope in of_resource.get("scopeSpans", ()) if of_scope["spans"]]
+    kept = [of_resource for of_resource in request["resourceSpans"] if of_resource["scopeSpans"]]
+    return (msgspec.json.encode({"resourceSpans": kept}) + b"\n", number) if number else None
+
+
+_Request: msgspec.json.Decoder[dict[str, list[dict[str, Any]]]] = msgspec.json.Decoder(dict[str, list[dict[str, Any]]])
+
+
+def _is_wanted(span: Mapping[str, Any], wanted: Mapping[str, AbstractSet[str]]) -> bool:
+    return str(span.get("spanId", "")).lower() in wanted.get(str(span.get("traceId", "")).lower(), ())
+
+
+def counted(payload: bytes) -> int:
+    """Return the number of spans of a request; raises `ValueError` where it is none."""
+    request = _Counted.decode(payload)
+    return sum(len(of_scope.spans) for of_resource in request.resource_spans for of_scope in of_resource.scope_spans)
+
+
+class _ScopeSpans(msgspec.Struct, rename="camel"):
+    spans: list[msgspec.Raw] = []
+
+
+class _ResourceSpans(msgspec.Struct, rename="camel"):
+    scope_spans: list[_ScopeSpans] = []
+
+
+class _Spans(msgspec.Struct, rename="camel"):
+    resource_spans: list[_ResourceSpans]
+
+
+_Counted: msgspec.json.Decoder[_Spans] = msgspec.json.Decoder(_Spans)

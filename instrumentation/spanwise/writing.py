@@ -1,0 +1,238 @@
+"""Measuring, redacting and writing what waits, a batch at a time, on whichever thread has the occasion.
+
+Mostly that is the recorder's thread. A thread that ends spans faster than they can be written, or wants them written
+before it goes on, does it itself; a lock keeps them apart. What cannot be written is counted with its reason.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from spanwise.content.rebuilt import DroppedError
+from spanwise.journal.format import END, START
+from spanwise.own_span import OwnSpan
+from spanwise.run_end import RunEnds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from spanwise.buffer import Buffer
+    from spanwise.content.guard import Guard
+    from spanwise.journal.ledger import Ledger
+    from spanwise.journal.stream import Stream
+    from spanwise.metrics import SpanMetrics
+
+    Spans: TypeAlias = tuple[ReadableSpan, ...]
+
+BATCH: Final = 512
+"""Spans of a record."""
+_MOST_STARTS: Final = 100_000
+
+
+class Destination(Protocol):
+    """What is told of written spans; none of its methods raises or waits beyond a deadline (monotonic seconds)."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        ...
+
+    def begin(self, folder: Path, stream: str) -> None:
+        """Learn, before the first record is written, which stream of a journal is meant for it."""
+
+    def offer(self, spans: Spans) -> None:
+        """Learn that spans were written, or take them where there is no journal."""
+
+    def flush(self, deadline: float) -> bool:
+        """Deliver what was offered; false where some is left."""
+        ...
+
+    def stop(self, deadline: float) -> None:
+        """Deliver what can be delivered and end."""
+
+
+class BatchWriter:
+    """Takes spans out of the buffer and writes them to the stream."""
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        ledger: Ledger,
+        *,
+        metrics: SpanMetrics | None = None,
+        stream: Stream | None = None,
+        destinations: Sequence[Destination] = (),
+        guard: Guard | None = None,
+    ) -> None:
+        self._buffer = buffer
+        self._ledger = ledger
+        self._metrics = metrics
+        self._stream = stream
+        self._destinations = destinations
+        self._guard = guard
+        self.began: deque[ReadableSpan] = deque(maxlen=_MOST_STARTS if stream is not None else 0)
+        """Spans whose start is to be seen before they end."""
+        self.run_ends = RunEnds()
+        """What is worked out of calls and runs; its `failures` say why something was not."""
+        self.unmeasured = 0
+        """How many spans the metrics could not take."""
+        self.write_error: OSError | None = None
+        """Why the disk last refused spans."""
+        self._begun = ""
+        self._measuring = threading.RLock()
+        self._lock = threading.RLock()
+        self._owner = 0
+        self._later: Callable[[], object] | None = None
+
+    @property
+    def is_busy_here(self) -> bool:
+        """Whether this very thread is writing: a signal or a garbage collection has interrupted it."""
+        return self._owner == threading.get_ident()
+
+    def when_done(self, act: Callable[[], object]) -> None:
+        """Have `act` called by the thread that is writing, as soon as it has written."""
+        self._later = act
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._owner = 0
+        if self._later is not None:
+            act, self._later = self._later, None
+            act()
+
+    def forget(self) -> None:
+        """Let go of everything that waits, without a lock: in a forked child nobody may hold one."""
+        self._buffer.ended.clear()
+        self._buffer.measured.clear()
+        self.began.clear()
+        self.run_ends = RunEnds()
+
+    def open(self) -> None:
+        """Open the stream's file of counters; where that fails, they stay in memory for now."""
+        if self._stream is None or self.is_busy_here:
+            return
+        with self._turn():
+            try:
+                self._stream.open()
+            except OSError as error:
+                self.write_error = error
+
+    def measure(self, most: int | None = None) -> None:
+        """Observe the metrics of spans that have ended: of `most`, or of all."""
+        observe = self._metrics.observe if self._metrics is not None else None
+        ended, measured = self._buffer.ended, self._buffer.measured
+        with self._measuring:
+            while ended and (most is None or len(measured) < most):
+                span = ended[0]
+                self.run_ends.ended(span)
+                if observe is not None:
+                    try:
+                        observe(span)
+                    except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
+                        self.unmeasured += 1
+                if type(span) is OwnSpan and span.measured_only:
+                    self._buffer.release(span)
+                    self._ledger.drop("sampled", 1)
+                else:
+                    measured.append(span)
+                ended.popleft()
+            self._buffer.moved()
+
+    def write_batch(self) -> int:
+        """Write at most `BATCH` of the waiting spans and return how many were taken; 0 from inside a writing."""
+        if self.is_busy_here:
+            return 0
+        with self._turn():
+            self.measure(BATCH)
+            measured = self._buffer.measured
+            batch = tuple(measured.popleft() for _ in range(min(BATCH, len(measured))))
+            if batch:
+                self._buffer.moved()
+                written = self._journaled(self._admitted(batch))
+                for span in batch:
+                    self._buffer.release(span)
+                self._buffer.moved()
+                if written:
+                    for destination in self._destinations:
+                        destination.offer(written)
+            return len(batch)
+
+    def write_starts(self) -> None:
+        """Write the starts of spans that are still open."""
+        if not self.began or self._stream is None or self.is_busy_here:
+            return
+        with self._turn():
+            while batch := self._still_open():
+                try:
+                    self._append(START, batch)
+                except OSError as error:  # a start that is missing shows a run later; nothing is lost
+                    self.write_error = error
+                except Exception:  # noqa: BLE001, S112 - likewise, whatever a foreign span does to the encoder
+                    continue
+
+    def _still_open(self) -> Spans:
+        """Take starts to write, as they may be recorded; none where no more are left."""
+        batch: list[ReadableSpan] = []
+        while self.began and len(batch) < BATCH:
+            span = self.began.popleft()
+            is_wanted = span.end_time is None and not (isinstance(span, OwnSpan) and span.measured_only)
+            if is_wanted and self._guard is not None and (shown := self._guard.begun(span)) is not None:
+                batch.append(shown)
+        return tuple(batch)
+
+    def _admitted(self, batch: Spans) -> Spans:
+        """Return what of a batch may be recorded, as it may be recorded."""
+        if self._guard is None:
+            return batch
+        admitted: list[ReadableSpan] = []
+        for span in batch:
+            try:
+                admitted.append(self._guard.admit(span))
+            except DroppedError as dropped:
+                self._ledger.drop(dropped.reason, 1)
+            except Exception:  # noqa: BLE001 - a foreign span that cannot be looked through is not written unseen
+                self._ledger.drop("invalid", 1)
+        return tuple(admitted)
+
+    def _journaled(self, batch: Spans) -> Spans:
+        """Write a batch; returns what of it was written."""
+        if not batch:
+            return ()
+        try:
+            if self._stream is None:
+                self._ledger.journal(len(batch))
+            else:
+                self._append(END, batch)
+        except OSError as error:
+            self.write_error = error
+            self._ledger.drop("disk_full", len(batch))
+            return ()
+        except Exception:  # noqa: BLE001 - whatever a foreign span does to the encoder, this thread saves the others
+            if len(batch) > 1:
+                return tuple(span for one in batch for span in self._journaled((one,)))
+            self._ledger.drop("invalid", 1)
+            return ()
+        return batch
+
+    def _append(self, kind: int, batch: Spans) -> None:
+        from spanwise.journal import otlp_json  # noqa: PLC0415 - loaded by the runtime where something is written
+
+        assert self._stream is not None
+        payload = otlp_json.encode(batch)
+        self._stream.open()
+        if self._begun != self._stream.name:
+            self._begun = self._stream.name
+            for destination in self._destinations:
+                destination.begin(self._stream.folder, self._stream.name)
+        self._stream.append(kind, payload, len(batch))

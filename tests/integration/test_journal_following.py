@@ -1,0 +1,96 @@
+"""A reader beside processes that write, compress and are killed: every span once, in order, none invented."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support.segments import write_segments
+from support.traces import chat, line_of, span
+
+from spanwise.journal import bounds
+from spanwise.journal.reader import ReadReport, follow, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+RECORDS = 600
+
+WRITER = """
+import sys
+from pathlib import Path
+from support.segments import payload_of
+from support.traces import span
+from spanwise.journal.format import END, START
+from spanwise.journal.stream import Stream
+folder, trace, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+stream = Stream(folder)
+for number in range(1, count + 1):
+    stream.add(payload_of(span(number, trace=trace)), 1)
+    if number % 20 == 0:
+        stream.segments.rotate()
+stream.append(START, payload_of(span(count + 1, trace=trace)), 1)
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+def start(folder: Path, trace: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), str(trace), str(RECORDS)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )  # fmt: skip
+
+
+def test_two_writers_are_followed_while_their_segments_are_compressed(tmp_path: Path) -> None:
+    writers = [start(tmp_path, trace) for trace in (1, 2)]
+    seen: dict[str, list[tuple[str, str]]] = {}
+    report, packed = ReadReport(), 0
+
+    def wait(seconds: float) -> bool:
+        nonlocal packed
+        packed += bounds.keep(tmp_path, now=time.time()).packed
+        if sum(map(len, seen.values())) == 2 * RECORDS + 2:
+            for writer in writers:
+                writer.kill()
+                writer.wait()
+        return sum(map(len, seen.values())) == 2 * RECORDS + 4
+
+    try:
+        for found in follow(tmp_path, wait=wait, report=report):
+            seen.setdefault(found.trace_id, []).append((found.span_id, found.state))
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+    for trace, states in zip((1, 2), sorted(seen), strict=True):
+        expected = [(span(number, trace=trace).span_id, "ended") for number in range(1, RECORDS + 1)]
+        last = span(RECORDS + 1, trace=trace).span_id
+        assert seen[states] == [*expected, (last, "open"), (last, "interrupted")]
+    assert (report.skipped, report.unknown) == ([], 0)
+    assert packed > 0
+    assert len(list(read(tmp_path))) == 2 * RECORDS + 2
+
+
+def test_reading_segments_takes_no_longer_than_reading_the_same_spans_as_lines(tmp_path: Path) -> None:
+    batches = [[chat(n, 0, 1, parent=1) for n in range(start, start + 512)] for start in range(1, 20_000, 512)]
+    lines = tmp_path / "lines" / "a.otlp.jsonl"
+    lines.parent.mkdir()
+    lines.write_text("".join(line_of(*batch) for batch in batches), encoding="utf-8")
+    write_segments(tmp_path / "segments", batches)
+
+    def seconds(folder: Path) -> float:
+        begin = time.process_time()
+        assert sum(1 for _ in read(folder)) == sum(map(len, batches))
+        return time.process_time() - begin
+
+    rounds = [(seconds(tmp_path / "segments"), seconds(lines.parent)) for _ in range(7)]
+    ratio = min(segments for segments, _ in rounds) / min(lines for _, lines in rounds)
+    print(f"segments / lines: {ratio:.2f}")  # noqa: T201 - the figure, shown with -rP
+    assert ratio <= 1.0

@@ -1,0 +1,44 @@
+"""`kill -9` at random moments: nothing torn is read, no more than an interval is lost, and the ledger is exact.
+
+The long form of it is in `tests/soak`.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from support.kills import INTERVAL, kill_one
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+KILLS = 4
+_BUSY = 0.3
+"""Seconds that a machine with other work may take to let the writing thread run."""
+
+
+def test_a_kill_loses_at_most_an_interval_and_the_ledger_says_what(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    chance = random.Random(1)
+    for number in range(KILLS):
+        killed = kill_one(tmp_path / str(number), chance)
+        figure(f"interval: {killed.lost} of {killed.ended} lost, the oldest {killed.oldest_lost:.3f} s before the end")
+        assert killed.adds_up, killed
+        assert killed.oldest_lost <= INTERVAL + _BUSY
+        # beside those that were noted: the outer spans, and one a thread that was being ended
+        assert killed.lost <= killed.counts.dropped["crash"] <= killed.lost + 4
+
+
+def test_a_kill_loses_nothing_where_each_span_is_written_before_its_end_returns(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    chance = random.Random(2)
+    for number in range(KILLS):
+        killed = kill_one(tmp_path / str(number), chance, durability="sync")
+        figure(f"sync: {killed.lost} of {killed.ended} lost")
+        assert (killed.lost, killed.adds_up) == (0, True), killed

@@ -1,0 +1,91 @@
+"""The journal that `tests/golden/journal` holds: one of everything that a segment can hold, the same bytes every time.
+
+`python -m support.golden_journal FOLDER` (with `tests` on the path) writes it anew, which only a new format may need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from spanwise.journal import otlp_json, packing, segment
+from spanwise.journal.format import END, START
+
+STREAM = "20260921T133320-7-0000000a"
+_BEGIN_NS = 1_790_000_000_000_000_000
+_RESOURCE = Resource({"service.name": "desk", "spanwise.time.scale": 20.0})
+_SCOPE = InstrumentationScope("spanwise", "0.1.0")
+
+
+def _context(number: int) -> SpanContext:
+    return SpanContext(2**127 + 5, number, is_remote=False, trace_flags=TraceFlags(1))
+
+
+def _span(number: int, name: str, start: int, end: int, parent: int | None = None, **more: Any) -> ReadableSpan:
+    return ReadableSpan(
+        name,
+        _context(number),
+        _context(parent) if parent else None,
+        _RESOURCE,
+        start_time=_BEGIN_NS + start,
+        end_time=_BEGIN_NS + end if end else None,
+        instrumentation_scope=_SCOPE,
+        **more,
+    )
+
+
+def _begun() -> list[ReadableSpan]:
+    run = {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": "desk", "spanwise.run.id": "r-1"}
+    agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "größe"}
+    return [
+        _span(1, "invoke_workflow desk", 0, 0, attributes=run),
+        _span(2, "invoke_agent größe", 1, 0, 1, attributes=agent),
+    ]
+
+
+def _ended() -> list[ReadableSpan]:
+    values = {"text": '"quoted"\n', "yes": True, "number": 2**63 - 1, "float": 0.5, "list": (1, 2), "nan": float("nan")}
+    failed = Status(StatusCode.ERROR, "too many")
+    return [
+        _span(
+            3, "chat sim-1", 2, 7, 2, kind=SpanKind.CLIENT, attributes=values, status=failed,
+            events=(Event("first", {"n": 1}, timestamp=_BEGIN_NS + 3),),
+            links=(Link(_context(1), {"spanwise.link.reason": "waits_on"}),),
+        ),
+        _span(2, "invoke_agent größe", 1, 9, 1),
+    ]  # fmt: skip
+
+
+def write(folder: Path) -> None:
+    """Write three segments of one stream: plain, compressed, and one that was cut off in its last record."""
+    writer = segment.SegmentWriter(folder, STREAM)
+    with (
+        patch.object(os, "getpid", lambda: 7),
+        patch.object(os, "uname", lambda: SimpleNamespace(nodename="host")),
+        patch.object(time, "time_ns", lambda: _BEGIN_NS),
+        patch.object(segment, "version", lambda _: "0.1.0"),
+    ):
+        writer.append(START, otlp_json.encode(_begun()), 2)
+        writer.append(200, b"of a later version")
+        writer.rotate()
+        writer.append(END, otlp_json.encode(_ended()), 2)
+        writer.rotate()
+        writer.append(END, otlp_json.encode([_span(4, "execute_tool prices", 3, 4, 2)]), 1)
+        last = writer.append(END, otlp_json.encode([_span(5, "execute_tool news", 4, 5, 2)]), 1)
+        writer.close()
+    os.truncate(writer.path, last.offset - 40)
+    packing.pack_segment(writer.take_closed()[1])
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

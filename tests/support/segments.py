@@ -1,0 +1,62 @@
+"""Streams of a journal, written record by record as a recording process does."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from support.traces import line_of
+
+from spanwise.journal import packing
+from spanwise.journal.format import END, START
+from spanwise.journal.segment import SegmentWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from spanwise.journal.reader import SpanRecord
+
+STREAM = "20260921T133320-7-0000000a"
+OTHER_STREAM = "20260921T133321-8-0000000b"
+
+
+def payload_of(*spans: SpanRecord) -> bytes:
+    """Return `spans` as the payload of a START or END record."""
+    return line_of(*spans).encode().rstrip()
+
+
+def begin(writer: SegmentWriter, *spans: SpanRecord) -> None:
+    """Write a START record."""
+    writer.append(START, payload_of(*spans), len(spans))
+
+
+def end(writer: SegmentWriter, *spans: SpanRecord) -> None:
+    """Write an END record."""
+    writer.append(END, payload_of(*spans), len(spans))
+
+
+def write_segments(
+    folder: Path, *segments: Sequence[Sequence[SpanRecord]], stream: str = STREAM, packed: bool = False
+) -> list[Path]:
+    """Write ended spans as one stream, each of `segments` a list of records, and return the files."""
+    folder.mkdir(exist_ok=True)
+    writer = SegmentWriter(folder, stream)
+    for segment in segments:
+        for spans in segment:
+            end(writer, *spans)
+        writer.rotate()
+    return [packing.pack_segment(path) if packed else path for path in writer.take_closed()]
+
+
+@contextmanager
+def living(folder: Path, stream: str = STREAM) -> Iterator[None]:
+    """Hold the lock that says that the process of `stream` lives."""
+    descriptor = os.open(folder / f"{stream}.counts", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,43 @@
+"""The Python blocks of docs/destinations.md run, in order, and its tables agree with the code."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from support.pages import ROOT
+
+from spanwise.destinations import over_http
+from spanwise.destinations.batches import MOST_BYTES, MOST_SPANS
+from spanwise.destinations.delivery import LONGEST_PAUSE
+from spanwise.destinations.sources import HELD
+from spanwise.destinations.transport import LONGEST_RETRY_AFTER
+
+PAGE = ROOT / "docs" / "destinations.md"
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_the_examples_run() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    assert len(blocks) == 2
+    names: dict[str, Any] = {"__name__": "destinations"}
+    for block in blocks:
+        line = text.count("\n", 0, block.start(1))
+        # Without inheriting this module's future import, which a reader's program need not have.
+        exec(compile("\n" * line + block[1], str(PAGE), "exec", dont_inherit=True), names)
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert f"{MOST_SPANS:,} spans or {MOST_BYTES // 2**20} MiB a request" in text
+    assert f"grows up to {LONGEST_PAUSE:.0f} s" in text
+    assert (LONGEST_RETRY_AFTER, HELD) == (3_600, 100_000)
+    assert "an hour at most" in text
+    assert f"up to {HELD:,} that wait" in text
+
+
+def test_the_codes_that_set_spans_aside_are_those_of_the_code() -> None:
+    [row] = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| it refuses these")]
+    assert {int(code) for code in re.findall(r"\b\d{3}\b", row)} == {int(code) for code in over_http.REFUSED}

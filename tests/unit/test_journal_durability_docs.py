@@ -1,0 +1,33 @@
+"""The Python blocks of docs/durability.md run, in order, and its numbers are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spanwise import conventions, recorder
+from spanwise.config.settings import Settings
+
+PAGE = Path(__file__).parents[2] / "docs" / "durability.md"
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_the_examples_run() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    assert len(blocks) == 2
+    names: dict[str, Any] = {"__name__": "durability"}
+    for block in blocks:
+        line = text.count("\n", 0, block.start(1))
+        exec(compile("\n" * line + block[1], str(PAGE), "exec"), names)
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    settings = Settings()
+    assert (settings.durability, settings.journal_interval) == ("interval", recorder.INTERVAL) == ("interval", 0.2)
+    assert settings.buffer_size == recorder.BUFFER == 64 * 2**20
+    assert (settings.shutdown_timeout, recorder.FIRST_WAITS, recorder.WAIT_NS) == (5.0, 100, 100_000_000)
+    assert (conventions.LEDGER_TOTAL, conventions.LEDGER_CURRENT) == ("spanwise_spans_total", "spanwise_spans_current")
