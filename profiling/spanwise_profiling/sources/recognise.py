@@ -56,7 +56,7 @@ def read(source: str | Path, report: ReadReport) -> Iterator[SpanRecord]:
     Raises:
         InputError: it cannot be read, is empty, or is of no format that is read here.
     """
-    if str(source) != streams.STDIN and is_segment(Path(source)):
+    if str(source) != streams.STDIN and Path(source).is_file() and is_segment(source):
         yield from read_file(source, report)
         return
     with streams.open_stream(source) as stream:
