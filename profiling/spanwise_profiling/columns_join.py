@@ -119,17 +119,15 @@ def _keys(rows: Rows, here: slice, ids: Array) -> Array:
 
 def _drop_duplicates(rows: Rows) -> None:
     """Keep of each span that came more than once the first that has ended."""
-    kept: list[Array] = []
+    kept = np.ones(len(rows.of["trace"]), bool)
     for here in rows.stretches():
         keys = _keys(rows, here, rows.of["span_id"][here])
         order = np.lexsort((rows.of["end"][here] == 0, keys))
-        again = np.zeros(len(keys), bool)
-        again[order[1:]] = keys[order[1:]] == keys[order[:-1]]
-        kept.append(np.flatnonzero(~again) + here.start)
-    order = np.concatenate(kept) if kept else np.empty(0, np.int64)
-    if (dropped := len(rows.of["trace"]) - len(order)) > 0:
+        again = keys[order[1:]] == keys[order[:-1]]
+        kept[order[1:][again] + here.start] = False
+    if dropped := len(kept) - int(np.count_nonzero(kept)):
         rows.repairs["came more than once"] += dropped
-        rows.reorder(order)
+        rows.reorder(np.flatnonzero(kept))
 
 
 def _joined_rows(rows: Rows) -> tuple[Array, Array]:

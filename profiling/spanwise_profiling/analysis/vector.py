@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
-_STRETCH: Final = 100_000
+_STRETCH: Final = 80_000
 _BUCKET: Final = {bucket: number for number, bucket in enumerate(BUCKETS)}
 _UNKNOWN, _QUEUE = _BUCKET["unknown"], _BUCKET["queue"]
 _PREFILL, _DECODE = _BUCKET["model_prefill"], _BUCKET["model_decode"]

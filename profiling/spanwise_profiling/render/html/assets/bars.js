@@ -67,35 +67,55 @@ class Bars {
     if (run.error(span) !== null) this.outline(pen, span, y);
   }
 
-  // A folded span shows what lies below it, each pixel of a bucket once.
+  // A folded span shows what lies below it, a pixel at a time: thousands of spans become few rectangles.
   drawFolded(pen, span, y) {
     const { run, axis } = this;
     this.fill(pen, run.start[span], run.end[span], y + (ROW - THIN) / 2, THIN, COLOURS.span, false);
-    const reached = new Float64Array(BUCKETS.length).fill(-Infinity);
-    const pixel = (axis.to - axis.from) / Math.max(1, this.width);
+    const pixels = this.noPixels();
     for (let below = span + 1; below < run.last[span]; below++) {
-      const [bucket, end] = [run.bucket[below], run.end[below]];
-      if (bucket < 0 || run.isWait[below] || end < axis.from || run.start[below] > axis.to || end <= reached[bucket]) continue;
-      reached[bucket] = Math.max(end, run.start[below] + pixel);
-      this.fill(pen, run.start[below], end, y + 4, BAR, COLOURS.page, false);
-      this.block(pen, run.start[below], end, y, bucket, PALE);
+      const bucket = run.bucket[below];
+      if (bucket < 0 || run.isWait[below] || run.end[below] < axis.from || run.start[below] > axis.to) continue;
+      this.mark(pixels, run.start[below], run.end[below], bucket);
     }
+    this.paint(pen, pixels, y, PALE);
     if (run.error(span) !== null) this.outline(pen, span, y);
   }
 
   drawPath(pen, span, y) {
-    const { run } = this;
+    const { run, axis } = this;
     const folded = this.rows.isFolded(span);
     const segments = folded ? run.path : (run.segmentsOf.get(span) ?? []);
     const last = folded ? run.last[span] : span + 1;
-    const pixel = (this.axis.to - this.axis.from) / Math.max(1, this.width);
-    let reached = -Infinity;
-    for (let at = firstEndingAfter(segments, this.axis.from); at < segments.length; at++) {
+    const pixels = folded ? this.noPixels() : null;
+    for (let at = firstEndingAfter(segments, axis.from); at < segments.length && segments[at].start <= axis.to; at++) {
       const segment = segments[at];
-      if (segment.start > this.axis.to) break;
-      if (segment.span < span || segment.span >= last || segment.end <= reached) continue;
-      reached = Math.max(segment.end, segment.start + pixel);
-      this.drawSegment(pen, segment, y);
+      if (segment.span < span || segment.span >= last) continue;
+      if (folded) this.mark(pixels, segment.start, segment.end, segment.bucket);
+      else this.drawSegment(pen, segment, y);
+    }
+    if (folded) this.paint(pen, pixels, y, 1);
+  }
+
+  noPixels() {
+    return new Int8Array(Math.ceil(this.width)).fill(-1);
+  }
+
+  mark(pixels, start, end, bucket) {
+    const left = Math.max(0, Math.floor(this.x(start)));
+    pixels.fill(bucket, left, Math.max(left + 1, Math.round(this.x(end))));
+  }
+
+  // Draws pixels that `mark` gave a bucket, those side by side at once; what is on the path (not pale) gets its line.
+  paint(pen, pixels, y, alpha) {
+    const before = pen.globalAlpha;
+    for (let left = 0, right = 1; left < pixels.length; left = right++) {
+      while (right < pixels.length && pixels[right] === pixels[left]) right++;
+      if (pixels[left] < 0) continue;
+      this.rectangle(pen, left, right - left, y + 4, BAR, COLOURS.page, false);
+      pen.globalAlpha = before * alpha;
+      this.rectangle(pen, left, right - left, y + 4, BAR, COLOURS.buckets[pixels[left]], BUCKETS[pixels[left]].hatched);
+      pen.globalAlpha = before;
+      if (alpha === 1) this.rectangle(pen, left, right - left, y + ROW - 4, 2, COLOURS.ink, false);
     }
   }
 
@@ -114,7 +134,10 @@ class Bars {
   fill(pen, start, end, y, height, colour, hatched) {
     if (end < this.axis.from || start > this.axis.to) return;
     const left = this.x(start);
-    const width = Math.max(1, this.x(end) - left);
+    this.rectangle(pen, left, Math.max(1, this.x(end) - left), y, height, colour, hatched);
+  }
+
+  rectangle(pen, left, width, y, height, colour, hatched) {
     pen.fillStyle = colour;
     pen.fillRect(left, y, width, height);
     if (hatched && width > 3) {
