@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from support.servers import eventually
 from spanwise.journal import ledger
 
 if TYPE_CHECKING:
+    import random
     from pathlib import Path
 
     from spanwise.journal.ledger import Counts
