@@ -88,6 +88,31 @@ def test_a_child_that_records_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert list(ledger.processes(tmp_path / "journal").values()) == [Counts(started=1, journaled=1)]
 
 
+MEASURES = """
+import socket
+telemetry = spanwise.configure(metrics_port=0)
+port = telemetry.metrics_port
+def tools():
+    return sum(sum(row[1]) for metric, rows in telemetry.metrics.snapshot() for row in rows
+               if metric.name == "gen_ai_execute_tool_duration_seconds")
+with spanwise.tool("parent"):
+    pass
+child = os.fork()
+if not child:
+    before = tools()
+    with spanwise.tool("child"):
+        pass
+    os._exit(0 if (before, tools(), telemetry.metrics_port) == (0, 1, None) else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert tools() == 1
+socket.create_connection(("127.0.0.1", port)).close()
+"""
+
+
+def test_a_childs_metrics_begin_anew_and_the_port_stays_the_parents(tmp_path: Path) -> None:
+    run(MEASURES, tmp_path)
+
+
 FORKS_UNDER_LOAD = """
 import threading
 spanwise.configure(journal_dir="journal")

@@ -73,7 +73,7 @@ def write(folder: Path) -> None:
         patch.object(os, "getpid", lambda: 7),
         patch.object(os, "uname", lambda: SimpleNamespace(nodename="host")),
         patch.object(time, "time_ns", lambda: _BEGIN_NS),
-        patch.object(segment, "version", lambda _: "0.1.0"),
+        patch.object(segment, "VERSION", "0.1.0"),
     ):
         writer.append(START, otlp_json.encode(_begun()), 2)
         writer.append(200, b"of a later version")

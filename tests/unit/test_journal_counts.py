@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import sys
 import threading
@@ -75,6 +77,20 @@ def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="No space left"):
         counted(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_files_cannot_be_locked_counters_are_kept_and_nobody_is_called_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    file, path = counted(tmp_path)
+    file.slots[STARTED] = 1
+    file.release()
+    reading = counts.read(path)
+    assert (reading is not None and reading.started, counts.alive(path)) == (1, True)
 
 
 def test_a_file_is_for_its_owner_only_and_takes_its_blocks_at_once(tmp_path: Path) -> None:

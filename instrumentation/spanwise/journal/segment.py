@@ -10,11 +10,11 @@ import json
 import os
 import time
 from contextlib import suppress
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from spanwise.journal import folder as folders
 from spanwise.journal.format import END, FORMAT, HEADER, Position, pack
+from spanwise.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ class SegmentWriter:
             "host": os.uname().nodename,
             "created_ns": time.time_ns(),
             "spans_before": self._spans,
-            "spanwise": version("spanwise"),
+            "spanwise": VERSION,
         }
         return json.dumps(about, separators=(",", ":")).encode()
 
