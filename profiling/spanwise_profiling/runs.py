@@ -202,7 +202,7 @@ def run_over(trace: Trace, tops: tuple[SpanRecord, ...], warnings: Iterable[str]
     root = tops[0]
     is_workflow = kinds.kind_of(root) == "workflow"
     ending = [span for span in tops if kinds.kind_of(span) == "workflow"] if is_workflow else tops
-    end_ns = max(span.end_ns for span in ending)
+    end_ns = max(max(span.start_ns, span.end_ns) for span in ending)
     scale, unscaled = _scale(root)
     return Run(
         run_id=kinds.text_of(root, conventions.RUN_ID) or trace.trace_id,
