@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry import context as otel_context
 
+from spanwise.destinations.batches import MOST_SPANS
 from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.sources import MemorySource, StreamSource
 from spanwise.errors import InputError
@@ -37,6 +38,9 @@ _LOOK_AROUND: Final = 30.0
 _BEHIND: Final = 512
 """How many spans the recorder may have before it, and sending still goes on."""
 _LONGEST_YIELD, _YIELD = 1.0, 0.02
+_BURST: Final = 10_000
+"""Spans a second from which on recording is left the interpreter, even where the recorder keeps up."""
+_LOOK, _LONGEST_BURST = 0.25, 10.0
 # No public name exists; the SDK's own processors import it, too.
 _SUPPRESS: Final = otel_context._SUPPRESS_INSTRUMENTATION_KEY  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
@@ -53,6 +57,31 @@ _silence: Final = _OwnThreadFilter()
 
 def _no_backlog() -> int:
     return 0
+
+
+class _Pace:
+    """How fast spans come; what goes on for longer than a burst is the usual pace, and nothing waits for it."""
+
+    def __init__(self) -> None:
+        self._began = self._since = time.monotonic()
+        self._number = 0
+        self._is_fast = False
+
+    def count(self, number: int) -> None:
+        """Note that spans were written."""
+        self._number += number
+        now = time.monotonic()
+        elapsed = now - self._began
+        if elapsed >= _LOOK:
+            was_fast, self._is_fast = self._is_fast, self._number > _BURST * elapsed
+            if self._is_fast and not was_fast:
+                self._since = now
+            self._began, self._number = now, 0
+
+    def is_burst(self) -> bool:
+        """Whether spans come fast, and have not done so for long."""
+        now = time.monotonic()
+        return self._is_fast and now - self._began < 2 * _LOOK and now - self._since < _LONGEST_BURST
 
 
 class Sender:
@@ -82,6 +111,7 @@ class Sender:
         self._outlet = outlet
         self._ledger = ledger
         self._backlog = backlog
+        self._pace = _Pace()
         self._memory = None if journaled else MemorySource(outlet, self._count)
         self._place: tuple[Path, str] | None = None
         self._own: StreamSource | None = None
@@ -113,6 +143,7 @@ class Sender:
         if self._memory is not None:
             self._memory.offer(spans)
         with self._changed:
+            self._pace.count(len(spans))
             self._offered = True
             self._changed.notify_all()
         if self._thread is None:
@@ -191,9 +222,9 @@ class Sender:
 
     def _step(self, delivery: Delivery, source: MemorySource | StreamSource) -> bool | None:
         """Deliver the next batch of `source`; none where there is none, false where it stays where it is."""
-        self._yield()
+        most = self._yield()
         try:
-            batch = source.batch()
+            batch = source.batch(most)
         except (OSError, InputError) as error:
             source.problem(str(error))
             source.rewind()
@@ -205,11 +236,22 @@ class Sender:
         source.rewind()
         return False
 
-    def _yield(self) -> None:
-        """Leave the interpreter to the recorder while it is behind: the journal keeps what is sent a little later."""
+    def _yield(self) -> int:
+        """Leave the interpreter to a recorder that is behind, and to a burst: the journal keeps what is sent later.
+
+        Returns:
+            How many spans to send now; few where neither is over.
+        """
         until = time.monotonic() + _LONGEST_YIELD
-        while self._backlog() > _BEHIND and time.monotonic() < until and not self._stopping:
+        while self._is_behind() and not self._stopping:
+            if time.monotonic() >= until:
+                return _BEHIND
             time.sleep(_YIELD)
+        return MOST_SPANS
+
+    def _is_behind(self) -> bool:
+        is_awaited = self._asked > self._answered
+        return self._backlog() > _BEHIND or (self._pace.is_burst() and not is_awaited)
 
     def _open_own(self) -> StreamSource | None:
         if self._own is None and self._place is not None:

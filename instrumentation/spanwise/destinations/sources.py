@@ -88,8 +88,8 @@ class StreamSource:
         self._skip = self._cursor.state.skip
         self._ahead: deque[tuple[int, Position]] = deque()
 
-    def batch(self) -> list[Entry]:
-        """Return the next spans, for one request or a few; none where nothing is pending.
+    def batch(self, most: int = MOST_SPANS) -> list[Entry]:
+        """Return the next spans, up to the record in which there are `most`; none where nothing is pending.
 
         Raises:
             OSError: a segment cannot be read.
@@ -97,7 +97,7 @@ class StreamSource:
         """
         found: list[Entry] = []
         weight, to_skip = 0, self._skip
-        while len(found) < MOST_SPANS and weight < MOST_BYTES and (record := self._next()) is not None:
+        while len(found) < most and weight < MOST_BYTES and (record := self._next()) is not None:
             made = self._made(record)
             self._ahead.append((len(made), self._position))
             weight += len(record.payload)
@@ -191,10 +191,10 @@ class MemorySource:
             else:
                 self._spans.extend(spans)
 
-    def batch(self) -> list[Entry]:
-        """Return the next spans; none where nothing is pending."""
+    def batch(self, most: int = MOST_SPANS) -> list[Entry]:
+        """Return the next spans, at most `most`; none where nothing is pending."""
         with self._lock:
-            some = [self._spans[position] for position in range(min(len(self._spans), MOST_SPANS // 4))]
+            some = [self._spans[position] for position in range(min(len(self._spans), most))]
         return _entries(some, self._outlet)
 
     def settle(self, *, delivered: int = 0, set_aside: int = 0, filtered: int = 0, expired: int = 0) -> None:
