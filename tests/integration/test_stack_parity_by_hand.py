@@ -32,11 +32,12 @@ BOTH = WORKFLOW | {"gen_ai.agent.name": "risk"}
 SPANS: tuple[tuple[str, int, dict[str, Any]], ...] = (
     ("invoke_workflow desk", 5000, WORKFLOW
      | {"gen_ai.operation.name": "invoke_workflow", "gen_ai.usage.input_tokens": 700,
-        "gen_ai.usage.output_tokens": 300}),
+        "gen_ai.usage.output_tokens": 300, "spanwise.budget.model": 3.0, "spanwise.budget.tool": 2.0}),
     ("invoke_agent risk", 1000, BOTH | {"gen_ai.operation.name": "invoke_agent"}),
     ("chat small", 500, BOTH | CALL
      | {"gen_ai.operation.name": "chat", "gen_ai.response.time_to_first_chunk": 0.1, "spanwise.stream.chunks": 5,
-        "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 50}),
+        "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 50, "spanwise.cost": 0.25,
+        "spanwise.cost.currency": "USD"}),
     ("chat small", 250, BOTH | CALL
      | {"gen_ai.operation.name": "chat", "error.type": "429", "spanwise.retry.scheduled": True}),
     ("embeddings small", 50, BOTH | CALL | {"gen_ai.operation.name": "embeddings", "gen_ai.usage.input_tokens": 7}),
@@ -85,6 +86,10 @@ EXPECTED: dict[str, list[tuple[dict[str, str], tuple[float, ...]]]] = {
     ],
     "spanwise_retries_total": [(_RISK | {"error_type": "429"}, (1.0,))],
     "spanwise_workflow_tokens_per_second": [(_DESK, (10.0,))],
+    "spanwise_budget_seconds_total": [
+        (_DESK | {"spanwise_budget_bucket": "model"}, (60.0,)), (_DESK | {"spanwise_budget_bucket": "tool"}, (40.0,)),
+    ],
+    "spanwise_cost_total": [(_MODEL | {"currency": "USD"}, (0.25,))],
 }  # fmt: skip
 
 

@@ -207,12 +207,24 @@ def test_importing_segments_of_another_journal_keeps_their_spans(tmp_path: Path)
     assert [span.name for span in reader.read(tmp_path / "k")] == ["a", "b", "c"]
 
 
+def test_importing_what_another_tool_wrote_makes_spans_of_it(tmp_path: Path) -> None:
+    span = {"traceID": "7" * 32, "spanID": "8" * 16, "operationName": "GET", "startTime": 1_700_000_000_000_000,
+            "duration": 5_000, "processID": "p1"}  # fmt: skip
+    (tmp_path / "jaeger.json").write_text(
+        json.dumps({"data": [{"traceID": "7" * 32, "spans": [span], "processes": {"p1": {"serviceName": "shop"}}}]})
+    )
+    found = document("import", "jaeger.json", "--journal", tmp_path / "k")
+    [read] = reader.read(tmp_path / "k")
+    assert (found["spans"], read.name, read.duration_ns) == (1, "GET", 5_000_000)
+    assert dict(read.resource)["service.name"] == "shop"
+
+
 def test_of_files_of_which_one_holds_no_span_none_is_imported(tmp_path: Path) -> None:
     (tmp_path / "good.jsonl").write_bytes(payload(["a"]))
     (tmp_path / "bad.jsonl").write_text("no spans\n")
     result = spanwise("import", "good.jsonl", "bad.jsonl", "--journal", tmp_path / "k")
     assert isinstance(result.exception, InputError)
-    assert "bad.jsonl:1: skipped" in str(result.exception)
+    assert "bad.jsonl: is neither JSON nor protobuf" in str(result.exception)
     assert not (tmp_path / "k").exists()
 
 

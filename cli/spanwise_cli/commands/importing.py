@@ -15,6 +15,7 @@ from spanwise.journal.reader import Skipped
 from spanwise.journal.stream import Stream
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_profiling.sources import recognise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def import_files(
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
-    """Take spans out of files of OTLP/JSON lines, or segments of another journal, into the journal.
+    """Take spans out of files into the journal: any format that `spanwise profile` reads, and segments of journals.
 
     They are kept as they are, content included, and count in the ledger as started. Destinations get them only with
     `spanwise export`.
@@ -67,7 +68,7 @@ def _first(path: Path, report: ReadReport) -> Requests:
     first = list(islice(requests, 1))
     if not first:
         problem = str(report.skipped[-1]) if report.skipped else f"{path}: holds no span"
-        raise InputError(f"{problem}; give a file of OTLP/JSON lines, as spanwise and the collector write them")
+        raise InputError(f"{problem}; give a file of recorded spans ({recognise.READ_HERE})")
     return chain(first, requests)
 
 
@@ -88,7 +89,7 @@ def _lines(path: Path, report: ReadReport) -> Requests:
 
 
 def _records(path: Path, report: ReadReport) -> Requests:
-    return _requests(record for record in reader.read_file(path, report) if not record.is_open)
+    return _requests(record for record in recognise.read(path, report) if not record.is_open)
 
 
 def _requests(records: Iterator[SpanRecord]) -> Requests:
