@@ -6,7 +6,9 @@ keeps it, so one request is one try.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - with the first address, otherwise
 import gzip
+import netrc  # noqa: F401 - with the first request, otherwise: a fork amid an import would hang the child
 import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
