@@ -200,6 +200,7 @@ def recording(
         journal_dir=journal,
         endpoint=endpoint,
         time_scale=speed,
+        causality="on" if resolved["causality"].source == "default" else None,
         fingerprints=True if resolved["fingerprints"].source == "default" else None,
     )
     try:

@@ -157,7 +157,7 @@ def test_an_alert_is_delivered_and_shown(tmp_path: Path, own_stack: Ports, capsy
     settings = Settings(folder=folder, ports=own_stack, rules=str(rules), interval="1s", flush="1s")
     control.up(settings)
 
-    eventually(lambda: state.alerts(settings.alerts))
+    eventually(lambda: state.alerts(settings.alerts), within=120.0)
     code, out, _ = spanwise(capsys, "stack", "alerts", "--json")
 
     shown = json.loads(out)["alerts"]
