@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.traces import agent, cache_lookup, chat, identifier, record, run_of, span, step, tool, wait, workflow
+from support.traces import agent, cache_lookup, chat, identifier, run_of, span, step, tool, wait, workflow
 
 from spanwise import conventions as c
-from spanwise_profiling.advice import IDS, findings_of
+from spanwise_profiling.advice import findings_of
 from spanwise_profiling.analysis import profile_of
 
 if TYPE_CHECKING:
     from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.profile import Finding
 
-FINDINGS = Path(__file__).parents[2] / "docs" / "findings"
 S = 1_000_000_000
 
 
@@ -488,22 +485,3 @@ def test_names_of_a_hostile_trace_are_cut_and_stay_on_their_line() -> None:
 def test_an_empty_run_has_nothing_to_say() -> None:
     assert briefly(workflow(1, 0, 0)) == []
     assert briefly(step(1, 0, 5)) == []
-
-
-def test_every_finding_has_a_page_and_every_page_a_finding() -> None:
-    assert {page.stem for page in FINDINGS.glob("*.md")} == {*IDS, "README"}
-    for name in IDS:
-        page = (FINDINGS / f"{name}.md").read_text(encoding="utf-8")
-        assert page.startswith(f"# `{name}`")
-        assert all(f"## {part}" in page for part in ("What it says", "When it is said", "What to do", "Limits")), name
-
-
-def test_the_example_of_the_findings_page_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = (FINDINGS / "README.md").read_text(encoding="utf-8")
-    record(tmp_path / ".spanwise", *failing(3))
-    monkeypatch.chdir(tmp_path)
-    [block] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    exec(compile(block, "README.md", "exec"), {"__name__": "findings"})
-    assert capsys.readouterr().out == "retry-storm 6.00 s medium 3 attempts failed (429) and were tried again\n"
