@@ -6,11 +6,10 @@ keeps it, so one request is one try.
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 - with the first address, otherwise
 import gzip
-import netrc  # noqa: F401 - with the first request, otherwise: a fork amid an import would hang the child
 import zlib
 from http import HTTPStatus
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,6 +26,9 @@ from spanwise.destinations.transport import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+for _late in ("encodings.idna", "netrc"):
+    import_module(_late)  # the first request would, in the sender's thread: a fork amid an import would hang the child
 
 REFUSED: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
