@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     import typer
 
     from spanwise.journal.ledger import Counts
+
+
+_REMEDIES: Final = {
+    "disk_full": "`spanwise doctor` checks the disk",
+    "buffer_full": "a larger `buffer_size` holds longer bursts",
+    "crash": "`durability` says how much a killed process may lose",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +79,8 @@ def verdict(counts: Counts, problems: Mapping[str, str], journal: Path) -> Itera
     lost = sum(counts.dropped.values())
     if lost:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in sorted(counts.dropped.items()))
-        yield f"{lost:,} of {counts.started:,} spans were lost ({reasons}); `spanwise doctor` checks the disk."
+        remedies = "".join(f"; {remedy}" for reason, remedy in _REMEDIES.items() if reason in counts.dropped)
+        yield f"{lost:,} of {counts.started:,} spans were lost ({reasons}){remedies}."
     behind = {name: fates["pending"] for name, fates in sorted(counts.destinations.items()) if fates["pending"]}
     for name, number in behind.items():
         why = f" ({problems[name]})" if name in problems else ""
