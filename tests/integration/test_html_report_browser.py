@@ -119,6 +119,7 @@ def test_the_page_is_accessible_and_asks_for_nothing(browser: Browser, write: An
         seen.page.locator(".name").nth(6).click()
         seen.page.locator("summary").first.click()
         seen.page.locator("#search").fill("bull")
+        seen.frame()
         used = axe_violations(seen.page)
 
         assert (untouched, used) == ([], [])
@@ -129,6 +130,7 @@ def test_the_page_is_accessible_and_asks_for_nothing(browser: Browser, write: An
 def test_the_page_fits_the_screen(browser: Browser, write: Any, width: int) -> None:
     with opened(browser, write([desk_profile(), desk_profile()]), viewport={"width": width, "height": 800}) as seen:
         seen.page.locator(".name").nth(6).click()
+        seen.frame()
         wider = seen.page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
         assert wider == 0
@@ -140,6 +142,7 @@ def test_hostile_content_stays_text(browser: Browser, write: Any) -> None:
     run = run_of(workflow(1, 0, 6, name=HOSTILE), agent(2, 0, 6, name=TURNED, parent=1, error=HOSTILE), record)
     with opened(browser, write([profile(run, [(3, 0, 6, "model", "inferred")])])) as seen:
         seen.page.locator(".name").nth(2).click()
+        seen.frame()
         values = seen.page.locator("#details .value").all_inner_texts()
         names = seen.page.locator("#details .attributes dt").all_inner_texts()
 
@@ -155,6 +158,7 @@ def test_a_megabyte_of_text_is_cut_said_so_and_scrolls_in_its_place(browser: Bro
     run = run_of(workflow(1, 0, 1, attributes={"prompt": "word " * 200_000}))
     with opened(browser, write([profile(run, [(1, 0, 1, "unknown", "inferred")])])) as seen:
         seen.page.locator(".name").first.click()
+        seen.frame()
         box = seen.page.locator("#details .value", has_text="word").bounding_box()
 
         assert (
@@ -178,6 +182,7 @@ def test_a_finding_jumps_to_its_span(browser: Browser, write: Any) -> None:
     with opened(browser, write([desk_profile()])) as seen:
         seen.page.get_by_role("button", name="Fold to agents").click()
         seen.page.locator(".evidence a").first.click()
+        seen.frame()
 
         assert selected(seen) == "agent bull ValueError"
         assert seen.page.url.endswith(f"#A/{identifier(13)}")
@@ -229,9 +234,11 @@ def test_rows_fold_to_agents_and_to_the_path(browser: Browser, write: Any) -> No
     with opened(browser, write([desk_profile()])) as seen:
         everything = rows(seen)
         seen.page.get_by_role("button", name="Fold to agents").click()
+        seen.frame()
         folded = rows(seen)
         seen.page.get_by_role("button", name="Unfold all").click()
         seen.page.get_by_role("button", name="Only the path").click()
+        seen.frame()
 
         assert len(everything) == 14
         assert folded == [
@@ -248,15 +255,18 @@ def test_search_finds_content_and_opens_what_hides_it(browser: Browser, write: A
     with opened(browser, write([many(10, 9)])) as seen:
         assert len(rows(seen)) == 11
         seen.page.locator("#search").fill("PRICES")
+        seen.frame()
         assert seen.page.locator(".name.dim:not([hidden])").all_inner_texts() == ["▾workflow trading"]
         assert seen.page.locator("#found").inner_text() == "50 found"
         seen.page.locator("#search").press("Enter")
         seen.page.locator("#search").press("Enter")
+        seen.frame()
 
         assert seen.page.locator("#found").inner_text() == "2 of 50 found"
         assert selected(seen) == "tool prices"
         assert len(rows(seen)) == 20
         seen.page.locator("#search").fill("nothing has this")
+        seen.frame()
         assert seen.page.locator("#found").inner_text() == "0 found"
 
 
@@ -279,6 +289,7 @@ def test_zoom_and_pan_move_the_picture_and_whole_run_brings_it_back(browser: Bro
         page.mouse.move(5, 5)
         pictures.append(picture(seen))
         page.get_by_role("button", name="Whole run").click()
+        seen.frame()
 
         assert len(set(pictures)) == 3
         assert picture(seen) == pictures[0]
@@ -344,10 +355,13 @@ def test_calls_are_listed_sorted_filtered_and_a_page_at_a_time(browser: Browser,
         assert listed.count() == 100
         assert seen.page.locator("#call-count").inner_text() == "100 of 150 calls"
         seen.page.get_by_role("button", name="Show more").click()
+        seen.frame()
         assert listed.count() == 150
         seen.page.get_by_label("Kind").select_option("tool")
+        seen.frame()
         assert seen.page.locator("#call-count").inner_text() == "75 of 75 calls"
         seen.page.get_by_role("button", name="start").click()
+        seen.frame()
         assert seen.page.locator("#calls [aria-sort]").get_attribute("aria-sort") == "descending"
         assert listed.first.locator("td").first.inner_text() == "148.0 s"
         listed.first.get_by_role("link").click()
@@ -393,6 +407,7 @@ def test_a_call_shows_its_content_laid_out(browser: Browser, write: Any, recorde
     run = run_of(workflow(1, 0, 2), chat(2, 0, 2, parent=1, attributes={"gen_ai.input.messages": recorded}))
     with opened(browser, write([profile(run, [(2, 0, 2, "model", "inferred")])])) as seen:
         seen.page.locator("#calls tbody a").first.click()
+        seen.frame()
         row = seen.page.locator(".attributes .facts > div", has_text="gen_ai.input.messages")
 
         assert row.locator(".value").inner_text() == shown
@@ -435,12 +450,15 @@ def test_fifty_thousand_spans_take_few_elements_and_pan_smoothly(browser: Browse
     with opened(browser, write([many(500, 99)])) as seen:
         seen.page.get_by_role("button", name="Unfold all").click()
         seen.page.locator(".names").press("End")
+        seen.frame()
         assert selected(seen) == "tool prices"
         for _ in range(4):
             seen.page.get_by_role("button", name="Zoom in").click()
+            seen.frame()
         unfolded = seen.page.evaluate(PANNING)
         seen.page.locator(".names").press("Home")
         seen.page.locator(".names").press("ArrowLeft")
+        seen.frame()
         folded = seen.page.evaluate(PANNING)
 
         assert rows(seen) == ["workflow trading"]
@@ -467,6 +485,7 @@ def test_two_fingers_zoom_and_one_moves(browser: Browser, write: Any) -> None:
 
         assert len(set(pictures)) == 3
         seen.page.get_by_role("button", name="Whole run").click()
+        seen.frame()
         assert picture(seen) == pictures[0]
 
 
