@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 Message: TypeAlias = Mapping[str, Any]
@@ -96,7 +95,7 @@ def of_request(settings: Mapping[str, Any], messages: Sequence[Message], tools: 
     if sum(map(len, chunks)) > LONGEST:
         return None
     prompt = b"\0".join(chunks)
-    whole = blake2b(prompt, digest_size=_HASH_BYTES)
+    whole = _blake2b(prompt, _HASH_BYTES)
     whole.update(_canonical(settings).encode("utf-8", "surrogatepass"))
     return Request(whole.hexdigest(), tuple(_prefixes(prompt)), tuple(texts))
 
@@ -114,12 +113,12 @@ def of_text(text: str) -> str | None:
     """Return the hash of a text; none where it is too long."""
     if len(text) > LONGEST:
         return None
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_HASH_BYTES).hexdigest()
+    return str(_blake2b(text.encode("utf-8", "surrogatepass"), _HASH_BYTES).hexdigest())
 
 
 def _prefixes(prompt: bytes) -> Iterator[str]:
     length = _FIRST_PREFIX
-    running = blake2b(digest_size=_PREFIX_BYTES)
+    running = _blake2b(b"", _PREFIX_BYTES)
     hashed = 0
     while length <= len(prompt):
         running.update(prompt[hashed:length])
@@ -161,3 +160,9 @@ def _canonical(value: object) -> str:
     import json  # noqa: PLC0415 - importing spanwise is to load no more than OpenTelemetry does
 
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=repr)
+
+
+def _blake2b(content: bytes, size: int) -> Any:
+    from hashlib import blake2b  # noqa: PLC0415 - 4 ms, and only where fingerprints are wanted
+
+    return blake2b(content, digest_size=size)

@@ -9,7 +9,6 @@ a run of over 2,000 spans, or of less than 10 ms, is left to `spanwise profile`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
@@ -88,6 +87,8 @@ class RunEnds:
             self._failed(error)
 
     def _found(self, group: str) -> Iterable[Any]:
+        from importlib.metadata import entry_points  # noqa: PLC0415 - 12 ms, and only where runs or calls end
+
         for entry in entry_points(group=group):
             try:
                 yield entry.load()

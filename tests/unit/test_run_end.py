@@ -35,7 +35,7 @@ def declared_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
     def found(group: str) -> list[EntryPoint]:
         return [EntryPoint(name, value, group) for name, value in groups[group].items()]
 
-    monkeypatch.setattr(run_end, "entry_points", found)
+    monkeypatch.setattr("importlib.metadata.entry_points", found)
 
 
 def recorded(work: Callable[[], object], folder: Path, **settings: Any) -> list[SpanRecord]:
@@ -135,7 +135,7 @@ def test_metrics_count_budget_and_cost_in_system_seconds(tmp_path: Path) -> None
 @pytest.mark.usefixtures("isolated_provider")
 def test_what_breaks_while_it_is_worked_out_costs_no_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = [EntryPoint("a", "nowhere.at:all", "x"), EntryPoint("b", "operator:truediv", "x")]
-    monkeypatch.setattr(run_end, "entry_points", lambda group: broken)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: broken)
     spans = recorded(desk, tmp_path)
     ends = runtime.active().recorder.run_ends  # type: ignore[union-attr]
     assert [type(error) for error in ends.failures] == [ModuleNotFoundError, TypeError]
