@@ -8,8 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.segments import write_segments
-from support.traces import chat, line_of, span
+from support.traces import span
 
 from spanwise.journal import bounds
 from spanwise.journal.reader import ReadReport, follow, read
@@ -76,21 +75,3 @@ def test_two_writers_are_followed_while_their_segments_are_compressed(tmp_path: 
     assert (report.skipped, report.unknown) == ([], 0)
     assert packed > 0
     assert len(list(read(tmp_path))) == 2 * RECORDS + 2
-
-
-def test_reading_segments_takes_no_longer_than_reading_the_same_spans_as_lines(tmp_path: Path) -> None:
-    batches = [[chat(n, 0, 1, parent=1) for n in range(start, start + 512)] for start in range(1, 20_000, 512)]
-    lines = tmp_path / "lines" / "a.otlp.jsonl"
-    lines.parent.mkdir()
-    lines.write_text("".join(line_of(*batch) for batch in batches), encoding="utf-8")
-    write_segments(tmp_path / "segments", batches)
-
-    def seconds(folder: Path) -> float:
-        begin = time.process_time()
-        assert sum(1 for _ in read(folder)) == sum(map(len, batches))
-        return time.process_time() - begin
-
-    rounds = [(seconds(tmp_path / "segments"), seconds(lines.parent)) for _ in range(7)]
-    ratio = min(segments for segments, _ in rounds) / min(lines for _, lines in rounds)
-    print(f"segments / lines: {ratio:.2f}")  # noqa: T201 - the figure, shown with -rP
-    assert ratio <= 1.0
