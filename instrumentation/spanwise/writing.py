@@ -9,10 +9,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager
+from itertools import compress
+from operator import not_
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from spanwise.content.rebuilt import DroppedError
-from spanwise.journal.format import END, START
+from spanwise.conventions import WAIT_KIND
+from spanwise.journal.format import END, START, WAIT
 from spanwise.own_span import OwnSpan
 from spanwise.run_end import RunEnds
 
@@ -206,21 +209,32 @@ class BatchWriter:
         return tuple(admitted)
 
     def _journaled(self, batch: Spans) -> Spans:
-        """Write a batch; returns what of it was written."""
+        """Write a batch, what was waited for before those who waited; returns what of it was written."""
+        # In line, as a call for each span costs twice that.
+        kinds = [
+            WAIT_KIND in (span.own_attributes if type(span) is OwnSpan else span.attributes or ()) for span in batch
+        ]
+        if not any(kinds):
+            return self._written(END, batch)
+        waits, spans = tuple(compress(batch, kinds)), tuple(compress(batch, map(not_, kinds)))
+        return self._written(WAIT, waits) + self._written(END, spans)
+
+    def _written(self, kind: int, batch: Spans) -> Spans:
+        """Write one record; returns what of it was written."""
         if not batch:
             return ()
         try:
             if self._stream is None:
                 self._ledger.journal(len(batch))
             else:
-                self._append(END, batch)
+                self._append(kind, batch)
         except OSError as error:
             self.write_error = error
             self._ledger.drop("disk_full", len(batch))
             return ()
         except Exception:  # noqa: BLE001 - whatever a foreign span does to the encoder, this thread saves the others
             if len(batch) > 1:
-                return tuple(span for one in batch for span in self._journaled((one,)))
+                return tuple(span for one in batch for span in self._written(kind, (one,)))
             self._ledger.drop("invalid", 1)
             return ()
         return batch

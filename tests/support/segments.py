@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from support.traces import line_of
 
 from spanwise.journal import packing
-from spanwise.journal.format import END, START
+from spanwise.journal.format import END, START, WAIT
 from spanwise.journal.segment import SegmentWriter
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OTHER_STREAM = "20260921T133321-8-0000000b"
 
 
 def payload_of(*spans: SpanRecord) -> bytes:
-    """Return `spans` as the payload of a START or END record."""
+    """Return `spans` as the payload of a record."""
     return line_of(*spans).encode().rstrip()
 
 
@@ -34,14 +34,14 @@ def begin(writer: SegmentWriter, *spans: SpanRecord) -> None:
 
 
 def end(writer: SegmentWriter, *spans: SpanRecord) -> None:
-    """Write an END record."""
-    writer.append(END, payload_of(*spans), len(spans))
+    """Write an END record, or of waits a WAIT record."""
+    writer.append(WAIT if all(span.is_wait for span in spans) else END, payload_of(*spans), len(spans))
 
 
 def write_segments(
     folder: Path, *segments: Sequence[Sequence[SpanRecord]], stream: str = STREAM, packed: bool = False
 ) -> list[Path]:
-    """Write ended spans as one stream, each of `segments` a list of records, and return the files."""
+    """Write ended spans and waits as one stream, each of `segments` a list of records, and return the files."""
     folder.mkdir(exist_ok=True)
     writer = SegmentWriter(folder, stream)
     for segment in segments:

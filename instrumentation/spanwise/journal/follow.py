@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from spanwise.journal import scan, wire
-from spanwise.journal.format import END, START, Position
+from spanwise.journal.format import HEADER, START, Position
 from spanwise.journal.records import ReadReport, Skipped
 from spanwise.journal.segment import path_of
 
@@ -139,7 +139,7 @@ class Follower:
         _tell(report, found, alive=alive)
 
     def _spans(self, stream: str, path: Path, record: Record, report: ReadReport) -> tuple[SpanRecord, ...]:
-        if record.kind not in {START, END}:
+        if record.kind == HEADER:
             return ()
         try:
             spans = wire.spans_of(record.payload)
