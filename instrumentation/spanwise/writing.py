@@ -81,6 +81,8 @@ class BatchWriter:
         self._guard = guard
         self.began: deque[ReadableSpan] = deque(maxlen=_MOST_STARTS if stream is not None else 0)
         """Spans whose start is to be seen before they end."""
+        self._shown: set[int] = set()
+        """Those whose start is on disk and of which a hook has still to decide."""
         self.run_ends = RunEnds()
         """What is worked out of calls and runs; its `failures` say why something was not."""
         self.unmeasured = 0
@@ -119,6 +121,7 @@ class BatchWriter:
         self._buffer.ended.clear()
         self._buffer.measured.clear()
         self.began.clear()
+        self._shown.clear()
         self.run_ends = RunEnds()
 
     def open(self) -> None:
@@ -163,6 +166,8 @@ class BatchWriter:
             if batch:
                 self._buffer.moved()
                 written = self._journaled(self._admitted(batch))
+                if self._shown:
+                    self._shown.difference_update(span.get_span_context().span_id for span in batch)
                 for span in batch:
                     self._buffer.release(span)
                 self._buffer.moved()
@@ -190,9 +195,22 @@ class BatchWriter:
         while self.began and len(batch) < BATCH:
             span = self.began.popleft()
             is_wanted = span.end_time is None and not (isinstance(span, OwnSpan) and span.measured_only)
-            if is_wanted and self._guard is not None and (shown := self._guard.begun(span)) is not None:
-                batch.append(shown)
+            if is_wanted and self._guard is not None:
+                batch.append(self._guard.begun(span))
+                if self._guard.hooked:
+                    self._shown.add(span.get_span_context().span_id)
         return tuple(batch)
+
+    def _withdraw(self, span: ReadableSpan) -> None:
+        """Where a dropped span was shown when it began, have its end known, so that it does not look interrupted."""
+        identity = span.get_span_context().span_id
+        if self._guard is None or identity not in self._shown:
+            return
+        self._shown.discard(identity)
+        try:
+            self._append(START, (self._guard.begun(span, span.end_time),))
+        except OSError as error:
+            self.write_error = error
 
     def _admitted(self, batch: Spans) -> Spans:
         """Return what of a batch may be recorded, as it may be recorded."""
@@ -204,6 +222,7 @@ class BatchWriter:
                 admitted.append(self._guard.admit(span))
             except DroppedError as dropped:
                 self._ledger.drop(dropped.reason, 1)
+                self._withdraw(span)
             except Exception:  # noqa: BLE001 - a foreign span that cannot be looked through is not written unseen
                 self._ledger.drop("invalid", 1)
         return tuple(admitted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from support.traces import line_of
@@ -29,7 +30,12 @@ def payload_of(*spans: SpanRecord) -> bytes:
 
 
 def begin(writer: SegmentWriter, *spans: SpanRecord) -> None:
-    """Write a START record."""
+    """Write a START record, of spans that have no end yet."""
+    writer.append(START, payload_of(*(replace(span, end_ns=0) for span in spans)), len(spans))
+
+
+def withdraw(writer: SegmentWriter, *spans: SpanRecord) -> None:
+    """Write the START record that says that spans have ended and are not recorded."""
     writer.append(START, payload_of(*spans), len(spans))
 
 
