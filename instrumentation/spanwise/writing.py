@@ -167,7 +167,7 @@ class BatchWriter:
                 self._buffer.moved()
                 written = self._journaled(self._admitted(batch))
                 if self._shown:
-                    self._shown.difference_update(span.get_span_context().span_id for span in batch)
+                    self._shown.difference_update(map(_id_of, batch))
                 for span in batch:
                     self._buffer.release(span)
                 self._buffer.moved()
@@ -198,15 +198,13 @@ class BatchWriter:
             if is_wanted and self._guard is not None:
                 batch.append(self._guard.begun(span))
                 if self._guard.hooked:
-                    self._shown.add(span.get_span_context().span_id)
+                    self._shown.add(_id_of(span))
         return tuple(batch)
 
     def _withdraw(self, span: ReadableSpan) -> None:
         """Where a dropped span was shown when it began, have its end known, so that it does not look interrupted."""
-        identity = span.get_span_context().span_id
-        if self._guard is None or identity not in self._shown:
+        if self._guard is None or _id_of(span) not in self._shown:
             return
-        self._shown.discard(identity)
         try:
             self._append(START, (self._guard.begun(span, span.end_time),))
         except OSError as error:
@@ -269,3 +267,7 @@ class BatchWriter:
             for destination in self._destinations:
                 destination.begin(self._stream.folder, self._stream.name)
         self._stream.append(kind, payload, len(batch))
+
+
+def _id_of(span: ReadableSpan) -> int:
+    return span.context.span_id if span.context is not None else 0

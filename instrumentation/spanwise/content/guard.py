@@ -115,7 +115,7 @@ class Guard:
         if self._hook is None:
             return unended(span, self.text(span.name), self.attributes(given), end_ns)
         operation = given.get(c.OPERATION_NAME)
-        known = operation if operation in _OPERATIONS else ""
+        known = operation if isinstance(operation, str) and operation in _OPERATIONS else ""
         about = {c.OPERATION_NAME: known, c.RUN_ID: given.get(c.RUN_ID)}
         return unended(span, known, self.attributes({name: value for name, value in about.items() if value}), end_ns)
 
