@@ -273,9 +273,11 @@ def configure(
     span_hook: str | Hook | None = None,
     otlp_content: str | Sequence[str] | None = None,
     otlp_drop: str | Sequence[str] | None = None,
+    otlp_waits: bool | None = None,
     langsmith_project: str | None = None,
     langsmith_content: str | Sequence[str] | None = None,
     langsmith_drop: str | Sequence[str] | None = None,
+    langsmith_waits: bool | None = None,
     propagate_to: str | Sequence[str] | None = None,
     thread_context: bool | None = None,
 ) -> Telemetry:
@@ -296,7 +298,7 @@ def configure(
         protocol: `http/protobuf` or `grpc`.
         metrics_port: port to serve Prometheus metrics on; 0 takes a free one.
         time_scale: system seconds that a recorded second stands for; likewise the host's own resource is kept.
-        wait_threshold: seconds from which a wait gets a span of its own.
+        wait_threshold: seconds from which a wait gets a record of its own.
         causality: whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`.
         shutdown_timeout: seconds that flushing may take at the end.
         capture_content: kinds of content to record, `all`, or `none`.
@@ -307,10 +309,12 @@ def configure(
         redact_patterns: regular expressions of further things to replace.
         span_hook: gets each ended span and returns it, a changed one, or none to drop it.
         otlp_content: kinds of content that the receiver gets of those recorded.
-        otlp_drop: rules such as `name=wait *` of spans that the receiver does not get.
+        otlp_drop: rules such as `http.route=/health*` of spans that the receiver does not get.
+        otlp_waits: whether the receiver gets waits, each as a span.
         langsmith_project: project of LangSmith to send to.
         langsmith_content: kinds of content that LangSmith gets of those recorded.
         langsmith_drop: rules of spans that LangSmith does not get.
+        langsmith_waits: whether LangSmith gets waits, each as a run.
         propagate_to: hosts that requests carry the trace to; none by default.
         thread_context: let threads and thread pools continue the span that they are started or asked in.
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from support import journal_files
 from support.deliveries import ACCEPTED, AWAY, Line, payload, write
 from support.otlp_json import export_request
+from support.segments import write_segments
+from support.traces import line_of, tool, wait
 from typer.testing import CliRunner
 
 from spanwise.destinations import factory
@@ -18,7 +21,7 @@ from spanwise.journal import cursor as cursors
 from spanwise.journal import ledger as ledgers
 from spanwise.journal import reader
 from spanwise.journal.cursor import CursorState
-from spanwise.journal.format import END
+from spanwise.journal.format import END, WAIT
 from spanwise.journal.ledger import Counts
 from spanwise.journal.stream import Stream
 from spanwise_cli.commands import export, importing
@@ -150,6 +153,24 @@ def test_a_file_holds_what_was_recorded_and_can_be_imported(tmp_path: Path) -> N
     assert said("import", "all.jsonl", "--journal", tmp_path / "k") == f"4 spans imported into {tmp_path / 'k'}.\n"
     assert list(reader.read(tmp_path / "k")) == list(reader.read(folder))
     assert ledgers.read(tmp_path / "k") == Counts(started=4, journaled=4)
+
+
+def test_waits_are_waits_again_when_what_was_exported_is_imported(tmp_path: Path) -> None:
+    recorded = [wait(1, 0, 1, parent=3), wait(2, 1, 2, parent=3), tool(3, 0, 4)]
+    write_segments(tmp_path / "j", [recorded[:2], recorded[2:]])
+    said("export", "--all", "--to", "all.jsonl", "--journal", tmp_path / "j")
+    said("import", "all.jsonl", "--journal", tmp_path / "k")
+    assert list(reader.read(tmp_path / "k")) == recorded
+    assert journal_files.names(tmp_path / "k", WAIT) == ["wait llm", "wait llm"]
+    assert ledgers.read(tmp_path / "k") == Counts(started=3, journaled=3)
+
+
+def test_waits_in_a_line_of_another_tool_become_records_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "collector.jsonl").write_text(line_of(tool(3, 0, 4), wait(1, 0, 1, parent=3)))
+    assert document("import", "collector.jsonl", "--journal", tmp_path / "k")["spans"] == 2
+    assert list(reader.read(tmp_path / "k")) == [wait(1, 0, 1, parent=3), tool(3, 0, 4)]
+    assert journal_files.names(tmp_path / "k", WAIT) == ["wait llm"]
+    assert ledgers.read(tmp_path / "k") == Counts(started=2, journaled=2)
 
 
 def test_a_run_of_a_file_can_be_exported(tmp_path: Path) -> None:

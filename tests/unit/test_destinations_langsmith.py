@@ -99,11 +99,13 @@ def test_an_error_without_an_exception_is_told_as_one() -> None:
 
 
 def test_waits_are_not_sent_unless_somebody_wants_them() -> None:
-    wait: dict[str, Any] = {"name": "wait slots"}
+    wait: dict[str, Any] = {"name": "wait slots", "attributes": attributes({"spanwise.wait.kind": "lock"})}
     settings = Settings(langsmith_project="desk")
     assert factory.outlet_of(settings, "langsmith").admitted(wait) is None
-    wanted = Settings(langsmith_project="desk", langsmith_drop=())
+    assert factory.outlet_of(settings, "otlp").admitted(wait) is wait
+    wanted = Settings(langsmith_project="desk", langsmith_waits=True, otlp_waits=False)
     assert factory.outlet_of(wanted, "langsmith").admitted(wait) is not None
+    assert factory.outlet_of(wanted, "otlp").admitted(wait) is None
 
 
 def test_address_and_key_come_from_langsmiths_own_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,8 @@ def _take(requests: Requests, stream: Stream) -> int:
     number = 0
     for payload, spans in requests:
         try:
-            stream.add(payload, spans)
+            for kind, part, held in payloads.records_of(payload, spans):
+                stream.add(part, held, kind)
         except OSError as error:
             raise UnavailableError(
                 f"{stream.folder}: takes no more ({error.strerror}); free the disk and import the rest again"

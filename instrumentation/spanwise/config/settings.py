@@ -59,7 +59,7 @@ class Settings:
     time_scale: float = 1.0
     """How many system seconds a recorded second stands for; above 1 only for systems run in scaled time."""
     wait_threshold: float = 0.001
-    """Shortest recorded (real) wait that gets a span of its own; shorter ones are summed on the waiter."""
+    """Shortest recorded (real) wait that gets a record of its own; shorter ones are summed on the waiter."""
     causality: Causality = "off"
     """Whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`."""
     shutdown_timeout: float = 5.0
@@ -81,13 +81,17 @@ class Settings:
     otlp_content: tuple[str, ...] = SAME
     """Kinds of content that the OTLP receiver gets of those recorded; `same`: all of them."""
     otlp_drop: tuple[str, ...] = ()
-    """Rules such as `name=wait *` of spans that the OTLP receiver does not get."""
+    """Rules such as `http.route=/health*` of spans that the OTLP receiver does not get."""
+    otlp_waits: bool = True
+    """Whether the OTLP receiver gets waits, each as a span `wait {resource}`."""
     langsmith_project: str | None = None
     """Project of LangSmith that is sent to, with the key in `LANGSMITH_API_KEY`; none: nothing is sent there."""
     langsmith_content: tuple[str, ...] = SAME
     """Kinds of content that LangSmith gets of those recorded; `same`: all of them."""
-    langsmith_drop: tuple[str, ...] = ("name=wait *",)
-    """Rules of spans that LangSmith does not get: waits, without others."""
+    langsmith_drop: tuple[str, ...] = ()
+    """Rules of spans that LangSmith does not get."""
+    langsmith_waits: bool = False
+    """Whether LangSmith gets waits, each as a run `wait {resource}`."""
     propagate_to: tuple[str, ...] = ()
     """Hosts that requests carry the trace to (`inject(headers, url=…)`), such as `*.internal` or `localhost:8080`."""
     thread_context: bool = True
@@ -264,10 +268,12 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "redact_patterns": _Rule(_patterns, "regular expressions, one a line, that match at least a character"),
     "span_hook": _Rule(_hook, "module:function"),
     "otlp_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
-    "otlp_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
+    "otlp_drop": _Rule(_rules, "rules, one a line, such as name=step * or http.route=/health*"),
+    "otlp_waits": _Rule(_truth, "true or false"),
     "langsmith_project": _Rule(str, "the name of a project"),
     "langsmith_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
-    "langsmith_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
+    "langsmith_drop": _Rule(_rules, "rules, one a line, such as name=step * or http.route=/health*"),
+    "langsmith_waits": _Rule(_truth, "true or false"),
     "propagate_to": _Rule(_hosts, "hosts with commas, such as *.internal, localhost:8080"),
     "thread_context": _Rule(_truth, "true or false"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),

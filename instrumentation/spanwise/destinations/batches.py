@@ -44,6 +44,8 @@ class Entry(NamedTuple):
 
 
 EXPIRED: Final = Entry(None, None, is_expired=True)
+NOT_MEANT: Final = Entry(None, None)
+"""One that the destination does not get, whatever it says."""
 
 
 def entries(payload: bytes, count: int, outlet: Outlet) -> list[Entry]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from spanwise.destinations import batches, set_aside
-from spanwise.destinations.batches import EXPIRED, MOST_BYTES, MOST_SPANS, Entry
+from spanwise.destinations.batches import EXPIRED, MOST_BYTES, MOST_SPANS, NOT_MEANT, Entry
 from spanwise.journal import follow, otlp_json
-from spanwise.journal.format import END, HEADER
+from spanwise.journal.format import COUNTED, HEADER, WAIT
 from spanwise.journal.scan import Header
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ class StreamSource:
 
     def _made(self, record: Record) -> list[Entry]:
         """Return the spans of a record; for the first of a segment, those that were in segments deleted before."""
-        if record.kind == END:
+        if record.kind == WAIT and not self._outlet.waits:
+            return [NOT_MEANT] * record.count
+        if record.kind in COUNTED:
             return batches.entries(record.payload, record.count, self._outlet)
         if record.kind != HEADER:
             return []

@@ -28,7 +28,11 @@ START: Final = 1
 """Spans that began and have no end yet: OTLP/JSON ExportTraceServiceRequest."""
 END: Final = 2
 """Ended spans, likewise; the head's number says how many."""
-KINDS: Final = frozenset({HEADER, START, END})
+WAIT: Final = 3
+"""Waits, in the form that they have as spans of other tools; the kind of the record tells them from spans."""
+COUNTED: Final = frozenset({END, WAIT})
+"""What the ledger counts and destinations get; to both a wait is a span."""
+KINDS: Final = frozenset({HEADER, START, END, WAIT})
 
 
 class Position(NamedTuple):
@@ -46,7 +50,7 @@ class Record:
 
     kind: int
     count: int
-    """Spans in an END or START record, else 0."""
+    """Spans, or waits, in the record; 0 in a header."""
     payload: bytes
     start: int
     """Offset of its first byte in the uncompressed segment."""

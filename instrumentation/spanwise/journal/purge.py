@@ -15,7 +15,7 @@ import msgspec
 
 from spanwise.journal import cursor, packing, past, reader, scan
 from spanwise.journal.bounds import Deleting, closed, lines_in
-from spanwise.journal.format import END, HEADER, START, Position, pack
+from spanwise.journal.format import COUNTED, HEADER, Position, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ class Erased:
     """What was erased, or would be."""
 
     spans: int = 0
-    """Ended ones; what was recorded when they began goes with them."""
+    """Ended ones and waits; what was recorded when they began goes with them."""
     files: int = 0
     """Files that were deleted because nothing was left in them."""
     undelivered: Counter[str] = field(default_factory=Counter[str])
@@ -98,8 +98,7 @@ class _Eraser:
     def _segment(self, path: Path) -> None:
         report, left, changed = scan.ScanReport(), 0, list[tuple[int, bytes]]()
         for record in scan.records(path, 0, report):
-            if record.kind not in {START, END}:
-                left += record.kind != HEADER
+            if record.kind == HEADER:
                 continue
             payload, gone, kept = without(record.payload, self._is_wanted)
             left += kept
@@ -115,7 +114,7 @@ class _Eraser:
                 _overwrite(path, changed, report.damage)
 
     def _count(self, path: Path, record: Record, gone: int) -> None:
-        if record.kind != END:
+        if record.kind not in COUNTED:
             return
         self._erased.spans += gone
         stream, place = scan.stream_of(path), Position(scan.sequence_of(path), record.end)
@@ -125,7 +124,7 @@ class _Eraser:
                 self._erased.undelivered[destination] += gone
 
     def _wanted_in(self, path: Path) -> int:
-        records = (record for record in scan.records(path) if record.kind == END)
+        records = (record for record in scan.records(path) if record.kind in COUNTED)
         return sum(without(record.payload, self._is_wanted)[1] for record in records)
 
     def _lines(self, path: Path) -> None:

@@ -158,7 +158,7 @@ class Header(msgspec.Struct):
     created_ns: int = 0
     """Nanoseconds since 1970, UTC."""
     spans_before: int = 0
-    """Ended spans in the segments of the stream that came before."""
+    """Ended spans and waits in the segments of the stream that came before."""
     spanwise: str = ""
     """Version of the writer."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from spanwise.journal import folder as folders
 from spanwise.journal.counts import SUFFIX, CountsFile
-from spanwise.journal.format import END
+from spanwise.journal.format import COUNTED, END
 from spanwise.journal.ledger import Ledger
 from spanwise.journal.segment import SegmentWriter, stream_name
 
@@ -64,7 +64,7 @@ class Stream:
             return CountsFile(path)
 
     def append(self, kind: int, payload: bytes, count: int = 0) -> None:
-        """Write one record; spans that have ended are counted as journaled.
+        """Write one record; spans that have ended, and waits, are counted as journaled.
 
         Raises:
             OSError: the disk did not take it; nothing of it is left.
@@ -72,13 +72,13 @@ class Stream:
         """
         self.open()
         position = self.segments.append(kind, payload, count)
-        self.ledger.journal(count if kind == END else 0, position)
+        self.ledger.journal(count if kind in COUNTED else 0, position)
 
-    def add(self, payload: bytes, count: int) -> None:
-        """Write ended spans that were recorded elsewhere: they count as started here, too. Raises as `append`."""
+    def add(self, payload: bytes, count: int, kind: int = END) -> None:
+        """Write spans, or waits, that were recorded elsewhere: they count as started here, too. Raises as `append`."""
         self.ledger.arrive(count)
         try:
-            self.append(END, payload, count)
+            self.append(kind, payload, count)
         except OSError:
             self.ledger.drop("disk_full", count)
             raise
