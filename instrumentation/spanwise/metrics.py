@@ -42,13 +42,11 @@ Snapshot: TypeAlias = "tuple[c.Metric, list[Row]]"
 
 _ATTRIBUTES: Final = {
     c.label_of(name): name for name in vars(c).values() if isinstance(name, str) and c.label_of(name) in c.LABELS
-}
+} | {c.CURRENCY: c.COST_CURRENCY}
 """The attribute that each label shows."""
-_TOLD: Final = frozenset({c.TOKEN_TYPE, c.BUDGET_BUCKET, c.CURRENCY})
+_TOLD: Final = frozenset({c.TOKEN_TYPE, c.BUDGET_BUCKET})
 """Labels, the last ones of their families, that no attribute of a span has: whoever observes tells them."""
-_BUDGET: Final = tuple((c.budget_attribute(bucket), (bucket,)) for bucket in c.BUDGET_BUCKETS)
-_shared: Final[dict[tuple[str, ...], tuple[str, ...]]] = {}
-_BLANKS: Final = ("",) * 16
+_BLANKS: Final = ("",) * len(_ATTRIBUTES)
 
 
 class _Series:
@@ -69,30 +67,17 @@ class _Family:
     def __init__(self, metric: c.Metric, shown: Callable[[str], str]) -> None:
         self.metric = metric
         self._shown = shown
-        self.bounds = metric.buckets
         self.series: dict[tuple[str, ...], _Series] = {}
         self._width = len(metric.buckets) + 1
-        names = tuple(name for label in metric.all_labels if (name := _ATTRIBUTES[label]) not in _TOLD)
-        self._attributes = _shared.setdefault(names, names)
+        self.attributes = tuple(name for label in metric.all_labels if (name := _ATTRIBUTES[label]) not in _TOLD)
 
-    def record(self, value: float, span: _Reading, more: tuple[str, ...]) -> None:
-        """Count `value`; `more` are the values of the last labels, which no attribute has."""
-        if not 0 <= value < math.inf:
-            return  # a clock that went back or a foreign attribute: a counter must not fall
-        labels = span.labels(self._attributes)
-        if more:
-            labels = labels + more
+    def find(self, given: tuple[Any, ...]) -> _Series:
+        """Return the series of label values, which is made where it is new."""
         try:
-            series = self.series.get(labels)
+            series = self.series.get(given)
         except TypeError:  # an attribute of a foreign span that cannot be hashed
             series = None
-        if series is None:
-            series = self._added(labels)
-        bucket = bisect_left(self.bounds, value)
-        series.counts[bucket] += 1
-        series.total += value
-        if span.identity is not None:
-            series.exemplars[bucket] = (*span.identity, value, span.ended)
+        return self._added(given) if series is None else series
 
     def _added(self, given: tuple[Any, ...]) -> _Series:
         """Return the series of label values that are new here; only those are looked through."""
@@ -102,40 +87,92 @@ class _Family:
         return self.series.setdefault(labels, _Series(self._width))
 
 
-class _Reading:
-    """A span as the metrics see it: typed attributes, scaled seconds."""
+class _Meter:
+    """What observes one number: a family, and the values of those of its labels that no attribute has."""
 
-    __slots__ = ("_labels", "_names", "attributes", "ended", "identity", "scale", "seconds")
+    __slots__ = ("bounds", "family", "more")
+
+    def __init__(self, family: _Family, more: tuple[str, ...] = ()) -> None:
+        self.family = family
+        self.more = more
+        self.bounds = family.metric.buckets
+
+
+_Known: TypeAlias = dict[_Meter, _Series]
+
+
+class _Kind:
+    """Spans that count in the same families: for the values of all their labels, the series that these lead to."""
+
+    def __init__(self, observe: Callable[[_Reading], None], families: Iterable[_Family]) -> None:
+        self.observe = observe
+        self.names = tuple(dict.fromkeys(name for family in families for name in family.attributes))
+        self._known: dict[tuple[Any, ...], _Known] = {}
+
+    def forget(self) -> None:
+        """Let go of every series."""
+        self._known.clear()
+
+    def known(self, attributes: Mapping[str, Any], shown: Callable[[str], str]) -> _Known:
+        """Return the series that spans with these labels were counted in; remembered where all may be shown."""
+        values = tuple(map(attributes.get, self.names, _BLANKS))
+        try:
+            known = self._known.get(values)
+        except TypeError:  # an attribute of a foreign span that cannot be hashed
+            return {}
+        if known is None:
+            known = {}
+            if all(type(value) is str and shown(value) == value for value in values):
+                if len(self._known) >= SERIES_LIMIT:
+                    self._known.clear()
+                self._known[values] = known
+        return known
+
+
+class _Reading:
+    """A span as the metrics see it: attributes, scaled seconds, and the series that it may count in."""
+
+    __slots__ = ("attributes", "ended", "known", "scale", "seconds", "span_id", "trace_id")
+
+    known: _Known
 
     def __init__(self, span: ReadableSpan, attributes: Mapping[str, Any], scale: float) -> None:
         self.attributes = attributes
         self.scale = scale
         end_ns = span.end_time or 0
         self.ended = end_ns * _NANO
-        self.seconds = (end_ns - (span.start_time or 0)) * _NANO * self.scale
-        self.identity = _sampled_identity(span)
-        self._names: tuple[str, ...] = ()
-        self._labels: tuple[Any, ...] = ()
+        self.trace_id = self.span_id = 0
+        if type(span) is OwnSpan:
+            self.seconds = (end_ns - span.start_ns) * _NANO * scale
+            if span.flags & SAMPLED:
+                self.trace_id, self.span_id = span.trace_id, span.span_id
+            return
+        self.seconds = (end_ns - (span.start_time or 0)) * _NANO * scale
+        context = span.context
+        if context is not None and context.trace_flags.sampled:  # else it cannot be found where spans go to
+            self.trace_id, self.span_id = context.trace_id, context.span_id
 
-    def labels(self, names: tuple[str, ...]) -> tuple[Any, ...]:
-        """Return the values of some attributes; families in a row often have the same ones."""
-        if names is not self._names:
-            self._names, self._labels = names, tuple(map(self.attributes.get, names, _BLANKS))
-        return self._labels
+    def count(self, meter: _Meter, value: float) -> None:
+        """Count an observation; one that no counter can take is left out."""
+        if not 0 <= value < math.inf:
+            return  # a clock that went back or a foreign attribute: a counter must not fall
+        series = self.known.get(meter)
+        if series is None:
+            family = meter.family
+            labels = tuple(map(self.attributes.get, family.attributes, _BLANKS))
+            series = self.known[meter] = family.find(labels + meter.more)
+        bucket = bisect_left(meter.bounds, value)
+        series.counts[bucket] += 1
+        series.total += value
+        if self.trace_id:
+            series.exemplars[bucket] = (self.trace_id, self.span_id, value, self.ended)
 
     def number(self, name: str) -> float | None:
+        """Return an attribute that is a number, and no larger than a float can be."""
         value = self.attributes.get(name)
-        if not isinstance(value, _NUMBERS) or isinstance(value, bool):
+        if value is None or not isinstance(value, _NUMBERS) or isinstance(value, bool):
             return None
-        return float(value) if abs(value) <= _LARGEST else None  # an integer can be too large for a float
-
-
-def _sampled_identity(span: ReadableSpan) -> tuple[int, int] | None:
-    """Return trace and span id of a span that can be found where spans go to."""
-    if type(span) is OwnSpan:
-        return (span.trace_id, span.span_id) if span.flags & SAMPLED else None
-    context = span.context
-    return (context.trace_id, context.span_id) if context is not None and context.trace_flags.sampled else None
+        return value if -_LARGEST <= value <= _LARGEST else None
 
 
 def _text(value: object) -> str:
@@ -163,14 +200,34 @@ class SpanMetrics:
         self._given = registry
         self._scaled: tuple[Resource, float] | None = None
         self._lock = threading.RLock()
+        self._shown = shown
         self._families = {metric.name: _Family(metric, shown) for metric in c.METRICS}
-        self._by_operation: dict[str, Callable[[_Reading], None]] = {
-            "invoke_workflow": self._workflow,
-            "invoke_agent": self._agent,
-            "execute_tool": self._tool,
-            "chat": self._model_call,
-            "embeddings": self._model_call,
+        self._meters = {name: _Meter(family) for name, family in self._families.items()}
+        usage, budget = self._families[c.TOKEN_USAGE.name], self._families[c.BUDGET_SECONDS.name]
+        self._input_tokens, self._output_tokens = _Meter(usage, ("input",)), _Meter(usage, ("output",))
+        self._budget = {c.budget_attribute(one): _Meter(budget, (one,)) for one in c.BUDGET_BUCKETS}
+        call = self._kind(
+            self._model_call, c.OPERATION_DURATION, c.TOKEN_USAGE, c.COST_TOTAL, c.TIME_TO_FIRST_CHUNK,
+            c.TIME_PER_OUTPUT_CHUNK,
+        )  # fmt: skip
+        self._by_operation = {
+            "invoke_workflow": self._kind(
+                self._workflow, c.WORKFLOW_DURATION, c.WORKFLOW_TOKENS_PER_SECOND, c.BUDGET_SECONDS
+            ),
+            "invoke_agent": self._kind(self._agent, c.AGENT_DURATION),
+            "execute_tool": self._kind(self._tool, c.TOOL_DURATION),
+            "chat": call,
+            "embeddings": call,
         }
+        self._lookups = self._kind(
+            self._cache, c.CACHE_LOOKUPS, c.CACHE_LOOKUP_DURATION, c.CACHE_SAVED_SECONDS_TOTAL,
+            c.CACHE_SAVED_TOKENS_TOTAL,
+        )  # fmt: skip
+        self._waits = self._kind(self._wait, c.WAIT_SECONDS)
+        self._retries = self._kind(self._retry, c.RETRIES)
+
+    def _kind(self, observe: Callable[[_Reading], None], *metrics: c.Metric) -> _Kind:
+        return _Kind(observe, [self._families[metric.name] for metric in metrics])
 
     @functools.cached_property
     def registry(self) -> CollectorRegistry:
@@ -184,26 +241,27 @@ class SpanMetrics:
         self._lock = threading.RLock()
         for family in self._families.values():
             family.series.clear()
+        for kind in (*self._by_operation.values(), self._lookups, self._waits, self._retries):
+            kind.forget()
 
     def observe(self, span: ReadableSpan) -> None:
         """Count an ended span in every family that it belongs to."""
         attributes = span.own_attributes if isinstance(span, OwnSpan) else span.attributes or {}
         operation = attributes.get(c.OPERATION_NAME)
-        observe = self._by_operation.get(operation) if isinstance(operation, str) else None
-        cached, waited = c.CACHE_RESULT in attributes, c.WAIT_KIND in attributes
-        retried = attributes.get(c.RETRY_SCHEDULED) is True
-        if not (observe or cached or waited or retried):
-            return
-        reading = _Reading(span, attributes, self._scale(span.resource))
-        with self._lock:
-            if observe is not None:
-                observe(reading)
-            if cached:
-                self._cache(reading)
-            if waited:
-                self._put(c.WAIT_SECONDS, reading, reading.seconds)
-            if retried:
-                self._put(c.RETRIES, reading, 1.0)
+        kinds = [self._by_operation.get(operation)] if isinstance(operation, str) else []
+        if c.CACHE_RESULT in attributes:
+            kinds.append(self._lookups)
+        if c.WAIT_KIND in attributes:
+            kinds.append(self._waits)
+        if attributes.get(c.RETRY_SCHEDULED) is True:
+            kinds.append(self._retries)
+        reading = None
+        for kind in kinds:
+            if kind is not None:
+                reading = reading or _Reading(span, attributes, self._scale(span.resource))
+                with self._lock:
+                    reading.known = kind.known(attributes, self._shown)
+                    kind.observe(reading)
 
     def _scale(self, resource: Resource) -> float:
         known = self._scaled
@@ -227,18 +285,18 @@ class SpanMetrics:
                 for family in self._families.values()
             ]
 
-    def _put(self, metric: c.Metric, span: _Reading, value: float, more: tuple[str, ...] = ()) -> None:
-        self._families[metric.name].record(value, span, more)
+    def _put(self, metric: c.Metric, span: _Reading, value: float) -> None:
+        span.count(self._meters[metric.name], value)
 
     def _model_call(self, span: _Reading) -> None:
         self._put(c.OPERATION_DURATION, span, span.seconds)
-        for kind, name in (("input", c.USAGE_INPUT_TOKENS), ("output", c.USAGE_OUTPUT_TOKENS)):
+        for meter, name in ((self._input_tokens, c.USAGE_INPUT_TOKENS), (self._output_tokens, c.USAGE_OUTPUT_TOKENS)):
             tokens = span.number(name)
             if tokens is not None:
-                self._put(c.TOKEN_USAGE, span, tokens, (kind,))
+                span.count(meter, tokens)
         cost = span.number(c.COST)
         if cost is not None:
-            self._put(c.COST_TOTAL, span, cost, (_text(span.attributes.get(c.COST_CURRENCY, "")),))
+            self._put(c.COST_TOTAL, span, cost)
         first = span.number(c.RESPONSE_TIME_TO_FIRST_CHUNK)
         if first is None:
             return
@@ -253,14 +311,20 @@ class SpanMetrics:
     def _tool(self, span: _Reading) -> None:
         self._put(c.TOOL_DURATION, span, span.seconds)
 
+    def _wait(self, span: _Reading) -> None:
+        self._put(c.WAIT_SECONDS, span, span.seconds)
+
+    def _retry(self, span: _Reading) -> None:
+        self._put(c.RETRIES, span, 1.0)
+
     def _workflow(self, span: _Reading) -> None:
         self._put(c.WORKFLOW_DURATION, span, span.seconds)
         used = [span.number(c.USAGE_INPUT_TOKENS), span.number(c.USAGE_OUTPUT_TOKENS)]
         if None not in used and span.seconds > 0:
             self._put(c.WORKFLOW_TOKENS_PER_SECOND, span, sum(tokens or 0 for tokens in used) / span.seconds)
-        for attribute, bucket in _BUDGET:
-            if (seconds := span.number(attribute)) is not None:
-                self._put(c.BUDGET_SECONDS, span, seconds * span.scale, bucket)
+        for name in tuple(span.attributes):
+            if name in self._budget and (seconds := span.number(name)) is not None:
+                span.count(self._budget[name], seconds * span.scale)
 
     def _cache(self, span: _Reading) -> None:
         self._put(c.CACHE_LOOKUPS, span, 1.0)

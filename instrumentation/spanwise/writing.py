@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spanwise.buffer import Buffer
     from spanwise.content.guard import Guard
     from spanwise.journal.ledger import Ledger
+    from spanwise.journal.own_json import OwnJson
     from spanwise.journal.stream import Stream
     from spanwise.metrics import SpanMetrics
 
@@ -84,6 +85,9 @@ class BatchWriter:
         """How many spans the metrics could not take."""
         self.write_error: OSError | None = None
         """Why the disk last refused spans."""
+        self._own: OwnJson | None = None
+        self._texts: dict[ReadableSpan, str] = {}
+        """Those spans of the batch whose JSON is known: seeing whether all of it may be recorded made it."""
         self._begun = ""
         self._measuring = threading.RLock()
         self._lock = threading.RLock()
@@ -160,6 +164,7 @@ class BatchWriter:
             if batch:
                 self._buffer.moved()
                 written = self._journaled(self._admitted(batch))
+                self._texts.clear()
                 for span in batch:
                     self._buffer.release(span)
                 self._buffer.moved()
@@ -196,14 +201,29 @@ class BatchWriter:
         if self._guard is None:
             return batch
         admitted: list[ReadableSpan] = []
+        text_of, admit = self._text_of(self._guard), self._guard.admit
         for span in batch:
             try:
-                admitted.append(self._guard.admit(span))
+                if text_of is not None and type(span) is OwnSpan and (text := text_of(span)) is not None:
+                    self._texts[span] = text
+                    admitted.append(span)
+                else:
+                    admitted.append(admit(span))
             except DroppedError as dropped:
                 self._ledger.drop(dropped.reason, 1)
             except Exception:  # noqa: BLE001 - a foreign span that cannot be looked through is not written unseen
                 self._ledger.drop("invalid", 1)
         return tuple(admitted)
+
+    def _text_of(self, guard: Guard) -> Callable[[OwnSpan], str | None] | None:
+        """Return what encodes a span that may be written as it is; none where nothing is, or a hook decides."""
+        if self._stream is None or guard.hooked:
+            return None
+        if self._own is None:
+            from spanwise.journal import otlp_json  # noqa: PLC0415 - loaded by the runtime where something is written
+
+            self._own = otlp_json.own_json(guard)
+        return self._own.text
 
     def _journaled(self, batch: Spans) -> Spans:
         """Write a batch; returns what of it was written."""
@@ -229,7 +249,7 @@ class BatchWriter:
         from spanwise.journal import otlp_json  # noqa: PLC0415 - loaded by the runtime where something is written
 
         assert self._stream is not None
-        payload = otlp_json.encode(batch)
+        payload = otlp_json.encode(batch, self._texts)
         self._stream.open()
         if self._begun != self._stream.name:
             self._begun = self._stream.name

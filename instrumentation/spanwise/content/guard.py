@@ -82,6 +82,20 @@ class Guard:
             text = truncated(text, self._limit, plain_cut if self._redactor is None else self._redactor.cut)
         return text if self._redactor is None else self._redactor.text(text)
 
+    @property
+    def hooked(self) -> bool:
+        """Whether a hook has the last word on each span."""
+        return self._hook is not None
+
+    def keeps(self, name: str, value: Any) -> bool:
+        """Whether an attribute may be recorded as it is; that of a number below 10**12 depends on its name only."""
+        kind = policy.kind_of(name)
+        return (kind is None or kind in self.kinds) and self._value(name, value) is value
+
+    def keeps_name(self, name: str) -> bool:
+        """Whether the name of a span may be recorded as it is."""
+        return self.text(name) is name
+
     def admit(self, span: ReadableSpan) -> ReadableSpan:
         """Return `span` as it may be recorded: itself where nothing has to change.
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
 
-from spanwise.journal import own_json
+from spanwise.journal.own_json import OwnJson
 from spanwise.own_span import OwnSpan
 
 if TYPE_CHECKING:
@@ -24,37 +25,43 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, Status
 
+    from spanwise.journal.own_json import Admission
+
 _HAS_REMOTE = 0x100
 _IS_REMOTE = 0x200
 _INT64 = range(-(2**63), 2**63)
 
-_Span: TypeAlias = "dict[str, Any] | msgspec.Raw"
-_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[_Span]]]"
+_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[str]]]"
+_encode = msgspec.json.Encoder().encode
 
 
-def encode(spans: Sequence[ReadableSpan]) -> bytes:
-    """Return one line, newline included, that holds `spans` grouped by resource and scope."""
-    resource_spans = [_resource_spans(resource, scopes) for resource, scopes in _grouped(spans).items()]
-    return msgspec.json.encode({"resourceSpans": resource_spans}) + b"\n"
+def encode(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, str] = MappingProxyType({})) -> bytes:
+    """Return one line, newline included, that holds `spans` grouped by resource and scope.
+
+    Args:
+        spans: that have ended, or were begun.
+        texts: of those that are encoded already (`own_json`).
+    """
+    resource_spans = [_resource_spans(resource, scopes) for resource, scopes in _grouped(spans, texts).items()]
+    return _encode({"resourceSpans": resource_spans}) + b"\n"
 
 
-def _grouped(spans: Sequence[ReadableSpan]) -> _Groups:
+def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, str]) -> _Groups:
     groups: _Groups = {}
-    by_identity: dict[tuple[int, int], list[_Span]] = {}
+    by_identity: dict[tuple[int, int], list[str]] = {}
     for span in spans:
         identity = (id(span.resource), id(span.instrumentation_scope))
         members = by_identity.get(identity)
         if members is None:  # hashing a resource is slow, so it is done once for each object
             members = groups.setdefault(span.resource, {}).setdefault(span.instrumentation_scope, [])
             by_identity[identity] = members
-        members.append(_encoded(span))
+        members.append(texts.get(span) or _encoded(span))
     return groups
 
 
-def _encoded(span: ReadableSpan) -> _Span:
-    if isinstance(span, OwnSpan) and span.plain:
-        return msgspec.Raw(own_json.encode(span, _value))
-    return _span(span)
+def _encoded(span: ReadableSpan) -> str:
+    text = _own.text(span) if isinstance(span, OwnSpan) else None
+    return _encode(_span(span)).decode() if text is None else text
 
 
 def _present(**fields: Any) -> dict[str, Any]:
@@ -70,7 +77,8 @@ def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | N
     }
 
 
-def _scope_spans(scope: InstrumentationScope | None, spans: list[_Span]) -> dict[str, Any]:
+def _scope_spans(scope: InstrumentationScope | None, members: list[str]) -> dict[str, Any]:
+    spans = msgspec.Raw(f"[{','.join(members)}]".encode("utf-8", "replace"))
     if scope is None:
         return {"scope": {}, "spans": spans}
     about = _present(name=_text(scope.name), version=scope.version, attributes=_attributes(scope.attributes))
@@ -161,3 +169,11 @@ def _non_finite(value: float) -> str:
     if math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
+
+
+def own_json(admission: Admission | None = None) -> OwnJson:
+    """Return what encodes those of our own spans of which all may be recorded."""
+    return OwnJson(_value, admission)
+
+
+_own = own_json()
