@@ -20,7 +20,7 @@ from spanwise import conventions as c
 from spanwise.own_span import SAMPLED, OwnSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 SERIES_LIMIT: Final = 2_000
 OVERFLOW: Final = "other"
 _NANO: Final = 1e-9
-_LARGEST: Final = 10**300
+_LARGEST: Final = 1e300
+"""An integer can be too large for a float."""
 _NUMBERS: Final = (int, float)
 
-Exemplar: TypeAlias = "tuple[int, int, float, float]"
-"""Trace id, span id, value and Unix seconds of one observation."""
+Seen: TypeAlias = "tuple[int, int, int]"
+"""Trace id, span id and Unix nanoseconds of an observation."""
+Exemplar: TypeAlias = "tuple[Seen, float]"
+"""An observation and its value."""
 Row: TypeAlias = "tuple[tuple[str, ...], list[int], float, float, list[Exemplar | None]]"
 """A label set with its counts by bucket, sum, Unix seconds of its first observation, and exemplars by bucket."""
 Snapshot: TypeAlias = "tuple[c.Metric, list[Row]]"
@@ -46,6 +49,7 @@ _ATTRIBUTES: Final = {
 """The attribute that each label shows."""
 _TOLD: Final = frozenset({c.TOKEN_TYPE, c.BUDGET_BUCKET})
 """Labels, the last ones of their families, that no attribute of a span has: whoever observes tells them."""
+Observe: TypeAlias = "Callable[[Mapping[str, Any], _Labelled, float, float, Seen | None], None]"
 _BLANKS: Final = ("",) * len(_ATTRIBUTES)
 
 
@@ -98,81 +102,81 @@ class _Meter:
         self.bounds = family.metric.buckets
 
 
-_Known: TypeAlias = dict[_Meter, _Series]
+class _Labelled(dict[_Meter, _Series]):
+    """The series that spans with the same label values count in, found as they are needed."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._values = values
+
+    def __missing__(self, meter: _Meter) -> _Series:
+        labels = tuple([self._values[name] for name in meter.family.attributes])
+        series = self[meter] = meter.family.find(labels + meter.more)
+        return series
+
+    def count(self, meter: _Meter, value: float, seen: Seen | None) -> None:
+        """Count an observation; one that no counter can take is left out."""
+        if 0 <= value <= _LARGEST:  # else a clock went back or it is a foreign attribute: a counter must not fall
+            series = self[meter]
+            bucket = bisect_left(meter.bounds, value)
+            series.counts[bucket] += 1
+            series.total += value
+            if seen is not None:
+                series.exemplars[bucket] = (seen, value)
+
+
+    def count_number(self, meter: _Meter, value: Any, seen: Seen | None) -> None:
+        """Count an attribute, where it is a number."""
+        kind = type(value)
+        if kind is int or kind is float or _number(value) is not None:
+            self.count(meter, value, seen)
 
 
 class _Kind:
-    """Spans that count in the same families: for the values of all their labels, the series that these lead to."""
+    """Spans that count in the same families; what their labels lead to is found once.
 
-    def __init__(self, observe: Callable[[_Reading], None], families: Iterable[_Family]) -> None:
+    Args:
+        observe: counts what more there is than durations, given attributes, series, scaled seconds, scale and exemplar.
+        seconds: of durations.
+        families: all that these spans count in.
+    """
+
+    def __init__(
+        self,
+        observe: Observe | None,
+        seconds: _Meter | None,
+        families: Iterable[_Family],
+    ) -> None:
         self.observe = observe
+        self.seconds = seconds
         self.names = tuple(dict.fromkeys(name for family in families for name in family.attributes))
-        self._known: dict[tuple[Any, ...], _Known] = {}
+        self.known: dict[tuple[Any, ...], _Labelled] = {}
 
-    def forget(self) -> None:
-        """Let go of every series."""
-        self._known.clear()
-
-    def known(self, attributes: Mapping[str, Any], shown: Callable[[str], str]) -> _Known:
-        """Return the series that spans with these labels were counted in; remembered where all may be shown."""
+    def labelled(self, attributes: Mapping[str, Any], shown: Callable[[str], str]) -> _Labelled:
+        """Return the series of spans with the labels of `attributes`, remembered where all of them may be shown."""
         values = tuple(map(attributes.get, self.names, _BLANKS))
-        try:
-            known = self._known.get(values)
-        except TypeError:  # an attribute of a foreign span that cannot be hashed
-            return {}
-        if known is None:
-            known = {}
-            if all(type(value) is str and shown(value) == value for value in values):
-                if len(self._known) >= SERIES_LIMIT:
-                    self._known.clear()
-                self._known[values] = known
-        return known
+        found = _Labelled(dict(zip(self.names, values, strict=True)))
+        if all(type(value) is str and shown(value) == value for value in values):
+            if len(self.known) >= SERIES_LIMIT:
+                self.known.clear()
+            self.known[values] = found
+        return found
 
 
-class _Reading:
-    """A span as the metrics see it: attributes, scaled seconds, and the series that it may count in."""
+def _seen(span: ReadableSpan, end_ns: int) -> Seen | None:
+    """Return trace id, span id and end of a span that can be found where spans go to."""
+    context = span.context
+    sampled = context is not None and context.trace_flags.sampled
+    return (context.trace_id, context.span_id, end_ns) if context is not None and sampled else None
 
-    __slots__ = ("attributes", "ended", "known", "scale", "seconds", "span_id", "trace_id")
 
-    known: _Known
-
-    def __init__(self, span: ReadableSpan, attributes: Mapping[str, Any], scale: float) -> None:
-        self.attributes = attributes
-        self.scale = scale
-        end_ns = span.end_time or 0
-        self.ended = end_ns * _NANO
-        self.trace_id = self.span_id = 0
-        if type(span) is OwnSpan:
-            self.seconds = (end_ns - span.start_ns) * _NANO * scale
-            if span.flags & SAMPLED:
-                self.trace_id, self.span_id = span.trace_id, span.span_id
-            return
-        self.seconds = (end_ns - (span.start_time or 0)) * _NANO * scale
-        context = span.context
-        if context is not None and context.trace_flags.sampled:  # else it cannot be found where spans go to
-            self.trace_id, self.span_id = context.trace_id, context.span_id
-
-    def count(self, meter: _Meter, value: float) -> None:
-        """Count an observation; one that no counter can take is left out."""
-        if not 0 <= value < math.inf:
-            return  # a clock that went back or a foreign attribute: a counter must not fall
-        series = self.known.get(meter)
-        if series is None:
-            family = meter.family
-            labels = tuple(map(self.attributes.get, family.attributes, _BLANKS))
-            series = self.known[meter] = family.find(labels + meter.more)
-        bucket = bisect_left(meter.bounds, value)
-        series.counts[bucket] += 1
-        series.total += value
-        if self.trace_id:
-            series.exemplars[bucket] = (self.trace_id, self.span_id, value, self.ended)
-
-    def number(self, name: str) -> float | None:
-        """Return an attribute that is a number, and no larger than a float can be."""
-        value = self.attributes.get(name)
-        if value is None or not isinstance(value, _NUMBERS) or isinstance(value, bool):
-            return None
-        return value if -_LARGEST <= value <= _LARGEST else None
+def _number(value: Any) -> float | None:
+    """Return a number that is no larger than a float can be."""
+    if value is None or not isinstance(value, _NUMBERS) or isinstance(value, bool):
+        return None
+    return value if -_LARGEST <= value <= _LARGEST else None
 
 
 def _text(value: object) -> str:
@@ -199,7 +203,8 @@ class SpanMetrics:
         """Reads what became of the spans, which is shown beside them."""
         self._given = registry
         self._scaled: tuple[Resource, float] | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held by whoever observes spans or reads what was counted."""
         self._shown = shown
         self._families = {metric.name: _Family(metric, shown) for metric in c.METRICS}
         self._meters = {name: _Meter(family) for name, family in self._families.items()}
@@ -214,20 +219,22 @@ class SpanMetrics:
             "invoke_workflow": self._kind(
                 self._workflow, c.WORKFLOW_DURATION, c.WORKFLOW_TOKENS_PER_SECOND, c.BUDGET_SECONDS
             ),
-            "invoke_agent": self._kind(self._agent, c.AGENT_DURATION),
-            "execute_tool": self._kind(self._tool, c.TOOL_DURATION),
+            "invoke_agent": self._kind(None, c.AGENT_DURATION),
+            "execute_tool": self._kind(None, c.TOOL_DURATION),
             "chat": call,
             "embeddings": call,
         }
         self._lookups = self._kind(
-            self._cache, c.CACHE_LOOKUPS, c.CACHE_LOOKUP_DURATION, c.CACHE_SAVED_SECONDS_TOTAL,
+            self._cache, c.CACHE_LOOKUP_DURATION, c.CACHE_LOOKUPS, c.CACHE_SAVED_SECONDS_TOTAL,
             c.CACHE_SAVED_TOKENS_TOTAL,
         )  # fmt: skip
-        self._waits = self._kind(self._wait, c.WAIT_SECONDS)
-        self._retries = self._kind(self._retry, c.RETRIES)
+        self._waits = self._kind(None, c.WAIT_SECONDS)
+        self._retries = _Kind(self._retry, None, [self._families[c.RETRIES.name]])
 
-    def _kind(self, observe: Callable[[_Reading], None], *metrics: c.Metric) -> _Kind:
-        return _Kind(observe, [self._families[metric.name] for metric in metrics])
+    def _kind(self, observe: Observe | None, seconds: c.Metric, *more: c.Metric) -> _Kind:
+        """Return a kind of span whose duration counts in `seconds`."""
+        families = [self._families[metric.name] for metric in (seconds, *more)]
+        return _Kind(observe, self._meters[seconds.name], families)
 
     @functools.cached_property
     def registry(self) -> CollectorRegistry:
@@ -238,30 +245,43 @@ class SpanMetrics:
 
     def renew(self) -> None:
         """Begin anew, in a forked child: what the parent has counted is the parent's."""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         for family in self._families.values():
             family.series.clear()
         for kind in (*self._by_operation.values(), self._lookups, self._waits, self._retries):
-            kind.forget()
+            kind.known.clear()
 
     def observe(self, span: ReadableSpan) -> None:
-        """Count an ended span in every family that it belongs to."""
+        """Count an ended span in every family that it belongs to; one thread at a time, which holds `lock`."""
         attributes = span.own_attributes if isinstance(span, OwnSpan) else span.attributes or {}
         operation = attributes.get(c.OPERATION_NAME)
-        kinds = [self._by_operation.get(operation)] if isinstance(operation, str) else []
+        kind = self._by_operation.get(operation) if isinstance(operation, str) else None
+        if kind is not None:
+            self._count(kind, span, attributes)
         if c.CACHE_RESULT in attributes:
-            kinds.append(self._lookups)
+            self._count(self._lookups, span, attributes)
         if c.WAIT_KIND in attributes:
-            kinds.append(self._waits)
+            self._count(self._waits, span, attributes)
         if attributes.get(c.RETRY_SCHEDULED) is True:
-            kinds.append(self._retries)
-        reading = None
-        for kind in kinds:
-            if kind is not None:
-                reading = reading or _Reading(span, attributes, self._scale(span.resource))
-                with self._lock:
-                    reading.known = kind.known(attributes, self._shown)
-                    kind.observe(reading)
+            self._count(self._retries, span, attributes)
+
+    def _count(self, kind: _Kind, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
+        end_ns, start_ns, scale = span.end_time or 0, span.start_time or 0, self._scale(span.resource)
+        seconds = (end_ns - start_ns) * _NANO * scale
+        if type(span) is OwnSpan:
+            seen = (span.trace_id, span.span_id, end_ns) if span.flags & SAMPLED else None
+        else:
+            seen = _seen(span, end_ns)
+        try:
+            labelled = kind.known.get(tuple(map(attributes.get, kind.names, _BLANKS)))
+        except TypeError:  # an attribute of a foreign span that cannot be hashed
+            labelled = None
+        if labelled is None:
+            labelled = kind.labelled(attributes, self._shown)
+        if kind.seconds is not None:
+            labelled.count(kind.seconds, seconds, seen)
+        if kind.observe is not None:
+            kind.observe(attributes, labelled, seconds, scale, seen)
 
     def _scale(self, resource: Resource) -> float:
         known = self._scaled
@@ -273,7 +293,7 @@ class SpanMetrics:
     def snapshot(self) -> list[Snapshot]:
         """Return each family with its label sets: counts by bucket, sum, time of the first, exemplars."""
         self.before_scrape()
-        with self._lock:
+        with self.lock:
             return [
                 (
                     family.metric,
@@ -285,52 +305,45 @@ class SpanMetrics:
                 for family in self._families.values()
             ]
 
-    def _put(self, metric: c.Metric, span: _Reading, value: float) -> None:
-        span.count(self._meters[metric.name], value)
+    # What each kind of span counts beside its duration.
 
-    def _model_call(self, span: _Reading) -> None:
-        self._put(c.OPERATION_DURATION, span, span.seconds)
-        for meter, name in ((self._input_tokens, c.USAGE_INPUT_TOKENS), (self._output_tokens, c.USAGE_OUTPUT_TOKENS)):
-            tokens = span.number(name)
-            if tokens is not None:
-                span.count(meter, tokens)
-        cost = span.number(c.COST)
-        if cost is not None:
-            self._put(c.COST_TOTAL, span, cost)
-        first = span.number(c.RESPONSE_TIME_TO_FIRST_CHUNK)
-        if first is None:
+    def _model_call(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        meters = self._meters
+        series.count_number(self._input_tokens, attributes.get(c.USAGE_INPUT_TOKENS), seen)
+        series.count_number(self._output_tokens, attributes.get(c.USAGE_OUTPUT_TOKENS), seen)
+        if c.COST in attributes:
+            series.count_number(meters[c.COST_TOTAL.name], attributes[c.COST], seen)
+        if (first := _number(attributes.get(c.RESPONSE_TIME_TO_FIRST_CHUNK))) is None:
             return
-        self._put(c.TIME_TO_FIRST_CHUNK, span, first * span.scale)
-        chunks = span.number(c.STREAM_CHUNKS) or 0
+        series.count(meters[c.TIME_TO_FIRST_CHUNK.name], first * scale, seen)
+        chunks = _number(attributes.get(c.STREAM_CHUNKS)) or 0
         if chunks > 1:
-            self._put(c.TIME_PER_OUTPUT_CHUNK, span, (span.seconds - first * span.scale) / (chunks - 1))
+            series.count(meters[c.TIME_PER_OUTPUT_CHUNK.name], (seconds - first * scale) / (chunks - 1), seen)
 
-    def _agent(self, span: _Reading) -> None:
-        self._put(c.AGENT_DURATION, span, span.seconds)
+    def _workflow(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        used = [_number(attributes.get(name)) for name in (c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)]
+        if None not in used and seconds > 0:
+            tokens = sum(number or 0 for number in used)
+            series.count(self._meters[c.WORKFLOW_TOKENS_PER_SECOND.name], tokens / seconds, seen)
+        for name in tuple(attributes):
+            if name in self._budget and (spent := _number(attributes[name])) is not None:
+                series.count(self._budget[name], spent * scale, seen)
 
-    def _tool(self, span: _Reading) -> None:
-        self._put(c.TOOL_DURATION, span, span.seconds)
+    def _cache(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        del seconds
+        series.count(self._meters[c.CACHE_LOOKUPS.name], 1.0, seen)
+        if (saved := _number(attributes.get(c.CACHE_SAVED_SECONDS))) is not None:
+            series.count(self._meters[c.CACHE_SAVED_SECONDS_TOTAL.name], saved * scale, seen)
+        series.count_number(self._meters[c.CACHE_SAVED_TOKENS_TOTAL.name], attributes.get(c.CACHE_SAVED_TOKENS), seen)
 
-    def _wait(self, span: _Reading) -> None:
-        self._put(c.WAIT_SECONDS, span, span.seconds)
-
-    def _retry(self, span: _Reading) -> None:
-        self._put(c.RETRIES, span, 1.0)
-
-    def _workflow(self, span: _Reading) -> None:
-        self._put(c.WORKFLOW_DURATION, span, span.seconds)
-        used = [span.number(c.USAGE_INPUT_TOKENS), span.number(c.USAGE_OUTPUT_TOKENS)]
-        if None not in used and span.seconds > 0:
-            self._put(c.WORKFLOW_TOKENS_PER_SECOND, span, sum(tokens or 0 for tokens in used) / span.seconds)
-        for name in tuple(span.attributes):
-            if name in self._budget and (seconds := span.number(name)) is not None:
-                span.count(self._budget[name], seconds * span.scale)
-
-    def _cache(self, span: _Reading) -> None:
-        self._put(c.CACHE_LOOKUPS, span, 1.0)
-        self._put(c.CACHE_LOOKUP_DURATION, span, span.seconds)
-        seconds, tokens = span.number(c.CACHE_SAVED_SECONDS), span.number(c.CACHE_SAVED_TOKENS)
-        if seconds is not None:
-            self._put(c.CACHE_SAVED_SECONDS_TOTAL, span, seconds * span.scale)
-        if tokens is not None:
-            self._put(c.CACHE_SAVED_TOKENS_TOTAL, span, tokens)
+    def _retry(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        del attributes, seconds, scale
+        series.count(self._meters[c.RETRIES.name], 1.0, seen)

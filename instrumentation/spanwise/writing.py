@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from spanwise.content.rebuilt import DroppedError
@@ -134,24 +134,27 @@ class BatchWriter:
 
     def measure(self, most: int | None = None) -> None:
         """Observe the metrics of spans that have ended: of `most`, or of all."""
-        observe = self._metrics.observe if self._metrics is not None else None
-        ended, measured = self._buffer.ended, self._buffer.measured
-        with self._measuring:
-            while ended and (most is None or len(measured) < most):
-                span = ended[0]
-                self.run_ends.ended(span)
-                if observe is not None:
-                    try:
-                        observe(span)
-                    except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
-                        self.unmeasured += 1
-                if type(span) is OwnSpan and span.measured_only:
-                    self._buffer.release(span)
-                    self._ledger.drop("sampled", 1)
-                else:
-                    measured.append(span)
-                ended.popleft()
+        metrics = self._metrics
+        with self._measuring, metrics.lock if metrics is not None else nullcontext():
+            self._measure(metrics.observe if metrics is not None else None, most)
             self._buffer.moved()
+
+    def _measure(self, observe: Callable[[ReadableSpan], None] | None, most: int | None) -> None:
+        ended, measured = self._buffer.ended, self._buffer.measured
+        while ended and (most is None or len(measured) < most):
+            span = ended[0]
+            self.run_ends.ended(span)
+            if observe is not None:
+                try:
+                    observe(span)
+                except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
+                    self.unmeasured += 1
+            if type(span) is OwnSpan and span.measured_only:
+                self._buffer.release(span)
+                self._ledger.drop("sampled", 1)
+            else:
+                measured.append(span)
+            ended.popleft()
 
     def write_batch(self) -> int:
         """Write at most `BATCH` of the waiting spans and return how many were taken; 0 from inside a writing."""
