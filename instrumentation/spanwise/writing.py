@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Spans: TypeAlias = tuple[ReadableSpan, ...]
 
-BATCH: Final = 512
+BATCH: Final = 256
 """Spans of a record."""
 _MOST_STARTS: Final = 100_000
 
@@ -86,7 +86,7 @@ class BatchWriter:
         self.write_error: OSError | None = None
         """Why the disk last refused spans."""
         self._own: OwnJson | None = None
-        self._texts: dict[ReadableSpan, str] = {}
+        self._texts: dict[ReadableSpan, bytes] = {}
         """Those spans of the batch whose JSON is known: seeing whether all of it may be recorded made it."""
         self._begun = ""
         self._measuring = threading.RLock()
@@ -139,6 +139,13 @@ class BatchWriter:
             self._measure(metrics.observe if metrics is not None else None, most)
             self._buffer.moved()
 
+    def _next_batch(self) -> Spans:
+        with self._measuring:
+            self.measure(BATCH)
+            batch = self._buffer.take(BATCH)
+            self._buffer.moved()
+        return batch
+
     def _measure(self, observe: Callable[[ReadableSpan], None] | None, most: int | None) -> None:
         ended, measured = self._buffer.ended, self._buffer.measured
         while ended and (most is None or len(measured) < most):
@@ -150,7 +157,7 @@ class BatchWriter:
                 except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
                     self.unmeasured += 1
             if type(span) is OwnSpan and span.measured_only:
-                self._buffer.release(span)
+                self._buffer.release((span,))
                 self._ledger.drop("sampled", 1)
             else:
                 measured.append(span)
@@ -161,15 +168,11 @@ class BatchWriter:
         if self.is_busy_here:
             return 0
         with self._turn():
-            self.measure(BATCH)
-            measured = self._buffer.measured
-            batch = tuple(measured.popleft() for _ in range(min(BATCH, len(measured))))
+            batch = self._next_batch()
             if batch:
-                self._buffer.moved()
                 written = self._journaled(self._admitted(batch))
                 self._texts.clear()
-                for span in batch:
-                    self._buffer.release(span)
+                self._buffer.release(batch)
                 self._buffer.moved()
                 if written:
                     for destination in self._destinations:
@@ -218,7 +221,7 @@ class BatchWriter:
                 self._ledger.drop("invalid", 1)
         return tuple(admitted)
 
-    def _text_of(self, guard: Guard) -> Callable[[OwnSpan], str | None] | None:
+    def _text_of(self, guard: Guard) -> Callable[[OwnSpan], bytes | None] | None:
         """Return what encodes a span that may be written as it is; none where nothing is, or a hook decides."""
         if self._stream is None or guard.hooked:
             return None

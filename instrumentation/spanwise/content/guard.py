@@ -87,14 +87,15 @@ class Guard:
         """Whether a hook has the last word on each span."""
         return self._hook is not None
 
-    def keeps(self, name: str, value: Any) -> bool:
-        """Whether an attribute may be recorded as it is; that of a number below 10**12 depends on its name only."""
+    def keeps_attribute(self, name: str) -> bool:
+        """Whether attributes of that name may be recorded, if their values may."""
         kind = policy.kind_of(name)
-        return (kind is None or kind in self.kinds) and self._value(name, value) is value
+        allowed = kind is None or kind in self.kinds
+        return allowed and (self._redactor is None or not self._redactor.is_secret_name(name))
 
-    def keeps_name(self, name: str) -> bool:
-        """Whether the name of a span may be recorded as it is."""
-        return self.text(name) is name
+    def keeps(self, value: Any) -> bool:
+        """Whether the value of an attribute, or the name of a span, may be recorded as it is."""
+        return self._value("", value) is value
 
     def admit(self, span: ReadableSpan) -> ReadableSpan:
         """Return `span` as it may be recorded: itself where nothing has to change.

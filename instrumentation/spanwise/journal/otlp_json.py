@@ -31,24 +31,31 @@ _HAS_REMOTE = 0x100
 _IS_REMOTE = 0x200
 _INT64 = range(-(2**63), 2**63)
 
-_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[str]]]"
+_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[bytes]]]"
 _encode = msgspec.json.Encoder().encode
 
 
-def encode(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, str] = MappingProxyType({})) -> bytes:
+def encode(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes] = MappingProxyType({})) -> bytes:
     """Return one line, newline included, that holds `spans` grouped by resource and scope.
 
     Args:
         spans: that have ended, or were begun.
         texts: of those that are encoded already (`own_json`).
     """
-    resource_spans = [_resource_spans(resource, scopes) for resource, scopes in _grouped(spans, texts).items()]
-    return _encode({"resourceSpans": resource_spans}) + b"\n"
+    pieces: list[bytes] = []
+    for resource, scopes in _grouped(spans, texts).items():
+        pieces += _resource_spans(resource, scopes)
+    if not pieces:
+        return b'{"resourceSpans":[]}\n'
+    # Joined in one go: a batch is some hundred KB, and each copy of it is memory that the system has to clear first.
+    pieces[0] = b'{"resourceSpans":[' + pieces[0]
+    pieces[-1] += b"]}\n"
+    return b",".join(pieces)
 
 
-def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, str]) -> _Groups:
+def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes]) -> _Groups:
     groups: _Groups = {}
-    by_identity: dict[tuple[int, int], list[str]] = {}
+    by_identity: dict[tuple[int, int], list[bytes]] = {}
     for span in spans:
         identity = (id(span.resource), id(span.instrumentation_scope))
         members = by_identity.get(identity)
@@ -59,9 +66,9 @@ def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, str]) -
     return groups
 
 
-def _encoded(span: ReadableSpan) -> str:
+def _encoded(span: ReadableSpan) -> bytes:
     text = _own.text(span) if isinstance(span, OwnSpan) else None
-    return _encode(_span(span)).decode() if text is None else text
+    return _encode(_span(span)) if text is None else text
 
 
 def _present(**fields: Any) -> dict[str, Any]:
@@ -69,20 +76,25 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | None, list[_Span]]) -> dict[str, Any]:
-    return {
-        "resource": _present(attributes=_attributes(resource.attributes)),
-        "scopeSpans": [_scope_spans(scope, members) for scope, members in scopes.items()],
-        **_present(schemaUrl=resource.schema_url),
-    }
+def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | None, list[bytes]]) -> list[bytes]:
+    """Return the spans of a resource in pieces, to be joined by commas like its neighbours."""
+    about = {"resource": _present(attributes=_attributes(resource.attributes)), **_present(schemaUrl=resource.schema_url)}
+    pieces = [piece for scope, members in scopes.items() for piece in _enclosed(_scope(scope), b"spans", members)]
+    return _enclosed(about, b"scopeSpans", pieces)
 
 
-def _scope_spans(scope: InstrumentationScope | None, members: list[str]) -> dict[str, Any]:
-    spans = msgspec.Raw(f"[{','.join(members)}]".encode("utf-8", "replace"))
+def _scope(scope: InstrumentationScope | None) -> dict[str, Any]:
     if scope is None:
-        return {"scope": {}, "spans": spans}
+        return {"scope": {}}
     about = _present(name=_text(scope.name), version=scope.version, attributes=_attributes(scope.attributes))
-    return {"scope": about, "spans": spans, **_present(schemaUrl=scope.schema_url)}
+    return {"scope": about, **_present(schemaUrl=scope.schema_url)}
+
+
+def _enclosed(about: Mapping[str, Any], name: bytes, members: list[bytes]) -> list[bytes]:
+    """Return `members` with the JSON of `about` around them, whose last field `name` they become."""
+    members[0] = b'%s,"%s":[%s' % (_encode(about)[:-1], name, members[0])
+    members[-1] += b"]}"
+    return members
 
 
 def _span(span: ReadableSpan) -> dict[str, Any]:
