@@ -203,7 +203,7 @@ class Recorder(SpanProcessor):
             self._buffer.open()
         full = self._buffer.is_full
         if full and (loop_end.running() is not None or self._writer.is_busy_here):
-            self._buffer.release(span)
+            self._buffer.release((span,))
             self.ledger.drop("buffer_full", 1)
             return
         self._buffer.ended.append(span)

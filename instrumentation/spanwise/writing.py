@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import compress
 from operator import not_
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from spanwise.buffer import Buffer
     from spanwise.content.guard import Guard
     from spanwise.journal.ledger import Ledger
+    from spanwise.journal.own_json import OwnJson
     from spanwise.journal.stream import Stream
     from spanwise.metrics import SpanMetrics
 
     Spans: TypeAlias = tuple[ReadableSpan, ...]
 
-BATCH: Final = 512
+BATCH: Final = 256
 """Spans of a record."""
 _MOST_STARTS: Final = 100_000
 
@@ -89,6 +90,9 @@ class BatchWriter:
         """How many spans the metrics could not take."""
         self.write_error: OSError | None = None
         """Why the disk last refused spans."""
+        self._own: OwnJson | None = None
+        self._texts: dict[ReadableSpan, bytes] = {}
+        """Those spans of the batch whose JSON is known: seeing whether all of it may be recorded made it."""
         self._begun = ""
         self._measuring = threading.RLock()
         self._lock = threading.RLock()
@@ -136,40 +140,47 @@ class BatchWriter:
 
     def measure(self, most: int | None = None) -> None:
         """Observe the metrics of spans that have ended: of `most`, or of all."""
-        observe = self._metrics.observe if self._metrics is not None else None
-        ended, measured = self._buffer.ended, self._buffer.measured
-        with self._measuring:
-            while ended and (most is None or len(measured) < most):
-                span = ended[0]
-                self.run_ends.ended(span)
-                if observe is not None:
-                    try:
-                        observe(span)
-                    except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
-                        self.unmeasured += 1
-                if type(span) is OwnSpan and span.measured_only:
-                    self._buffer.release(span)
-                    self._ledger.drop("sampled", 1)
-                else:
-                    measured.append(span)
-                ended.popleft()
+        metrics = self._metrics
+        with self._measuring, metrics.lock if metrics is not None else nullcontext():
+            self._measure(metrics.observe if metrics is not None else None, most)
             self._buffer.moved()
+
+    def _next_batch(self) -> Spans:
+        with self._measuring:
+            self.measure(BATCH)
+            batch = self._buffer.take(BATCH)
+            self._buffer.moved()
+        return batch
+
+    def _measure(self, observe: Callable[[ReadableSpan], None] | None, most: int | None) -> None:
+        ended, measured = self._buffer.ended, self._buffer.measured
+        while ended and (most is None or len(measured) < most):
+            span = ended[0]
+            self.run_ends.ended(span)
+            if observe is not None:
+                try:
+                    observe(span)
+                except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
+                    self.unmeasured += 1
+            if type(span) is OwnSpan and span.measured_only:
+                self._buffer.release((span,))
+                self._ledger.drop("sampled", 1)
+            else:
+                measured.append(span)
+            ended.popleft()
 
     def write_batch(self) -> int:
         """Write at most `BATCH` of the waiting spans and return how many were taken; 0 from inside a writing."""
         if self.is_busy_here:
             return 0
         with self._turn():
-            self.measure(BATCH)
-            measured = self._buffer.measured
-            batch = tuple(measured.popleft() for _ in range(min(BATCH, len(measured))))
+            batch = self._next_batch()
             if batch:
-                self._buffer.moved()
                 written = self._journaled(self._admitted(batch))
+                self._texts.clear()
                 if self._shown:
                     self._shown.difference_update(map(_id_of, batch))
-                for span in batch:
-                    self._buffer.release(span)
+                self._buffer.release(batch)
                 self._buffer.moved()
                 if written:
                     for destination in self._destinations:
@@ -215,15 +226,30 @@ class BatchWriter:
         if self._guard is None:
             return batch
         admitted: list[ReadableSpan] = []
+        text_of, admit = self._text_of(self._guard), self._guard.admit
         for span in batch:
             try:
-                admitted.append(self._guard.admit(span))
+                if text_of is not None and type(span) is OwnSpan and (text := text_of(span)) is not None:
+                    self._texts[span] = text
+                    admitted.append(span)
+                else:
+                    admitted.append(admit(span))
             except DroppedError as dropped:
                 self._ledger.drop(dropped.reason, 1)
                 self._withdraw(span)
             except Exception:  # noqa: BLE001 - a foreign span that cannot be looked through is not written unseen
                 self._ledger.drop("invalid", 1)
         return tuple(admitted)
+
+    def _text_of(self, guard: Guard) -> Callable[[OwnSpan], bytes | None] | None:
+        """Return what encodes a span that may be written as it is; none where nothing is, or a hook decides."""
+        if self._stream is None or guard.hooked:
+            return None
+        if self._own is None:
+            from spanwise.journal import otlp_json  # noqa: PLC0415 - loaded by the runtime where something is written
+
+            self._own = otlp_json.own_json(guard)
+        return self._own.text
 
     def _journaled(self, batch: Spans) -> Spans:
         """Write a batch, what was waited for before those who waited; returns what of it was written."""
@@ -260,7 +286,7 @@ class BatchWriter:
         from spanwise.journal import otlp_json  # noqa: PLC0415 - loaded by the runtime where something is written
 
         assert self._stream is not None
-        payload = otlp_json.encode(batch)
+        payload = otlp_json.encode(batch, self._texts)
         self._stream.open()
         if self._begun != self._stream.name:
             self._begun = self._stream.name

@@ -217,7 +217,7 @@ def test_spans_of_other_libraries_are_weighed_too() -> None:
     span = ReadableSpan("s", context=context, attributes={"text": "x" * 50 * ORDINARY, "short": "x"})
     waiting.hold_foreign(span)
     assert (waiting.room, waiting.is_full) == (50, False)
-    waiting.release(span)
+    waiting.release((span,))
     waiting.moved()
     assert (waiting.room, waiting.heavy) == (100, 0)
 

@@ -83,6 +83,21 @@ class Guard:
             text = truncated(text, self._limit, plain_cut if self._redactor is None else self._redactor.cut)
         return text if self._redactor is None else self._redactor.text(text)
 
+    @property
+    def hooked(self) -> bool:
+        """Whether a hook has the last word on each span."""
+        return self._hook is not None
+
+    def keeps_attribute(self, name: str) -> bool:
+        """Whether attributes of that name may be recorded, if their values may."""
+        kind = policy.kind_of(name)
+        allowed = kind is None or kind in self.kinds
+        return allowed and (self._redactor is None or not self._redactor.is_secret_name(name))
+
+    def keeps(self, value: Any) -> bool:
+        """Whether the value of an attribute, or the name of a span, may be recorded as it is."""
+        return self._value("", value) is value
+
     def admit(self, span: ReadableSpan) -> ReadableSpan:
         """Return `span` as it may be recorded: itself where nothing has to change.
 
