@@ -10,7 +10,6 @@ longer than a span.
 from __future__ import annotations
 
 import functools
-import math
 import threading
 import time
 from bisect import bisect_left

@@ -7,7 +7,6 @@ the ledger is as exact as after `configure`. Only where there is no provider yet
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -49,8 +48,8 @@ class JournalExporter(SpanExporter):
         sources = resolve({})
         settings = settings_of(sources)
         if sources["endpoint"].source.startswith("OTEL_"):
-            settings = replace(settings, endpoint=None)
-        settings = replace(settings, journal_dir=settings.journal_dir or DEFAULT_FOLDER)
+            settings = settings._replace(endpoint=None)
+        settings = settings._replace(journal_dir=settings.journal_dir or DEFAULT_FOLDER)
         if isinstance(trace.get_tracer_provider(), TracerProvider):
             self._telemetry = runtime.configured(settings, sources)
         elif not settings.disabled:

@@ -250,6 +250,30 @@ def test_a_pyproject_that_cannot_be_read_is_named(text: str, problem: str, tmp_p
     assert str(error.value).startswith(f"{path}: {problem}")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[tool.spanwise]\nservice_name = "desk"\n',
+        '[ tool . spanwise ]\nservice_name = "desk"\n',
+        '[tool."spanwise"]\nservice_name = "desk"\n',
+        "[ tool . 'spanwise' ]\nservice_name = 'desk'\n",
+        '[tool]\nspanwise.service_name = "desk"\n',
+        '[tool]\n"spanwise" = {service_name = "desk"}\n',
+        'tool = {other = 1, spanwise = {service_name = "desk"}}\n',
+        '[project]\ndependencies = ["spanwise"]\n[tool]\nspanwise\t.service_name="desk"\n',
+        'tool.spanwise.service_name = "desk"\n',
+    ],
+)
+def test_a_table_is_found_however_toml_lets_it_be_written(text: str, tmp_path: Path) -> None:
+    project(tmp_path, text)
+    assert settings_of(resolved(tmp_path)).service_name == "desk"
+
+
+def test_a_project_that_only_depends_on_this_is_not_parsed(tmp_path: Path) -> None:
+    project(tmp_path, "[project]\ndependencies = ['spanwise', \"spanwise>=1\", 'spanwise[grpc]']\n[ not toml\n")
+    assert settings_of(resolved(tmp_path)) == Settings()
+
+
 def test_a_tool_entry_that_is_no_table_is_somebody_elses_business(tmp_path: Path) -> None:
     project(tmp_path, "tool = 3\n")
     assert settings_of(resolved(tmp_path)) == Settings()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
@@ -29,9 +29,11 @@ _SHORTEST_LIMIT: Final = 256
 _UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What `configure` works from. Durations are seconds."""
+class Settings(NamedTuple):
+    """What `configure` works from. Durations are seconds.
+
+    No dataclass, since one of so many fields takes 2 ms to make, of the 60 that starting may take.
+    """
 
     service_name: str = "unknown_service"
     """`service.name` of the resource; Prometheus' `job`."""
@@ -314,7 +316,7 @@ def resolve(
 
 def settings_of(resolved: Mapping[str, Sourced]) -> Settings:
     """Return the plain settings of a resolution."""
-    return Settings(**{field.name: resolved[field.name].value for field in fields(Settings)})
+    return Settings(**{name: resolved[name].value for name in Settings._fields})
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> Sourced | None:
@@ -360,11 +362,10 @@ def _project_table(directory: Path) -> tuple[Mapping[str, Any], Path | None]:
 
 
 def _read_table(path: Path) -> Mapping[str, Any]:
-    import tomllib  # noqa: PLC0415 - only where there is a pyproject.toml
-
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        document = _parsed(text) if _may_have_table(text) else {}
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); mend it or run from another folder") from None
     tools = document.get("tool", {})
     table: object = cast("dict[str, Any]", tools).get("spanwise", {}) if isinstance(tools, dict) else {}
@@ -375,3 +376,20 @@ def _read_table(path: Path) -> Mapping[str, Any]:
         if name not in _RULES:
             raise InputError(f"{path}: [tool.spanwise]: unknown key {name!r}; {nearest(name, _RULES)}")
     return keys
+
+
+def _may_have_table(text: str) -> bool:
+    """Return whether a TOML text may have a key `spanwise`; most name it as a dependency only, if at all."""
+    for before, after in pairwise(text.split("spanwise")):
+        quote = before[-1:] if before[-1:] in {'"', "'"} else ""
+        behind = after.removeprefix(quote).lstrip(" \t")[:1] if after.startswith(quote) else ""
+        is_header = before.rpartition("\n")[2].lstrip().startswith("[")
+        if before.endswith(".") or behind in {".", "="} or (behind == "]" and is_header):
+            return True
+    return False
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - 5 ms with the reading, and only where there is something of ours
+
+    return tomllib.loads(text)

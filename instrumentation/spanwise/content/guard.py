@@ -116,11 +116,6 @@ class Guard:
             return span
         return rebuilt(span, name=name, attributes=attributes, events=events, links=links, status=status)
 
-    @property
-    def hooked(self) -> bool:
-        """Whether a hook has the last word on each span."""
-        return self._hook is not None
-
     def begun(self, span: ReadableSpan, end_ns: int | None = None) -> ReadableSpan:
         """Return what may be recorded of a span that is still open, or of which no more than its end will be.
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from spanwise.content.filters import Outlet
     from spanwise.journal.cursor import Cursor
-    from spanwise.journal.format import Position, Record
+    from spanwise.journal.format import Position
+    from spanwise.journal.window import Record
 
 HELD: Final = 100_000
 """Most spans that are kept in memory for a receiver, where there is no journal."""

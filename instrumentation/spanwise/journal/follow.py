@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from spanwise.journal.format import Record
     from spanwise.journal.records import SpanRecord, State
     from spanwise.journal.scan import ScanReport, StreamFiles
+    from spanwise.journal.window import Record
 
 _Begun: TypeAlias = "dict[tuple[str, str], SpanRecord]"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 FORMAT: Final = 1
@@ -42,20 +41,6 @@ class Position(NamedTuple):
     """Number of the segment, from 1."""
     offset: int = 0
     """Bytes into the segment as it was written; compressing it changes nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One whole record of a segment."""
-
-    kind: int
-    count: int
-    """Spans, or waits, in the record; 0 in a header."""
-    payload: bytes
-    start: int
-    """Offset of its first byte in the uncompressed segment."""
-    end: int
-    """Offset behind its last byte."""
 
 
 def pack(kind: int, payload: bytes, count: int = 0) -> bytes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from spanwise.journal.format import Record
+    from spanwise.journal.window import Record
 
     IsWanted: TypeAlias = Callable[[str, str], bool]
     """Takes a span's trace id and span id; true where it is to be erased."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from spanwise.journal.format import Record
+    from spanwise.journal.window import Record
 
 __all__ = [
     "Damage",
