@@ -105,6 +105,7 @@ class StreamSource:
             weight += len(record.payload)
             found += made[to_skip:]
             to_skip = max(0, to_skip - len(made))
+        self._stop_reading()  # a purge may replace the file before the next batch
         if not found:
             self._advance()
         return found
