@@ -200,6 +200,16 @@ class BatchWriter:
                 except Exception:  # noqa: BLE001, S112 - likewise, whatever a foreign span does to the encoder
                     continue
 
+    def close_segment_if_asked(self) -> None:
+        """End the stream's segment where a purge asks for it."""
+        if self._stream is None or self.is_busy_here:
+            return
+        with self._turn():
+            try:
+                self._stream.close_segment_if_asked()
+            except OSError as error:  # who asked waits no longer than it wants to
+                self.write_error = error
+
     def _still_open(self) -> Spans:
         """Take starts to write, as they may be recorded; none where no more are left."""
         batch: list[ReadableSpan] = []

@@ -306,3 +306,17 @@ def test_cursors_of_a_damaged_stream_say_what_they_could_not_read(tmp_path: Path
     [states] = cursors.read_all(tmp_path / "j").values()
     assert [(state.delivered, state.set_aside) for state in states.values()] == [(1, 1)]
     assert isinstance(states["s"], CursorState)
+
+
+def test_what_was_set_aside_is_sent_again_whole(tmp_path: Path, line: Line) -> None:
+    line.reply = lambda names: Reply("refused", "HTTP 400") if {"0", "7"} & set(names) else ACCEPTED
+    write(tmp_path / "j", "stream", [str(number) for number in range(9)]).close()
+    found = document("export", "--all", "--to", "otlp", "--journal", tmp_path / "j")
+    assert (found["delivered"], found["set_aside"]) == (7, 2)
+    line.reply = lambda _: ACCEPTED
+    [refused] = (tmp_path / "j" / "set-aside" / "otlp").iterdir()
+    assert document("export", refused, "--to", "otlp")["delivered"] == 2
+    assert line.accepted[-2:] == ["0", "7"]
+    copy = tmp_path / "copy.jsonl"
+    copy.write_bytes(refused.read_bytes())
+    assert document("export", copy, "--to", "otlp")["delivered"] == 2

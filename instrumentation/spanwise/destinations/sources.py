@@ -90,12 +90,14 @@ class StreamSource:
         self._ahead: deque[tuple[int, Position]] = deque()
 
     def batch(self, most: int = MOST_SPANS) -> list[Entry]:
-        """Return the next spans, up to the record in which there are `most`; none where nothing is pending.
+        """Return the next spans that are not settled, up to the record in which there are `most`; none: all is settled.
 
         Raises:
             OSError: a segment cannot be read.
             InputError: a newer version wrote it.
         """
+        if self._ahead:
+            self.rewind()
         found: list[Entry] = []
         weight, to_skip = 0, self._skip
         while len(found) < most and weight < MOST_BYTES and (record := self._next()) is not None:
@@ -104,6 +106,7 @@ class StreamSource:
             weight += len(record.payload)
             found += made[to_skip:]
             to_skip = max(0, to_skip - len(made))
+        self._stop_reading()  # a purge may replace the file before the next batch
         if not found:
             self._advance()
         return found

@@ -82,16 +82,22 @@ def _only(payload: bytes, keep: Callable[[Mapping[str, Any]], bool]) -> tuple[by
     except msgspec.MsgspecError:
         return None
     number = 0
-    for of_resource in request["resourceSpans"]:
+    for of_resource in request.resource_spans:
         for of_scope in of_resource.get("scopeSpans", ()):
             of_scope["spans"] = [span for span in of_scope.get("spans", ()) if keep(span)]
             number += len(of_scope["spans"])
         of_resource["scopeSpans"] = [of_scope for of_scope in of_resource.get("scopeSpans", ()) if of_scope["spans"]]
-    kept = [of_resource for of_resource in request["resourceSpans"] if of_resource["scopeSpans"]]
+    kept = [of_resource for of_resource in request.resource_spans if of_resource["scopeSpans"]]
     return (msgspec.json.encode({"resourceSpans": kept}) + b"\n", number) if number else None
 
 
-_Request: msgspec.json.Decoder[dict[str, list[dict[str, Any]]]] = msgspec.json.Decoder(dict[str, list[dict[str, Any]]])
+class _Whole(msgspec.Struct, rename="camel"):
+    """A request whose spans are looked into; what else stands in the line is not passed on."""
+
+    resource_spans: list[dict[str, Any]]
+
+
+_Request: msgspec.json.Decoder[_Whole] = msgspec.json.Decoder(_Whole)
 
 
 def _is_wanted(span: Mapping[str, Any], wanted: Mapping[str, AbstractSet[str]]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spanwise.journal import closing
 from spanwise.journal import folder as folders
 from spanwise.journal.counts import SUFFIX, CountsFile
 from spanwise.journal.format import COUNTED, END
@@ -33,6 +34,7 @@ class Stream:
         self.name = stream_name()
         self.segments = SegmentWriter(folder, self.name)
         self._counts: CountsFile | None = None
+        self._asks = closing.path_of(folder, self.name)
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +87,16 @@ class Stream:
         except ValueError:
             self.ledger.drop("invalid", count)
             raise
+
+    def close_segment_if_asked(self) -> None:
+        """End the segment where somebody asks for it, such as a purge; the next record begins another.
+
+        Raises:
+            OSError: the file that asks cannot be removed.
+        """
+        if self._counts is not None and self._asks.exists():
+            self.segments.rotate()
+            self._asks.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End the stream: what is open or waits is lost from now on. Without a span, nothing of it is left."""
