@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.command import spanwise
 from support.langsmith_server import KEY, LangSmith, langsmith_server
 
 from spanwise.errors import InputError, UnavailableError
@@ -183,3 +184,21 @@ def test_a_server_that_is_away_or_something_else_is_told(smith: LangSmith, monke
         UnavailableError, match=r"at http://127.0.0.1:9 cannot be reached \(Connection refused\); check"
     ):
         read(f"langsmith:{UNKNOWN}")
+
+
+def test_commands_take_runs_of_langsmith(smith: LangSmith, tmp_path: Path) -> None:
+    trace_by_the_sdk()
+    reference = f"langsmith:{id_of(smith)}"
+    told = spanwise("profile", reference, "--json", folder=tmp_path)
+    assert (told.returncode, told.stderr) == (0, "")
+    [run] = json.loads(told.stdout)["runs"]
+    assert (run["workflow"], run["tokens"]["total"], run["span_count"]) == ("desk", 120, 4)
+    taken = spanwise("import", smith.page(id_of(smith)), "--json", folder=tmp_path)
+    assert (taken.returncode, json.loads(taken.stdout)["spans"]) == (0, 4)
+    shown = spanwise("show", "last", "--json", folder=tmp_path)
+    assert json.loads(shown.stdout)["run"]["run_id"] == run["run_id"]
+    away = spanwise("profile", reference, folder=tmp_path, extra={"LANGSMITH_ENDPOINT": "http://127.0.0.1:9"})
+    assert (away.returncode, away.stdout, away.stderr.count("\n")) == (4, "", 1)
+    unknown = spanwise("import", f"langsmith:{UNKNOWN}", folder=tmp_path)
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
+    assert f"langsmith:{UNKNOWN}: LangSmith at {smith.address} has no such run" in unknown.stderr

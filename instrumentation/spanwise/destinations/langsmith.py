@@ -70,6 +70,7 @@ _CONTENT: Final[Mapping[str, Mapping[str, str]]] = {
 """Names by type of run; what has an empty one is sent in another form."""
 _REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
 _REASONING_THERE: Final = "gen_ai.usage.details.reasoning_tokens"
+_MEMORY: Final = 10_000
 _ERROR: Final = 2
 
 
@@ -103,7 +104,8 @@ def translated(span: Json) -> Json:
         about |= _of_call(values)
     elif run_type == "retriever":
         about |= _found(values.get(c.RETRIEVAL_DOCUMENTS))
-    sent = [{**pair, "key": key} for pair in pairs if (key := _key_there(pair["key"], run_type))]
+    names = _names_there(run_type)
+    sent = [pair if name == pair["key"] else {**pair, "key": name} for pair in pairs if (name := names[pair["key"]])]
     sent += [{"key": key, "value": _value(value)} for key, value in about.items() if key not in values]
     return {**span, "attributes": _with_system(sent, values), **_error(span, values)}
 
@@ -117,18 +119,26 @@ def _run_type(operation: str, values: Mapping[str, Any]) -> str:
     return _RUN_TYPES.get(operation, "chain")
 
 
-@lru_cache(maxsize=4096)
-def _key_there(key: str, run_type: str) -> str:
-    """Return the name by which LangSmith reads an attribute: metadata where it has none, empty where it is not sent."""
-    if not run_type:
-        return key
-    if (name := _CONTENT.get(run_type, {}).get(key)) is not None:
+class _Names(dict[str, str]):
+    """What LangSmith calls each attribute of a run of some type: metadata where it has no name; empty is not sent."""
+
+    def __init__(self, run_type: str) -> None:
+        super().__init__(_CONTENT.get(run_type, {}))
+        self._run_type = run_type
+
+    def __missing__(self, key: str) -> str:
+        name = key if not self._run_type or self._is_read(key) else _METADATA + key
+        if len(self) < _MEMORY:
+            self[key] = name
         return name
-    # LangSmith adds up the tokens of model calls itself; sums of ours would be counted once more.
-    read = key in _READ and (run_type in _WITH_TOKENS or not key.startswith(_USAGE))
-    if read or key.startswith(_READ_BELOW):
-        return key
-    return _METADATA + key
+
+    def _is_read(self, key: str) -> bool:
+        # LangSmith adds up the tokens of model calls itself; sums of ours would be counted once more.
+        named = key in _READ and (self._run_type in _WITH_TOKENS or not key.startswith(_USAGE))
+        return named or key.startswith(_READ_BELOW)
+
+
+_names_there: Final = lru_cache(maxsize=64)(_Names)
 
 
 def _about(span: Json, operation: str, values: Mapping[str, Any]) -> dict[str, Any]:
