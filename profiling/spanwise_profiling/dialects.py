@@ -41,6 +41,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
         "llm.usage.cache_read_input_tokens", "gen_ai.usage.details.cache_read_tokens",
         "gen_ai.usage.details.cached_tokens", "langsmith.usage.cache_read_input_tokens",
+        "langfuse.usage.cache_read_input_tokens",
     ),
     c.RESPONSE_TIME_TO_FIRST_CHUNK: (
         "gen_ai.server.time_to_first_token", "langfuse.time_to_first_token", "langsmith.time_to_first_token",

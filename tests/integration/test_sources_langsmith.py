@@ -131,6 +131,8 @@ def test_a_run_of_the_sdk_is_profiled_with_its_tokens_errors_and_kinds(smith: La
     assert (totals.llm_calls, totals.tool_calls, totals.errors) == (1, 1, 1)
     [call] = [span for _, span in run.trace.walk(*run.tops) if span.name == "ChatOpenAI"]
     assert call.attributes["gen_ai.usage.cache_read.input_tokens"] == 60
+    [failed] = [span for _, span in run.trace.walk(*run.tops) if span.is_error]
+    assert (failed.name, failed.attributes["error.type"]) == ("prices", "TimeoutError")
 
 
 def test_the_second_api_is_read_while_an_event_loop_runs(smith: LangSmith) -> None:

@@ -306,6 +306,21 @@ def test_langfuse_traces_are_read_with_their_observations() -> None:
     assert [record.parent_id for record in read({"data": observations, "meta": {}})] == ["a" * 16, None]
 
 
+@pytest.mark.parametrize(
+    ("details", "counted"),
+    [
+        ({"input": 10, "input_cached_tokens": 60, "output": 5, "output_reasoning_tokens": 2, "total": 77}, (70, 7, 60)),
+        ({"input": 10, "cache_read_input_tokens": 50, "cache_creation_input_tokens": 10, "output": 7}, (70, 7, 50)),
+        ({"prompt_tokens": 70, "completion_tokens": 7}, (70, 7, None)),
+    ],
+)
+def test_langfuses_usage_types_are_added_up(details: dict[str, int], counted: tuple[int | None, ...]) -> None:
+    [call] = read({"id": "b" * 16, "traceId": ONE_TRACE, "type": "GENERATION", "startTime": "2026-09-21T14:13:21Z",
+                   "usageDetails": details})  # fmt: skip
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens")
+    assert tuple(call.attributes.get(f"langfuse.usage.{name}") for name in names) == counted
+
+
 def test_chromes_trace_events_are_nested_by_what_encloses_them() -> None:
     events = [
         {"ph": "M", "name": "process_name", "pid": 1, "args": {"name": "desk"}},

@@ -105,7 +105,9 @@ def translated(span: Json) -> Json:
     elif run_type == "retriever":
         about |= _found(values.get(c.RETRIEVAL_DOCUMENTS))
     names = _names_there(run_type)
-    sent = [pair if name == pair["key"] else {**pair, "key": name} for pair in pairs if (name := names[pair["key"]])]
+    sent: list[Json] = [
+        pair if name == pair["key"] else {**pair, "key": name} for pair in pairs if (name := names[pair["key"]])
+    ]
     sent += [{"key": key, "value": _value(value)} for key, value in about.items() if key not in values]
     return {**span, "attributes": _with_system(sent, values), **_error(span, values)}
 
@@ -192,7 +194,7 @@ def _found(documents: Any) -> dict[str, Any]:
     return found
 
 
-def _with_system(pairs: list[dict[str, Any]], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _with_system(pairs: list[Json], values: Mapping[str, Any]) -> list[Json]:
     """Return `pairs` with the system's instructions as the first message: LangSmith reads them from nowhere else."""
     parts, messages = values.get(c.SYSTEM_INSTRUCTIONS), values.get(c.INPUT_MESSAGES)
     if not (isinstance(parts, str) and isinstance(messages, str) and parts[:1] == messages[:1] == "["):

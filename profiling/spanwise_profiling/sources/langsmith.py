@@ -7,6 +7,7 @@ there: LangSmith gives traces the id of their first run.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -49,6 +50,7 @@ class _Run(msgspec.Struct):
     child_runs: list[msgspec.Raw] | None = None
 
 
+_EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)\(", re.ASCII)
 FIELDS: Final = tuple(name for name in _Run.__struct_fields__ if name != "child_runs")
 """What of a run is read."""
 _RUN: Final = msgspec.json.Decoder(_Run)
@@ -127,6 +129,7 @@ def _attributes(run: _Run, start_ns: int, metadata: Mapping[str, Any]) -> dict[s
         "langsmith.time_to_first_token": _first_token(run, start_ns),
         "langsmith.inputs": _text(run.inputs),
         "langsmith.outputs": _text(run.outputs),
+        c.ERROR_TYPE: _error_type(run.error),
         **named,
         **lifted,
     }
@@ -150,6 +153,12 @@ def _tokens(run: _Run, metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _count(value: object, otherwise: int | None) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def _error_type(error: Any) -> str | None:
+    """Return the class of an exception, of which the SDK writes `repr` and then the traceback."""
+    found = _EXCEPTION.match(error) if isinstance(error, str) else None
+    return found[1] if found else None
 
 
 def _first_token(run: _Run, start_ns: int) -> float | None:

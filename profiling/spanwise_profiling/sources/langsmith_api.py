@@ -24,7 +24,7 @@ from spanwise.errors import InputError, SpanwiseError, UnavailableError
 from spanwise_profiling.sources import langsmith, recognise, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 
     from spanwise.journal.reader import ReadReport, SpanRecord
 
@@ -171,9 +171,16 @@ def _from_first_api(client: Any, reference: Reference) -> Iterator[Any]:
 
 def _from_second_api(client: Any, reference: Reference) -> Iterator[Any]:
     project_id = reference.project_id or str(client.read_project(project_name=_project()).id)
-    # In a thread of its own, because the caller may have a running event loop.
-    with ThreadPoolExecutor(1, "spanwise-langsmith") as thread:
-        yield from thread.submit(asyncio.run, _listed(client, reference.run_id, project_id)).result()
+    yield from _awaited(_listed(client, reference.run_id, project_id))
+
+
+def _awaited(coroutine: Coroutine[Any, Any, Iterable[Any]]) -> Iterable[Any]:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(1, "spanwise-langsmith") as thread:  # the caller's loop cannot run it, as it waits for it
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 async def _listed(client: Any, run_id: str, project_id: str) -> Iterable[Any]:

@@ -38,7 +38,9 @@ def read(
     address = jaeger_api.parse(text)
     wanted = [address.trace_id] if address.trace_id else list(trace_ids)
     if not wanted:
-        raise InputError(f"{text}: names no trace; give http://HOST:16686/trace/ID")
+        raise InputError(
+            f"{text}: names no trace; give http://HOST:16686/trace/ID, or of LangSmith …/projects/p/ID/r/ID"
+        )
     return [record for trace_id in wanted for record in _of_jaeger(text, address.base, trace_id, report)]
 
 
