@@ -240,6 +240,20 @@ def test_importing_what_another_tool_wrote_makes_spans_of_it(tmp_path: Path) -> 
     assert dict(read.resource)["service.name"] == "shop"
 
 
+def test_ids_that_otlp_has_no_room_for_become_the_same_ones_each_time(tmp_path: Path) -> None:
+    root, child = "2f1b3a8e-93a7-4b9c-9b1e-0123456789ab", "2f1b3a8e-93a7-4b9c-9b1e-0123456789ac"
+    run = {"id": root, "trace_id": root, "name": "desk", "run_type": "chain", "start_time": "2026-09-21T14:13:20",
+           "end_time": "2026-09-21T14:13:29"}  # fmt: skip
+    runs = [run, {**run, "id": child, "parent_run_id": root, "name": "ask", "run_type": "llm"}]
+    (tmp_path / "runs.json").write_text(json.dumps(runs))
+    for _ in range(2):
+        assert document("import", tmp_path / "runs.json", "--journal", tmp_path / "k")["spans"] == 2
+    report = reader.ReadReport()
+    desk, ask, *again = reader.read(tmp_path / "k", report)
+    assert (report.skipped, again) == ([], [desk, ask])
+    assert (desk.trace_id, ask.trace_id, ask.parent_id) == (root.replace("-", ""), desk.trace_id, desk.span_id)
+
+
 def test_of_files_of_which_one_holds_no_span_none_is_imported(tmp_path: Path) -> None:
     (tmp_path / "good.jsonl").write_bytes(payload(["a"]))
     (tmp_path / "bad.jsonl").write_text("no spans\n")

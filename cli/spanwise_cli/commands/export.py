@@ -13,6 +13,7 @@ import typer
 from spanwise.config.settings import masked, resolve, settings_of
 from spanwise.errors import InputError, UnavailableError
 from spanwise.journal import payloads, purge, record_json
+from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 
@@ -88,7 +89,8 @@ def _of_runs(references: Sequence[str], journal: Path) -> Iterator[bytes]:
         if purge.SET_ASIDE in Path(reference).parts and Path(reference).is_file():
             yield from payloads.of_file(Path(reference))
             continue
-        run, recording = open_run(reference, journal)
+        with progress() as tell:
+            run, recording = open_run(reference, journal, (), tell)
         source = Path(recording.source)
         if source == Path(journal):
             in_journal.append(run)
