@@ -37,6 +37,16 @@ INEXACT: Final = frozenset({c.CPU_SECONDS, c.LOOP_BLOCKED_SECONDS, c.GC_PAUSE_SE
 KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 WAIT_NUMBERS: Final[Mapping[str | None, int]] = {kind: number for number, kind in enumerate(WAIT_KINDS)}
 _REASON: Final = {reason: number for number, reason in enumerate(LINK_REASONS)}
+PER_ROW: Final = (
+    "trace", "span_id", "parent_id", "start", "end", "kind", "wait_kind", "status", "name", "agent", "subject",
+    "service", "input_tokens", "output_tokens",
+)  # fmt: skip
+"""The arrays of a `Builder` that have a value for each span."""
+ARRAYS: Final = (
+    *PER_ROW, "first_chunk_rows", "first_chunk_ns", "link_rows", "link_ids", "link_reasons", "inexact"
+)  # fmt: skip
+_OF_ROWS: Final = ("first_chunk_rows", "link_rows", "inexact")
+_OF_TEXTS: Final = ("name", "agent", "subject")
 MOST_TOKENS: Final = (1 << 31) - 1
 _LATEST: Final = (1 << 63) - 1
 _LAST_SERVICE: Final = (1 << 15) - 1
@@ -224,6 +234,27 @@ class Builder:
             self.link_rows.append(row)
             self.link_ids.append(target)
             self.link_reasons.append(_REASON[str(reason)] if reason is not None else NONE)
+
+    def extend(
+        self, arrays: Mapping[str, memoryview], strings: Iterable[str], services: Iterable[str], traces: Iterable[str]
+    ) -> None:
+        """Take what another builder holds: its arrays by name, and what their numbers stand for."""
+        texts = [self.strings[text] for text in strings]
+        numbers: dict[str, list[int]] = {
+            **dict.fromkeys(_OF_TEXTS, texts),
+            "service": [self.service_number(name) for name in services],
+            "trace": [self.traces.setdefault(trace_id, len(self.traces)) for trace_id in traces],
+        }
+        rows = len(self.start)
+        for name in ARRAYS:
+            array_: array[int] = getattr(self, name)
+            values = np.frombuffer(arrays[name], array_.typecode)
+            if name in numbers:
+                # The last one stands for -1.
+                values = np.array([*numbers[name], NONE], array_.typecode)[values]
+            elif name in _OF_ROWS:
+                values = values + np.array(rows, array_.typecode)
+            array_.frombytes(values.view(np.uint8).data)
 
     def finished(self) -> Columns:
         """Return the columns; the builder is empty afterwards."""

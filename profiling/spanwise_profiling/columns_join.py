@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 _STRETCH: Final = 200_000
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
-_PER_ROW: Final = (
-    "trace", "span_id", "parent_id", "start", "end", "kind", "wait_kind", "status", "name", "agent", "subject",
-    "service", "input_tokens", "output_tokens",
-)  # fmt: skip
 _SPARSE: Final = ("first_chunk", "link", "inexact")
 _WORKFLOW: Final = 0
 """Index of `workflow` in `columns.KINDS`."""
@@ -37,7 +33,7 @@ class Rows:
 
     def __init__(self, builder: Builder) -> None:
         self.repairs: Counter[str] = Counter()
-        self.of: dict[str, Array] = {name: _taken(builder, name) for name in _PER_ROW}
+        self.of: dict[str, Array] = {name: _taken(builder, name) for name in columns.PER_ROW}
         self.first_chunk = [_taken(builder, "first_chunk_rows"), _taken(builder, "first_chunk_ns")]
         self.link = [_taken(builder, name) for name in ("link_rows", "link_ids", "link_reasons")]
         self.inexact = [_taken(builder, "inexact")]

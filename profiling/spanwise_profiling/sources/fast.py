@@ -21,7 +21,7 @@ import numpy as np
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
 from spanwise_profiling import columns, dialects, kinds
-from spanwise_profiling.sources import recognise, streams, values
+from spanwise_profiling.sources import parts, recognise, streams, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,12 +132,13 @@ def _give_back() -> None:
 
 
 def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] | None) -> Columns:
-    loader = _Loader(columns.Builder(), report, str(path))
+    loader = Loader(columns.Builder(), report, str(path))
     with streams.open_stream(path) as stream:
         head = stream.peek(_HEAD)[:_HEAD]
         if head[:1] == b"{" and _SIGN in head.partition(b"\n")[0]:
             report.files += 1
-            loader.read(stream, progress)
+            if not loader.read_in_parts(path, progress):
+                loader.read(stream, progress)
         else:
             for record in dialects.translated(recognise.read_stream(stream, str(path), report)):
                 loader.builder.add(record)
@@ -145,30 +146,61 @@ def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] 
 
 
 @dataclass(slots=True)
-class _Loader:
+class Loader:
+    """Takes lines of OTLP/JSON into `builder`."""
+
     builder: Builder
-    report: ReadReport
-    name: str
+    report: ReadReport = field(default_factory=ReadReport)
+    name: str = ""
+    """Of the file."""
     number: int = 0
+    """How many lines were taken."""
     shapes: dict[tuple[str, ...], _Shape] = field(default_factory=dict["tuple[str, ...]", "_Shape"])
 
     def read(self, stream: IO[bytes], progress: Callable[[int], None] | None) -> None:
         """Take the lines of `stream`."""
         done = 0
-        for number, line in enumerate(streams.lines(stream, self.name), start=1):
-            self.number = number
+        for line in streams.lines(stream, self.name):
+            self.take(line)
             done += len(line)
             if progress is not None and self.number % _TELL_EVERY == 0:
                 progress(done)
-            try:
-                request = _DECODER.decode(line)
-            except _FAULTS:
-                self._slowly(line)
-                continue
-            for of_resource in request.resource_spans:
-                self._of_resource(of_resource)
         if progress is not None:
             progress(done)
+
+    def read_in_parts(self, path: str | Path, progress: Callable[[int], None] | None) -> bool:
+        """Take the lines of a big file by several processes; returns whether that was worth it and could be done."""
+        count = min(parts.cores(), parts.MOST)
+        if count == 1 or str(path) == streams.STDIN:
+            return False
+        with Path(path).open("rb") as file:
+            wanted = parts.ranges(file) if file.peek(1)[:1] == b"{" else []
+            with parts.processes(file, min(count, len(wanted))) as readers:
+                if not readers:
+                    return False
+                for (_, end), part in zip(wanted, parts.read(self.name, wanted, readers), strict=True):
+                    self._take_part(part)
+                    if progress is not None:
+                        progress(end)
+        return True
+
+    def _take_part(self, part: parts.Part) -> None:
+        self.builder.extend(part.columns, part.strings, part.services, part.traces)
+        self.report.spans += part.spans
+        self.report.incomplete += part.incomplete
+        self.report.skipped += [Skipped(Path(self.name), self.number + line, reason) for line, reason in part.skipped]
+        self.number += part.lines
+
+    def take(self, line: bytes | memoryview) -> None:
+        """Take the next line, with its end."""
+        self.number += 1
+        try:
+            request = _DECODER.decode(line)
+        except _FAULTS:
+            self._slowly(bytes(line))
+            return
+        for of_resource in request.resource_spans:
+            self._of_resource(of_resource)
 
     def _slowly(self, line: bytes) -> None:
         """Take a line that is odd: damaged, the last one, or of a more lenient writer."""
