@@ -132,11 +132,13 @@ def _joined_rows(rows: Rows) -> tuple[Array, Array]:
     run, parent = np.empty(count, np.int32), np.empty(count, np.int32)
     runs = 0
     for here in rows.stretches():
+        recorded = rows.of["end"][here].copy()
         _mend_times(rows, here)
+        end = np.where(recorded == 0, rows.of["end"][here], recorded)
         local = _parents(rows, here)
         named = rows.of["parent_id"][here] != 0
         rows.repairs["without a recorded parent"] += int(((local < 0) & named).sum())
-        rows.repairs["in a circle of parents"] += _cut_circles(local, rows.of["start"][here])
+        rows.repairs["in a circle of parents"] += _cut_circles(local, (rows.of["start"][here], -end, rows.of["span_id"][here]))
         mine = _runs(rows, here, local, (local < 0) & named)
         used, numbers = np.unique(mine, return_inverse=True)
         has_none = len(used) > 0 and used[0] < 0
@@ -173,8 +175,8 @@ def _parents(rows: Rows, here: slice) -> Array:
     return np.where(matches, found, -1)
 
 
-def _cut_circles(parent: Array, start: Array) -> int:
-    """Make the earliest row of each circle a root, in place; returns how many were cut."""
+def _cut_circles(parent: Array, order: tuple[Array, ...]) -> int:
+    """Make the row of each circle that is first in `order` a root, in place; returns how many were cut."""
     above = parent.copy()
     for _ in range(max(1, len(parent).bit_length())):
         if (above < 0).all():
@@ -192,7 +194,7 @@ def _cut_circles(parent: Array, start: Array) -> int:
         if here in path:
             members = list(path)
             circle = members[members.index(here) :]
-            parent[min(circle, key=lambda member: int(start[member]))] = -1
+            parent[min(circle, key=lambda member: [int(values[member]) for values in order])] = -1
             cut += 1
         settled.update(path)
     return cut
