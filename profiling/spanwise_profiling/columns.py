@@ -7,8 +7,8 @@ other traces are runs of their own here. What had to be bent is counted in `repa
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import struct
 from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
@@ -45,6 +45,9 @@ PER_ROW: Final = (
 ARRAYS: Final = (
     *PER_ROW, "first_chunk_rows", "first_chunk_ns", "link_rows", "link_ids", "link_reasons", "inexact"
 )  # fmt: skip
+MEANING: Final = struct.Struct("6i")
+"""A `Meaning` in bytes."""
+_OF_MEANING: Final = ("kind", "wait_kind", "agent", "subject", "input_tokens", "output_tokens")
 _OF_ROWS: Final = ("first_chunk_rows", "link_rows", "inexact")
 _OF_TEXTS: Final = ("name", "agent", "subject")
 MOST_TOKENS: Final = (1 << 31) - 1
@@ -189,7 +192,8 @@ class Builder:
         self.status.append(span.status_code if 0 <= span.status_code <= STATUS_ERROR else 0)
         self.name.append(self.strings[span.name])
         self.service.append(self.service_number(span.resource.get("service.name")))
-        self.add_meanings([self.meaning_of(row, span)])
+        for name, value in zip(_OF_MEANING, self.meaning_of(row, span), strict=True):
+            getattr(self, name).append(value)
         for link in span.links:
             if link.trace_id == span.trace_id:
                 self.add_link(row, number_of(link.span_id), link.attributes.get(c.LINK_REASON))
@@ -210,17 +214,13 @@ class Builder:
             tokens_of(kinds.number_of(span, c.USAGE_OUTPUT_TOKENS)),
         )
 
-    def add_meanings(self, meanings: Sequence[Meaning]) -> None:
-        """Take what the attributes of the next spans say."""
-        if not meanings:
-            return
-        kind, wait_kind, agent, subject, input_tokens, output_tokens = zip(*meanings, strict=True)
-        self.kind.extend(kind)
-        self.wait_kind.extend(wait_kind)
-        self.agent.extend(agent)
-        self.subject.extend(subject)
-        self.input_tokens += _counts(input_tokens)
-        self.output_tokens += _counts(output_tokens)
+    def add_meanings(self, packed: Sequence[bytes]) -> None:
+        """Take what the attributes of the next spans say, each a `MEANING` with counts of tokens as they come."""
+        numbers = np.frombuffer(b"".join(packed), np.int32).reshape(-1, len(_OF_MEANING))
+        for name, values in zip(_OF_MEANING, numbers.T, strict=True):
+            column: array[int] = getattr(self, name)
+            # None is below -1 but a count that makes no sense.
+            column.frombytes(np.maximum(values, NONE).astype(column.typecode).tobytes())
 
     def add_first_chunk(self, row: int, seconds: float) -> None:
         """Take a time to first chunk; one that is no time is left out."""
@@ -275,15 +275,6 @@ def number_of(span_id: str) -> int:
 
 def _hash(span_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(span_id.encode("utf-8", "replace"), digest_size=8).digest())
-
-
-def _counts(numbers: Sequence[int]) -> array[int]:
-    """Return counts of tokens as the columns hold them; few are odd, so all are tried at once first."""
-    with contextlib.suppress(OverflowError):
-        counts = array("i", numbers)
-        if min(counts) >= NONE:
-            return counts
-    return array("i", map(tokens_of, numbers))
 
 
 def tokens_of(count: float | None) -> int:

@@ -138,7 +138,9 @@ def _joined_rows(rows: Rows) -> tuple[Array, Array]:
         local = _parents(rows, here)
         named = rows.of["parent_id"][here] != 0
         rows.repairs["without a recorded parent"] += int(((local < 0) & named).sum())
-        rows.repairs["in a circle of parents"] += _cut_circles(local, (rows.of["start"][here], -end, rows.of["span_id"][here]))
+        rows.repairs["in a circle of parents"] += _cut_circles(
+            local, (rows.of["start"][here], -end, rows.of["span_id"][here])
+        )
         mine = _runs(rows, here, local, (local < 0) & named)
         used, numbers = np.unique(mine, return_inverse=True)
         has_none = len(used) > 0 and used[0] < 0

@@ -94,13 +94,13 @@ def test_ctrl_c_ends_the_processes(path: Path) -> None:
 
 def test_the_death_of_a_process_is_one_clear_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []
-    start = parts._started
+    start = parts.start
 
     def started_and_noted(descriptor: int) -> subprocess.Popen[bytes]:
         started.append(start(descriptor))
         return started[-1]
 
-    monkeypatch.setattr(parts, "_started", started_and_noted)
+    monkeypatch.setattr(parts, "start", started_and_noted)
     message = f"{path}: a process that read it failed (ended with status -9); free some memory, try again"
     with pytest.raises(UnavailableError, match=f"^{re.escape(message)}$"):
         fast.load(path, progress=lambda _: started[0].kill())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import struct
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from spanwise_profiling.sources import parts, recognise, streams, values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spanwise_profiling.columns import Builder, Columns, Meaning
+    from spanwise_profiling.columns import Builder, Columns
 
     _Kind: TypeAlias = tuple[int, int, int]
     """Number of the kind, and where its subject and the one that stands in for it are."""
@@ -43,6 +44,7 @@ _ODD_OPERATIONS: Final = dialects.ROLES[c.OPERATION_NAME].keys()
 _NO_PARENT: Final = "0" * 16
 _ID_DIGITS: Final = 16
 _MOST_SHAPES: Final = 4096
+_TOGETHER: Final = 4096
 
 
 class _Value(msgspec.Struct, rename="camel", gc=False):
@@ -156,6 +158,8 @@ class Loader:
     number: int = 0
     """How many lines were taken."""
     shapes: dict[tuple[str, ...], _Shape] = field(default_factory=dict["tuple[str, ...]", "_Shape"])
+    meanings: list[bytes] = field(default_factory=list[bytes])
+    """Of the last spans; together they cost less."""
 
     def read(self, stream: IO[bytes], progress: Callable[[int], None] | None) -> None:
         """Take the lines of `stream`."""
@@ -165,6 +169,7 @@ class Loader:
             done += len(line)
             if progress is not None and self.number % _TELL_EVERY == 0:
                 progress(done)
+        self.flush()
         if progress is not None:
             progress(done)
 
@@ -201,6 +206,8 @@ class Loader:
             return
         for of_resource in request.resource_spans:
             self._of_resource(of_resource)
+        if len(self.meanings) > _TOGETHER:
+            self.flush()
 
     def _slowly(self, line: bytes) -> None:
         """Take a line that is odd: damaged, the last one, or of a more lenient writer."""
@@ -210,6 +217,7 @@ class Loader:
         self.report.skipped += [
             Skipped(one.path, self.number, one.reason) for one in found.skipped if isinstance(one, Skipped)
         ]
+        self.flush()
         for record in dialects.translated(records):
             self.report.spans += 1
             self.builder.add(record)
@@ -240,8 +248,8 @@ class Loader:
         builder.trace.extend(self._traces(spans))
         texts = builder.strings
         builder.name.extend([texts[span.name] for span in spans])
-        builder.service.extend([service] * len(spans))
-        builder.add_meanings(self._meanings(spans, row))
+        builder.service += array("h", [service]) * len(spans)
+        self._add_meanings(spans, row)
         for number, span in enumerate(spans, start=row):
             if span.links:
                 self._links(number, span)
@@ -287,10 +295,9 @@ class Loader:
                 service,
             )
 
-    def _meanings(self, spans: list[_Span], row: int) -> list[Meaning]:
-        """Return what the attributes of `spans` say; integers are not yet checked."""
-        shapes, texts = self.shapes, self.builder.strings
-        meanings: list[Meaning] = []
+    def _add_meanings(self, spans: list[_Span], row: int) -> None:
+        """Take what the attributes of `spans` say, the first of which has the number `row`."""
+        shapes, texts, meanings, pack = self.shapes, self.builder.strings, self.meanings, columns.MEANING.pack
         for number, span in enumerate(spans, start=row):
             pairs = span.attributes
             names = tuple([pair.key for pair in pairs])
@@ -298,20 +305,24 @@ class Loader:
             pairs.append(_NOTHING)  # what stands nowhere stands at -1
             found = by_operation[pairs[operation].value.string_value]
             if found is None:
-                meanings.append(self.builder.meaning_of(number, _translated(span)))
+                meanings.append(pack(*self.builder.meaning_of(number, _translated(span))))
                 continue
             kind, subject, other = found
             if first != -1 and (seconds := _number(pairs[first].value)) is not None:
                 self.builder.add_first_chunk(number, seconds)
-            meanings.append((
-                kind,
-                -1 if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1),
-                texts[pairs[agent].value.string_value],
-                texts[pairs[subject].value.string_value or pairs[other].value.string_value],
-                _tokens(value) if (count := (value := pairs[tokens_in].value).int_value) is None else count,
-                _tokens(value) if (count := (value := pairs[tokens_out].value).int_value) is None else count,
-            ))  # fmt: skip
-        return meanings
+            wait_kind = -1 if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1)
+            named = texts[pairs[agent].value.string_value]
+            about = texts[pairs[subject].value.string_value or pairs[other].value.string_value]
+            given, made = pairs[tokens_in].value, pairs[tokens_out].value
+            try:
+                meanings.append(pack(kind, wait_kind, named, about, given.int_value, made.int_value))
+            except struct.error:  # no count, or none that fits
+                meanings.append(pack(kind, wait_kind, named, about, _tokens(given), _tokens(made)))
+
+    def flush(self) -> None:
+        """Give the builder what it does not have yet of the lines that were taken."""
+        self.builder.add_meanings(self.meanings)
+        self.meanings.clear()
 
     def _shape(self, names: tuple[str, ...]) -> _Shape:
         if len(self.shapes) >= _MOST_SHAPES:

@@ -104,7 +104,7 @@ def processes(file: IO[bytes], count: int) -> Generator[Sequence[_Process]]:
     started: list[_Process] = []
     try:
         with contextlib.suppress(OSError):
-            started.extend(_started(file.fileno()) for _ in range(count if _is_python() else 0))
+            started.extend(start(file.fileno()) for _ in range(count if _is_python() else 0))
         ready = [_pipe(process.stdout).read(len(READY)) == READY for process in started]
         yield started if ready and all(ready) else ()
     finally:
@@ -119,7 +119,8 @@ def _is_python() -> bool:
     return "python" in Path(sys.executable or "").name.lower() and not getattr(sys, "frozen", False)
 
 
-def _started(descriptor: int) -> _Process:
+def start(descriptor: int) -> _Process:
+    """Start a process that reads the open file `descriptor`."""
     return subprocess.Popen(  # noqa: S603 - this interpreter
         [sys.executable, "-c", _CODE, str(descriptor), *sys.path],
         stdin=subprocess.PIPE,

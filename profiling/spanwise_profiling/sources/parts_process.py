@@ -58,6 +58,7 @@ def part_of(content: bytearray, size: int) -> parts.Part:
     loader = fast.Loader(columns.Builder())
     for line in _lines(content, size):
         loader.take(line)
+    loader.flush()
     builder = loader.builder
     return parts.Part(
         columns={name: memoryview(getattr(builder, name)).cast("B") for name in columns.ARRAYS},
