@@ -78,7 +78,8 @@ def open_run(reference: str, journal: str | Path, sources: Sequence[str] = ()) -
 
     Args:
         reference: A run of the journal (see `select`), a file of any format, `-` for standard input, or the address of
-            a trace in Jaeger. Of a file the newest run is meant.
+            a trace in Jaeger. Of a file the newest run is meant. A word that does not look like a path is a file only
+            where no run of the journal has that name.
         journal: The folder of the journal.
         sources: More folders, files and Jaeger addresses that hold parts of the same run.
 
@@ -89,11 +90,19 @@ def open_run(reference: str, journal: str | Path, sources: Sequence[str] = ()) -
     if jaeger_api.is_address(reference):
         return _opened(reference, _from_jaeger(reference), sources)
     if reference == STDIN or (_is_path(reference) and Path(reference).is_file()):
-        report = reader.ReadReport()
-        return _opened(
-            reference if reference == STDIN else Path(reference), (_spans(reference, report), report), sources
-        )
-    return _from_journal(reference, journal, sources)
+        return _from_file(reference, sources)
+    try:
+        return _from_journal(reference, journal, sources)
+    except InputError:
+        if not Path(reference).is_file():
+            raise
+    return _from_file(reference, sources)
+
+
+def _from_file(reference: str, sources: Sequence[str]) -> tuple[Run, Recording]:
+    report = reader.ReadReport()
+    source = reference if reference == STDIN else Path(reference)
+    return _opened(source, (_spans(reference, report), report), sources)
 
 
 def _opened(
