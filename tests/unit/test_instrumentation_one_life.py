@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -318,20 +319,21 @@ STREAMS: Final[dict[str, tuple[Callable[[], Awaitable[None]], str, str | None]]]
 def test_however_a_stream_ends_its_span_says_what_was_known_by_then(
     use: Callable[[], Awaitable[None]], status: str, kind: str | None
 ) -> None:
-    async def main() -> None:
+    async def main() -> float:
+        began = time.perf_counter()
         await use()
         gc.collect()
         assert len(spans()) == 1  # also while the loop goes on
+        return time.perf_counter() - began
 
     with capture() as spans:
-        asyncio.run(main())
+        took = asyncio.run(main())
     [span] = spans()
     about = span["attributes"]
-    seconds = (span["end_ns"] - span["start_ns"]) / 1e9
     assert (span["status"], about.get("error.type")) == (status, kind)
     assert (about["spanwise.stream.chunks"], about["gen_ai.usage.output_tokens"]) == (2, 30)
-    assert 0 < about["gen_ai.response.time_to_first_chunk"] <= seconds + 0.001
-    assert about["spanwise.stream.tokens_per_second"] == pytest.approx(30 / seconds, rel=0.5)
+    seconds = 30 / about["spanwise.stream.tokens_per_second"]
+    assert 0 < about["gen_ai.response.time_to_first_chunk"] < seconds < took
 
 
 def test_a_stream_that_ends_before_its_first_chunk_claims_nothing_of_one() -> None:
