@@ -199,6 +199,14 @@ async def gathers_an_error() -> None:
         await asyncio.gather(failing(), work(3))
 
 
+async def gathers_an_error_beside_another_end() -> None:
+    async def late() -> None:
+        await asyncio.sleep(1)  # ends in the same turn of the loop, after the one that failed
+
+    with pytest.raises(OSError, match="x"):
+        await asyncio.gather(failing(), late())
+
+
 async def waits_for_an_error() -> None:
     tasks = [asyncio.create_task(failing()), asyncio.create_task(work(3))]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -230,6 +238,7 @@ async def is_out_of_time() -> None:
         (is_notified, [("lock", "Condition", "notifier")]),
         (meets_a_broken_barrier, [("lock", "Barrier", "aborter")]),
         (gathers_an_error, [("task", "gather", "failing")]),
+        (gathers_an_error_beside_another_end, [("task", "gather", "failing")]),
         (waits_for_an_error, [("task", "wait", "failing")]),
         (nests_groups, [("task", "TaskGroup", "quick"), ("task", "TaskGroup", "work")]),
         (is_out_of_time, [("timer", "timeout", None)]),
