@@ -131,8 +131,8 @@ class ModelCall(_Returning):
     _instructions = ""
 
     def _begin(self, context: Context) -> None:
-        self._started_ns = time.perf_counter_ns()
         super()._begin(context)
+        self._started_ns = time.perf_counter_ns()  # after the start: no chunk may seem to come after the end
 
     @harmless
     def instructions(self, text: str) -> None:

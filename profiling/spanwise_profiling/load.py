@@ -82,7 +82,8 @@ def open_run(
 
     Args:
         reference: A run of the journal (see `select`), a file of any format, `-` for standard input, the address of a
-            trace in Jaeger or of a run in LangSmith, or `langsmith:ID`. Of a file the newest run is meant.
+            trace in Jaeger or of a run in LangSmith, or `langsmith:ID`. Of a file the newest run is meant. A word that
+            does not look like a path is a file only where no run of the journal has that name.
         journal: The folder of the journal.
         sources: More folders, files, addresses and `langsmith:ID` that hold parts of the same run.
         progress: Is told how many runs LangSmith has sent so far.
@@ -91,13 +92,23 @@ def open_run(
         InputError: nothing is recorded, or no run or several are meant.
         UnavailableError: a server cannot be reached.
     """
-    report = reader.ReadReport()
     if servers.is_server(reference):
+        report = reader.ReadReport()
         return _opened(reference, servers.read(reference, report, (), progress), sources, report, progress)
     if reference == STDIN or (_is_path(reference) and Path(reference).is_file()):
-        source = reference if reference == STDIN else Path(reference)
-        return _opened(source, _spans(reference, report), sources, report, progress)
-    return _from_journal(reference, journal, sources, progress)
+        return _from_file(reference, sources, progress)
+    try:
+        return _from_journal(reference, journal, sources, progress)
+    except InputError:
+        if not Path(reference).is_file():
+            raise
+    return _from_file(reference, sources, progress)
+
+
+def _from_file(reference: str, sources: Sequence[str], progress: Progress) -> tuple[Run, Recording]:
+    report = reader.ReadReport()
+    source = reference if reference == STDIN else Path(reference)
+    return _opened(source, _spans(reference, report), sources, report, progress)
 
 
 def _opened(

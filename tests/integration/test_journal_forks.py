@@ -16,6 +16,7 @@ from support import journal_files
 from support.otlp_receiver import receiving
 from support.servers import eventually
 
+from spanwise import conventions as c
 from spanwise.journal import ledger
 from spanwise.journal.format import START
 from spanwise.journal.ledger import Counts
@@ -236,6 +237,40 @@ def test_a_child_forked_amid_a_loop_writes_what_is_its_own_and_nothing_of_the_pa
         }
     )
     assert ledger.read(folder) == Counts(started=4, journaled=4)
+
+
+FORKS_WITH_CAUSALITY = """
+import asyncio
+from spanwise import causality
+spanwise.configure(journal_dir="journal", causality="on", wait_threshold=0.0)
+
+async def work(name):
+    with spanwise.tool(name):
+        await asyncio.sleep(0.001)
+
+async def main(name):
+    with spanwise.workflow(name):
+        await asyncio.gather(work(name + " slow"), work(name + " quick"))
+
+asyncio.run(main("before"))
+child = os.fork()
+if not child:
+    assert causality.active_mode() == "on"
+    asyncio.run(main("child"))
+    spanwise.shutdown()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+asyncio.run(main("after"))
+"""
+
+
+def test_waits_are_followed_in_a_forked_child_as_in_its_parent(tmp_path: Path) -> None:
+    run(FORKS_WITH_CAUSALITY, tmp_path)
+    spans = [span for span in journal_files.spans(tmp_path / "journal") if span["name"].startswith("invoke_workflow")]
+    named = {span["name"]: {one["key"] for one in span["attributes"]} for span in spans}
+    assert {name: c.CPU_SECONDS in keys for name, keys in named.items()} == {
+        "invoke_workflow before": True, "invoke_workflow child": True, "invoke_workflow after": True,
+    }  # fmt: skip
 
 
 POOL = """

@@ -234,6 +234,14 @@ def test_who_blocked_the_loop_is_named() -> None:
     assert "The event loop was blocked by tool prices 1.00 s chat sim-1 0.200 s" in visible(report([blocked]))
 
 
+def test_roles_are_told_where_steps_have_them() -> None:
+    shown = desk_profile()
+    told = visible(report([replace(shown, roles=shown.agents[:1])]))
+
+    assert "role of the step" in told
+    assert "role of the step" not in visible(report([shown]))
+
+
 def test_warnings_are_said_once() -> None:
     warned = replace(desk_profile(), warnings=("one span lost its parent", "one span lost its parent"))
 

@@ -163,5 +163,10 @@ def _threads(original: Callable[..., Any]) -> Callable[..., Any]:
     return call_soon_threadsafe
 
 
+def _begin_anew() -> None:
+    """Go on in a forked child as in its parent, which keeps what was gathered until then."""
+    start(_mode, wait_threshold=State.threshold_ns / 1e9)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=stop)
+    os.register_at_fork(after_in_child=_begin_anew)
