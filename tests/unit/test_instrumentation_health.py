@@ -99,8 +99,9 @@ def test_the_ledger_for_people(
         "otlp             1,200       29          1         0        0",
         (
             "4 of 1,235 spans were lost (disk_full 4); `spanwise doctor` checks the disk. otlp is behind by 29 spans "
-            "(HTTP 503); `spanwise export --all --to otlp` sends them. 1 span cannot be sent to otlp; they are in "
-            f"{tmp_path}/set-aside/otlp. 1 span not written yet: a process is still recording."
+            "(HTTP 503); `spanwise export --all --to otlp` sends them. otlp refused 1 span, kept in "
+            f"{tmp_path}/set-aside/otlp: `spanwise export FILE --to otlp` sends them again. 1 span not written yet: a "
+            "process is still recording."
         ),
     ]
 
