@@ -106,6 +106,14 @@ def test_the_ledger_for_people(
     ]
 
 
+def test_what_was_deleted_before_a_destination_took_it_is_warned_about(tmp_path: Path) -> None:
+    fates = {"delivered": 1, "pending": 0, "set_aside": 0, "filtered": 0, "expired": 2}
+    counts = Counts(started=3, journaled=3, destinations={"otlp": fates})
+    assert list(verdict(counts, {}, tmp_path)) == [
+        "2 spans had been deleted before otlp took them (journal_size, journal_age)."
+    ]
+
+
 def test_an_empty_ledger_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["ledger"], capsys) == (0, ".spanwise: nothing is recorded here.\n")
     assert not (tmp_path / ".spanwise").exists()
