@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
@@ -31,6 +30,8 @@ from spanwise.streams import AsyncStream, Stream
 from spanwise.values import text
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+
     from opentelemetry.context import Context
 
 
@@ -227,7 +228,7 @@ class ModelCall(_Returning):
         if type(self.further) is not count:
             self.further = count()
         end = None if self._token is not None else self.end
-        if isinstance(source, AsyncIterable):
+        if hasattr(type(source), "__aiter__"):  # what `AsyncIterable` asks, too, from Python
             return AsyncStream(source, self, end, on_chunk)
         return Stream(source, self, end, on_chunk)
 

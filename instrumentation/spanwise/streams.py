@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 T = TypeVar("T")
 _CHUNK: Final = itemgetter(0)
@@ -32,6 +32,10 @@ class _Call(Protocol):
 class _Reading(Generic[T]):
     """What both kinds share: counting, and ending the span once."""
 
+    _open: Any
+    """What begins the reading."""
+    _end: Callable[[BaseException | None], None] | None = None  # of one that was not made
+
     def __init__(
         self,
         source: Any,
@@ -43,6 +47,7 @@ class _Reading(Generic[T]):
         self._call = call
         self._end = end
         self._on_chunk = on_chunk
+        self._left = self._open(source)  # last: what cannot be read ends the span
 
     def _finish(self, error: BaseException | None = None) -> None:
         if self._end is not None:
@@ -61,23 +66,14 @@ class _Reading(Generic[T]):
         return getattr(self._source, name)
 
     def __del__(self) -> None:
-        # A constructor that failed leaves an object without attributes.
-        if "_end" in self.__dict__:
-            self._finish()
+        if self._end is not None:
+            self._end(None)
 
 
 class Stream(_Reading[T]):
     """An iterator over the chunks of `source`."""
 
-    def __init__(
-        self,
-        source: Iterable[T],
-        call: _Call,
-        end: Callable[[BaseException | None], None] | None,
-        on_chunk: Callable[[T], object] | None,
-    ) -> None:
-        super().__init__(source, call, end, on_chunk)
-        self._left = iter(source)
+    _open: Any = iter
 
     def __iter__(self) -> Iterator[T]:
         """Return an iterator over the chunks that are left; whoever stops in between can go on later."""
@@ -139,15 +135,7 @@ class Stream(_Reading[T]):
 class AsyncStream(_Reading[T]):
     """An async iterator over the chunks of `source`."""
 
-    def __init__(
-        self,
-        source: AsyncIterable[T],
-        call: _Call,
-        end: Callable[[BaseException | None], None] | None,
-        on_chunk: Callable[[T], object] | None,
-    ) -> None:
-        super().__init__(source, call, end, on_chunk)
-        self._next = aiter(source).__anext__
+    _open: Any = aiter
 
     def __aiter__(self) -> Self:
         return self
@@ -155,7 +143,7 @@ class AsyncStream(_Reading[T]):
     async def __anext__(self) -> T:
         """Return the next chunk."""
         try:
-            return self._seen(await self._next())
+            return self._seen(await self._left.__anext__())
         except StopAsyncIteration:
             self._finish()
             raise

@@ -387,6 +387,15 @@ def test_inside_a_with_block_the_block_ends_the_span() -> None:
         assert spans()[0]["attributes"]["gen_ai.usage.output_tokens"] == 2
 
 
+def test_what_is_no_stream_is_an_error_of_the_caller_and_ends_the_span() -> None:
+    nothing: Any = 3
+    with capture() as spans:
+        with pytest.raises(TypeError, match="not iterable"):
+            spanwise.llm_call("m").start().stream(nothing)
+        gc.collect()
+        assert ends(spans()) == [("chat m", "UNSET", None)]
+
+
 @pytest.mark.parametrize("looked", [True, False])
 def test_a_stream_that_is_read_in_parts_counts_every_chunk_once(*, looked: bool) -> None:
     seen: list[int] = []
