@@ -126,7 +126,6 @@ class _Labelled(dict[_Meter, _Series]):
             if seen is not None:
                 series.exemplars[bucket] = (seen, value)
 
-
     def count_number(self, meter: _Meter, value: Any, seen: Seen | None) -> None:
         """Count an attribute, where it is a number."""
         kind = type(value)

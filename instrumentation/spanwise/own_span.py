@@ -53,6 +53,10 @@ class OwnSpan(trace.Span, ReadableSpan):
     """The parent, where it is no span of ours."""
     plain = True
     """Whether it has nothing that few spans have: events, links, a trace state, a foreign parent, lost details."""
+    is_watched = False
+    """Whether processors of others have seen it start."""
+    worked_out = False
+    """Whether cost and budget were written on it before its end, for processors of others to see."""
     measured_only = False
     """The sampler does not want it: it is measured, and neither written nor sent."""
     _made_context: SpanContext | None = None
@@ -280,10 +284,12 @@ class OwnSpan(trace.Span, ReadableSpan):
         except AttributeError:
             return
         end_ns = time.time_ns() if end_time is None else end_time
+        if end_ns <= self.start_ns:
+            end_ns = self.start_ns + 1
         maker = self._maker
         if maker.watch.others:
-            maker.before_end(self)
-        self._end_time = end_ns if end_ns > self.start_ns else self.start_ns + 1
+            maker.before_end(self, end_ns)
+        self._end_time = end_ns
         maker.take(self)
         if maker.watch.others:
             maker.announce_end(self)

@@ -78,7 +78,10 @@ def _present(**fields: Any) -> dict[str, Any]:
 
 def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | None, list[bytes]]) -> list[bytes]:
     """Return the spans of a resource in pieces, to be joined by commas like its neighbours."""
-    about = {"resource": _present(attributes=_attributes(resource.attributes)), **_present(schemaUrl=resource.schema_url)}
+    about = {
+        "resource": _present(attributes=_attributes(resource.attributes)),
+        **_present(schemaUrl=resource.schema_url),
+    }
     pieces = [piece for scope, members in scopes.items() for piece in _enclosed(_scope(scope), b"spans", members)]
     return _enclosed(about, b"scopeSpans", pieces)
 
