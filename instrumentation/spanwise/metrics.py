@@ -10,7 +10,6 @@ longer than a span.
 from __future__ import annotations
 
 import functools
-import math
 import threading
 import time
 from bisect import bisect_left
@@ -128,7 +127,7 @@ class _Labelled(dict[_Meter, _Series]):
 
     def count_number(self, meter: _Meter, value: Any, seen: Seen | None) -> None:
         """Count an attribute, where it is a number."""
-        kind = type(value)
+        kind: type[object] = type(value)
         if kind is int or kind is float or _number(value) is not None:
             self.count(meter, value, seen)
 

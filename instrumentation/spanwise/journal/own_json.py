@@ -2,7 +2,7 @@
 
 Spans of a kind have the same attribute names, so a template is kept for each sequence of names, and what a short text
 looks like in JSON beside it. What is remembered was found harmless, too: looking through a span and encoding it are one
-pass. It writes byte for byte what `otlp_json` writes of the same span (a test holds the two together), which still takes
+pass. It writes byte for byte what `otlp_json` writes of the same span (a test holds the two together), which still has
 all that is rare: events, links, trace states, foreign parents, values that have to be changed.
 """
 
