@@ -127,7 +127,7 @@ class _Labelled(dict[_Meter, _Series]):
 
     def count_number(self, meter: _Meter, value: Any, seen: Seen | None) -> None:
         """Count an attribute, where it is a number."""
-        kind: type[object] = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is int or kind is float or _number(value) is not None:
             self.count(meter, value, seen)
 

@@ -119,7 +119,7 @@ class _Values(dict[Any, str]):
         self._keeps = admission.keeps if admission is not None else None
 
     def __missing__(self, value: Any) -> str:
-        kind: type[object] = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is int and -_INT64 <= value < SMALL:
             return f'"intValue":"{value}"'
         if kind is float and math.isfinite(value):
