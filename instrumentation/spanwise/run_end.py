@@ -29,7 +29,8 @@ MOST_SPANS: Final = 2_000
 SHORTEST_NS: Final = 10_000_000
 _MOST_KEPT: Final = 10_000
 """Spans of all open runs together; those of runs that nothing ended in for the longest time go first."""
-_CALLS: Final = frozenset({"chat", "embeddings"})
+_CALLS: Final = ("chat", "embeddings")
+_WORKED_OUT: Final = (*_CALLS, "invoke_workflow")
 
 
 class RunEnds:
@@ -48,7 +49,8 @@ class RunEnds:
     def ended(self, span: ReadableSpan) -> None:
         """Take a span that has ended, and write on it what is worked out, unless that was done before its end."""
         if type(span) is OwnSpan and not span.worked_out:
-            self.before_end(span, span.end_time or 0)
+            if span.own_attributes.get(c.OPERATION_NAME) in _WORKED_OUT:
+                self.before_end(span, span.end_time or 0)
             self.after_end(span)
 
     def before_end(self, span: OwnSpan, end_ns: int) -> None:

@@ -55,15 +55,19 @@ def encode(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes] = 
 
 def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes]) -> _Groups:
     groups: _Groups = {}
-    by_identity: dict[tuple[int, int], list[bytes]] = {}
+    by_source: dict[object, list[bytes]] = {}
     for span in spans:
-        identity = (id(span.resource), id(span.instrumentation_scope))
-        members = by_identity.get(identity)
+        source: object = _source(span) if type(span) is not OwnSpan else span.maker
+        members = by_source.get(source)
         if members is None:  # hashing a resource is slow, so it is done once for each object
             members = groups.setdefault(span.resource, {}).setdefault(span.instrumentation_scope, [])
-            by_identity[identity] = members
+            by_source[source] = members
         members.append(texts.get(span) or _encoded(span))
     return groups
+
+
+def _source(span: ReadableSpan) -> tuple[int, int]:
+    return id(span.resource), id(span.instrumentation_scope)
 
 
 def _encoded(span: ReadableSpan) -> bytes:
