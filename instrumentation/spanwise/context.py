@@ -35,7 +35,7 @@ def detach(token: Any) -> None:
     if _var is None:
         otel_context.detach(token)
         return
-    try:  # noqa: SIM105 - `suppress` costs each span more
+    try:  # noqa: SIM105 - three calls less than `suppress`, for every span
         _var.reset(token)
     except (ValueError, RuntimeError):  # of another task or thread; detached already
         pass

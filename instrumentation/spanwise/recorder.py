@@ -328,6 +328,7 @@ class Recorder(SpanProcessor):
         """Write what has ended by now, and answer for it to those who asked before."""
         asked, left, began = self._asked, len(self._buffer), time.monotonic()
         self._writer.write_starts()
+        self._writer.close_segment_if_asked()
         while left > 0 and (taken := self._writer.write_batch()):
             left -= taken
             if time.monotonic() - began > self._pause:

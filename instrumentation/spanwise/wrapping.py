@@ -160,6 +160,10 @@ class _AsyncSteps:
     async def close(self) -> None:
         await self._step(self._inner.aclose())
 
+    def __del__(self) -> None:
+        # A loop that is closed closes no generator: one that is collected then runs nothing of its own any more.
+        self.call.end()
+
     async def _step(self, step: Awaitable[Any]) -> Any:
         outside = current()
         _switch(self._context)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import contextmanager, nullcontext
+from itertools import compress
+from operator import not_
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from spanwise.content.rebuilt import DroppedError
-from spanwise.journal.format import END, START
+from spanwise.conventions import WAIT_KIND
+from spanwise.journal.format import END, START, WAIT
 from spanwise.own_span import OwnSpan
 from spanwise.run_end import RunEnds
 
@@ -79,6 +82,8 @@ class BatchWriter:
         self._guard = guard
         self.began: deque[ReadableSpan] = deque(maxlen=_MOST_STARTS if stream is not None else 0)
         """Spans whose start is to be seen before they end."""
+        self._shown: set[int] = set()
+        """Those whose start is on disk and of which a hook has still to decide."""
         self.run_ends = RunEnds()
         """What is worked out of calls and runs; its `failures` say why something was not."""
         self.unmeasured = 0
@@ -120,6 +125,7 @@ class BatchWriter:
         self._buffer.ended.clear()
         self._buffer.measured.clear()
         self.began.clear()
+        self._shown.clear()
         self.run_ends = RunEnds()
 
     def open(self) -> None:
@@ -172,6 +178,8 @@ class BatchWriter:
             if batch:
                 written = self._journaled(self._admitted(batch))
                 self._texts.clear()
+                if self._shown:
+                    self._shown.difference_update(map(_id_of, batch))
                 self._buffer.release(batch)
                 self._buffer.moved()
                 if written:
@@ -192,15 +200,36 @@ class BatchWriter:
                 except Exception:  # noqa: BLE001, S112 - likewise, whatever a foreign span does to the encoder
                     continue
 
+    def close_segment_if_asked(self) -> None:
+        """End the stream's segment where a purge asks for it."""
+        if self._stream is None or self.is_busy_here:
+            return
+        with self._turn():
+            try:
+                self._stream.close_segment_if_asked()
+            except OSError as error:  # who asked waits no longer than it wants to
+                self.write_error = error
+
     def _still_open(self) -> Spans:
         """Take starts to write, as they may be recorded; none where no more are left."""
         batch: list[ReadableSpan] = []
         while self.began and len(batch) < BATCH:
             span = self.began.popleft()
             is_wanted = span.end_time is None and not (isinstance(span, OwnSpan) and span.measured_only)
-            if is_wanted and self._guard is not None and (shown := self._guard.begun(span)) is not None:
-                batch.append(shown)
+            if is_wanted and self._guard is not None:
+                batch.append(self._guard.begun(span))
+                if self._guard.hooked:
+                    self._shown.add(_id_of(span))
         return tuple(batch)
+
+    def _withdraw(self, span: ReadableSpan) -> None:
+        """Where a dropped span was shown when it began, have its end known, so that it does not look interrupted."""
+        if self._guard is None or _id_of(span) not in self._shown:
+            return
+        try:
+            self._append(START, (self._guard.begun(span, span.end_time),))
+        except OSError as error:
+            self.write_error = error
 
     def _admitted(self, batch: Spans) -> Spans:
         """Return what of a batch may be recorded, as it may be recorded."""
@@ -217,6 +246,7 @@ class BatchWriter:
                     admitted.append(admit(span))
             except DroppedError as dropped:
                 self._ledger.drop(dropped.reason, 1)
+                self._withdraw(span)
             except Exception:  # noqa: BLE001 - a foreign span that cannot be looked through is not written unseen
                 self._ledger.drop("invalid", 1)
         return tuple(admitted)
@@ -232,21 +262,32 @@ class BatchWriter:
         return self._own.text
 
     def _journaled(self, batch: Spans) -> Spans:
-        """Write a batch; returns what of it was written."""
+        """Write a batch, what was waited for before those who waited; returns what of it was written."""
+        # In line, as a call for each span costs twice that.
+        kinds = [
+            WAIT_KIND in (span.own_attributes if type(span) is OwnSpan else span.attributes or ()) for span in batch
+        ]
+        if not any(kinds):
+            return self._written(END, batch)
+        waits, spans = tuple(compress(batch, kinds)), tuple(compress(batch, map(not_, kinds)))
+        return self._written(WAIT, waits) + self._written(END, spans)
+
+    def _written(self, kind: int, batch: Spans) -> Spans:
+        """Write one record; returns what of it was written."""
         if not batch:
             return ()
         try:
             if self._stream is None:
                 self._ledger.journal(len(batch))
             else:
-                self._append(END, batch)
+                self._append(kind, batch)
         except OSError as error:
             self.write_error = error
             self._ledger.drop("disk_full", len(batch))
             return ()
         except Exception:  # noqa: BLE001 - whatever a foreign span does to the encoder, this thread saves the others
             if len(batch) > 1:
-                return tuple(span for one in batch for span in self._journaled((one,)))
+                return tuple(span for one in batch for span in self._written(kind, (one,)))
             self._ledger.drop("invalid", 1)
             return ()
         return batch
@@ -262,3 +303,7 @@ class BatchWriter:
             for destination in self._destinations:
                 destination.begin(self._stream.folder, self._stream.name)
         self._stream.append(kind, payload, len(batch))
+
+
+def _id_of(span: ReadableSpan) -> int:
+    return span.context.span_id if span.context is not None else 0

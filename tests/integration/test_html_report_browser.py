@@ -424,6 +424,9 @@ def test_it_prints_light_whole_and_as_wide_as_the_paper(browser: Browser, write:
             "() => Math.max(...[...document.querySelectorAll('table')].map((t) => t.offsetWidth))"
         )
         assert all(part.get_attribute("open") is not None for part in seen.page.locator("details").all())
+        operated = seen.page.locator(".tools, .theme, #details, #tip, #more-calls, .skip").all()
+        assert len(operated) >= 6
+        assert not any(part.is_visible() for part in operated)
         seen.page.emulate_media(media="screen")
         seen.page.evaluate("() => dispatchEvent(new Event('afterprint'))")
         paper = seen.page.pdf(format="A4")

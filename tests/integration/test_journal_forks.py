@@ -16,6 +16,7 @@ from support import journal_files
 from support.otlp_receiver import receiving
 from support.servers import eventually
 
+from spanwise import conventions as c
 from spanwise.journal import ledger
 from spanwise.journal.format import START
 from spanwise.journal.ledger import Counts
@@ -71,6 +72,34 @@ def test_a_fork_in_the_middle_of_a_span_leaves_the_span_to_the_parent_and_gives_
         Counts(started=1, journaled=1), Counts(started=3, journaled=3),
     ]  # fmt: skip
     assert set(journal_files.names(folder, START)) <= {"invoke_workflow desk", "execute_tool in the child"}
+
+
+FORKS_WHILE_A_MODULE_LOADS = """
+import builtins, signal, sys, threading
+from spanwise.loading import apart_from_forks
+builtins.begun, builtins.forked = threading.Event(), threading.Event()
+with open("slow.py", "w") as module:
+    module.write("begun.set(); forked.wait(0.3)")
+sys.path.insert(0, ".")
+
+def load():
+    with apart_from_forks():
+        import slow
+
+threading.Thread(target=load).start()
+begun.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    import slow
+    os._exit(0)
+forked.set()
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_fork_waits_for_what_a_thread_of_ours_loads_as_the_child_could_never_load_it(tmp_path: Path) -> None:
+    run(FORKS_WHILE_A_MODULE_LOADS, tmp_path)
 
 
 FORKS_UNUSED = """
@@ -208,6 +237,40 @@ def test_a_child_forked_amid_a_loop_writes_what_is_its_own_and_nothing_of_the_pa
         }
     )
     assert ledger.read(folder) == Counts(started=4, journaled=4)
+
+
+FORKS_WITH_CAUSALITY = """
+import asyncio
+from spanwise import causality
+spanwise.configure(journal_dir="journal", causality="on", wait_threshold=0.0)
+
+async def work(name):
+    with spanwise.tool(name):
+        await asyncio.sleep(0.001)
+
+async def main(name):
+    with spanwise.workflow(name):
+        await asyncio.gather(work(name + " slow"), work(name + " quick"))
+
+asyncio.run(main("before"))
+child = os.fork()
+if not child:
+    assert causality.active_mode() == "on"
+    asyncio.run(main("child"))
+    spanwise.shutdown()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+asyncio.run(main("after"))
+"""
+
+
+def test_waits_are_followed_in_a_forked_child_as_in_its_parent(tmp_path: Path) -> None:
+    run(FORKS_WITH_CAUSALITY, tmp_path)
+    spans = [span for span in journal_files.spans(tmp_path / "journal") if span["name"].startswith("invoke_workflow")]
+    named = {span["name"]: {one["key"] for one in span["attributes"]} for span in spans}
+    assert {name: c.CPU_SECONDS in keys for name, keys in named.items()} == {
+        "invoke_workflow before": True, "invoke_workflow child": True, "invoke_workflow after": True,
+    }  # fmt: skip
 
 
 POOL = """

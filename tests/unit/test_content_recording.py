@@ -124,6 +124,19 @@ def test_the_words_of_the_setting_are_opentelemetrys_and_our_kinds() -> None:
         ("input.value", "prompts"),
         ("output.value", "completions"),
         ("traceloop.entity.input", "prompts"),
+        ("traceloop.entity.output", "completions"),
+        ("llm.prompts.0.content", "prompts"),
+        ("llm.completions.0.content", "completions"),
+        ("llm.output_messages.0.message.content", "completions"),
+        ("gen_ai.event.content", "prompts"),
+        ("llm.tools.0.tool.json_schema", "tool_definitions"),
+        ("llm.request.functions.0.name", "tool_definitions"),
+        ("tool.parameters", "tool_arguments"),
+        ("tool_call.function.arguments", "tool_arguments"),
+        ("retrieval.documents.0.document.content", "retrieval"),
+        ("reranker.query", "retrieval"),
+        ("embedding.text", "retrieval"),
+        ("embedding.model_name", None),
         ("gen_ai.usage.input_tokens", None),
         ("http.url", None),
     ],
@@ -428,13 +441,15 @@ def test_links_waits_and_spans_ended_by_hand_are_redacted_for_processors_of_the_
     with spanwise.step("outer") as outer:
         spanwise.record_wait("lock", MAIL, 1, 5)
         by_hand = spanwise.step("inner", links=[trace.Link(outer.context, {"to": MAIL})]).start().span
+        by_hand.add_link(trace.SpanContext(1, 2, is_remote=False), {"late": MAIL})
         by_hand.set_status(trace.StatusCode.ERROR, f"no {MAIL}")
         by_hand.end()
     spanwise.shutdown()
     [wait, inner, _] = exporter.get_finished_spans()
     assert MAIL not in wait.to_json() + inner.to_json()
     assert (wait.name, inner.status.description) == ("wait [redacted:email]", "no [redacted:email]")
-    assert [dict(link.attributes or {}) for link in inner.links] == watching.linked == [{"to": "[redacted:email]"}]
+    assert watching.linked == [{"to": "[redacted:email]"}]
+    assert [dict(link.attributes or {}) for link in inner.links] == [*watching.linked, {"late": "[redacted:email]"}]
     assert MAIL not in "".join(path.read_text() for path in tmp_path.glob("*.jsonl"))
 
 

@@ -152,7 +152,7 @@ def test_the_data_hold_every_span_and_the_whole_path() -> None:
     made = desk_profile()
     [run] = stored(report([made]))["runs"]
 
-    assert len(run["start"]) == made.run.totals.spans == 14
+    assert len(run["start"]) == made.run.totals.lines == 14
     assert sum(length for _, _, length, _, _ in run["path"]) == made.run.duration_ns
     assert [BUCKETS[bucket] for _, _, _, bucket, _ in run["path"]] == [bucket for *_, bucket, _ in DESK_PATH]
     assert run["waits"] == [[5, 8]]
@@ -232,6 +232,14 @@ def test_who_blocked_the_loop_is_named() -> None:
     blocked = replace(desk_profile(), blockers={identifier(4): 50_000_000, identifier(12): 10_000_000})
 
     assert "The event loop was blocked by tool prices 1.00 s chat sim-1 0.200 s" in visible(report([blocked]))
+
+
+def test_roles_are_told_where_steps_have_them() -> None:
+    shown = desk_profile()
+    told = visible(report([replace(shown, roles=shown.agents[:1])]))
+
+    assert "role of the step" in told
+    assert "role of the step" not in visible(report([shown]))
 
 
 def test_warnings_are_said_once() -> None:

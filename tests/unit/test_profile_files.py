@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from support.profiles import desk_profile, desk_spans, profile
 from support.traces import BEGIN_NS, agent, chat, identifier, run_of, span, workflow
 
+from spanwise import conventions as c
 from spanwise_profiling.profile import BUCKETS
 from spanwise_profiling.render.markdown import markdown_report
 from spanwise_profiling.render.perfetto import perfetto_trace
@@ -174,6 +175,7 @@ def test_the_document_holds_path_budget_agents_and_findings() -> None:
     assert (document["schema"], document["warnings"]) == ("spanwise.profile/1", ["a warning"])
     assert (run["run_id"], run["trace_ids"]) == ("7d1f" * 8, [identifier(1, 32)])
     assert (run["duration_s"], run["scale"]) == (120.0, 20.0)
+    assert (run["work_s"], run["parallelism"]) == (143.02, pytest.approx(143.02 / 120))
     assert run["critical_path"][1] == {
         "span_id": identifier(9),
         "name": "chat sim-1",
@@ -208,6 +210,13 @@ def test_the_document_holds_path_budget_agents_and_findings() -> None:
         }
     ]
     json.dumps(document, allow_nan=False)
+
+
+def test_a_run_over_several_traces_names_them_all() -> None:
+    resumed = {c.RUN_ID: "review-7"}
+    run = run_of(workflow(1, 0, 2, attributes=resumed), workflow(1, 5, 6, trace=2, attributes=resumed))
+    (told,) = profile_document([profile(run, [])])["runs"]
+    assert (told["run_id"], told["trace_ids"]) == ("review-7", [identifier(1, 32), identifier(2, 32)])
 
 
 def test_the_document_s_path_and_budget_add_up_to_the_run() -> None:
@@ -314,7 +323,7 @@ def test_a_deep_run_and_a_wide_one_are_written_in_little_time() -> None:
         shown = profile(run, [(2, 0, 0.5, "unknown", "inferred"), (3_000, 0.5, 1, "unknown", "inferred")])
         file = speedscope(shown)
         assert len(perfetto_trace([shown])) > 100_000
-        assert sum(len(spans_of(file, chart)) for chart in file.profiles[1:]) == run.totals.spans
+        assert sum(len(spans_of(file, chart)) for chart in file.profiles[1:]) == run.totals.lines
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,6 @@ from spanwise.errors import InputError
 from spanwise_profiling.load import load, load_runs, open_run, require_runs, select, short_ids
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from spanwise_profiling.runs import Run
 
 
@@ -165,3 +164,12 @@ def test_titles_in_errors_cannot_act_on_a_terminal() -> None:
     with pytest.raises(InputError) as caught:
         select("zzzz", [run(1, "\x1b[2Jaaaa", "\x1b[31mred\n/x")])
     assert "\x1b" not in str(caught.value)
+
+
+def test_a_word_that_names_no_run_is_a_file_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("review-7").write_text(line_of(workflow(1, 0, 1, name="other")), encoding="utf-8")
+    assert open_run("review-7", "missing")[0].workflow == "other"
+    record(Path("journal"), workflow(1, 0, 1, name="desk", attributes={c.RUN_ID: "review-7"}))
+    assert open_run("review-7", "journal")[0].workflow == "desk"
+    assert open_run("./review-7", "journal")[0].workflow == "other"

@@ -136,6 +136,16 @@ def test_a_table_that_is_none_is_refused_in_one_line(tmp_path: Path, text: str, 
     assert "\n" not in str(refused.value)
 
 
+def test_prices_may_stand_in_any_order_in_a_table(tmp_path: Path) -> None:
+    entry = '[[price]]\nmodels = ["m"]\nsince = {}-01-01\ninput = {}\noutput = 0\nsource = ""\n'
+    table = tmp_path / "prices.toml"
+    years = (2025, 2030, 2026, 2020)
+    table.write_text('currency = "USD"\ntokens = 1\n' + "".join(entry.format(year, year) for year in years))
+    price = prices.load(table).of("m", BEGIN_NS)
+    assert price is not None
+    assert price.input == 2026
+
+
 def test_the_page_s_example_and_table_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = PAGE.read_text(encoding="utf-8")
     [table] = re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)

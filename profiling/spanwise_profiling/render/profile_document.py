@@ -41,7 +41,7 @@ def _profile(profile: Profile) -> dict[str, Any]:
     del figures["agents"], figures["trace_id"]
     return {
         **figures,
-        "trace_ids": [run.trace_id],
+        "trace_ids": list(run.trace_ids),
         "critical_path": [_segment(run, segment) for segment in profile.path],
         "second_path": [_segment(run, segment) for segment in profile.second_path],
         "budget": _budget(run, profile.budget_ns),
