@@ -37,7 +37,8 @@ class OwnSpan(trace.Span, ReadableSpan):
     """A span that a `SpanMaker` started. It ends once; what is done to it afterwards does nothing.
 
     `trace_id`, `span_id`, `parent_id` (0 for a root) and `flags` are its identity as plain integers; `own_attributes`
-    and `start_ns` are what it holds; `maker` is what started it, and stands for one resource and scope; `weight` is about how many bytes that takes beyond an ordinary span.
+    and `start_ns` are what it holds; `maker` is what started it, and stands for one resource and scope; `weight` is
+    about how many bytes that takes beyond an ordinary span.
     """
 
     __slots__ = (
@@ -206,7 +207,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         """Set attributes, one after the other."""
         if self._end_time is not None:
             return
-        own, most, long = self.own_attributes, self._maker.most_attributes, self._maker.long
+        own, most, long = self.own_attributes, self.maker.most_attributes, self.maker.long
         for key, value in attributes.items():
             kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
             # A tuple of one text is what finish reasons mostly are.
