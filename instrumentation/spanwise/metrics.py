@@ -21,7 +21,6 @@ from spanwise.own_span import SAMPLED, OwnSpan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from prometheus_client import CollectorRegistry
 
@@ -125,10 +124,9 @@ class _Labelled(dict[_Meter, _Series]):
             if seen is not None:
                 series.exemplars[bucket] = (seen, value)
 
-
     def count_number(self, meter: _Meter, value: Any, seen: Seen | None) -> None:
         """Count an attribute, where it is a number."""
-        kind = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is int or kind is float or _number(value) is not None:
             self.count(meter, value, seen)
 
@@ -201,7 +199,8 @@ class SpanMetrics:
         self.ledger: Callable[[], Counts] | None = None
         """Reads what became of the spans, which is shown beside them."""
         self._given = registry
-        self._scaled: tuple[Resource, float] | None = None
+        self._scaled: tuple[object, float] | None = None
+        """What made a span, and the time scale of its resource."""
         self.lock = threading.RLock()
         """Held by whoever observes spans or reads what was counted."""
         self._shown = shown
@@ -245,6 +244,7 @@ class SpanMetrics:
     def renew(self) -> None:
         """Begin anew, in a forked child: what the parent has counted is the parent's."""
         self.lock = threading.RLock()
+        self._scaled = None
         for family in self._families.values():
             family.series.clear()
         for kind in (*self._by_operation.values(), self._lookups, self._waits, self._retries):
@@ -265,7 +265,7 @@ class SpanMetrics:
             self._count(self._retries, span, attributes)
 
     def _count(self, kind: _Kind, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
-        end_ns, start_ns, scale = span.end_time or 0, span.start_time or 0, self._scale(span.resource)
+        end_ns, start_ns, scale = span.end_time or 0, span.start_time or 0, self._scale(span)
         seconds = (end_ns - start_ns) * _NANO * scale
         if type(span) is OwnSpan:
             seen = (span.trace_id, span.span_id, end_ns) if span.flags & SAMPLED else None
@@ -282,11 +282,12 @@ class SpanMetrics:
         if kind.observe is not None:
             kind.observe(attributes, labelled, seconds, scale, seen)
 
-    def _scale(self, resource: Resource) -> float:
+    def _scale(self, span: ReadableSpan) -> float:
+        source = span.maker if type(span) is OwnSpan else span.resource
         known = self._scaled
-        if known is None or known[0] is not resource:
-            scale = resource.attributes.get(c.TIME_SCALE, 1.0)
-            self._scaled = known = (resource, float(scale) if isinstance(scale, int | float) else 1.0)
+        if known is None or known[0] is not source:
+            scale = span.resource.attributes.get(c.TIME_SCALE, 1.0)
+            self._scaled = known = (source, float(scale) if isinstance(scale, int | float) else 1.0)
         return known[1]
 
     def snapshot(self) -> list[Snapshot]:

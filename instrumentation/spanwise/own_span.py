@@ -37,11 +37,12 @@ class OwnSpan(trace.Span, ReadableSpan):
     """A span that a `SpanMaker` started. It ends once; what is done to it afterwards does nothing.
 
     `trace_id`, `span_id`, `parent_id` (0 for a root) and `flags` are its identity as plain integers; `own_attributes`
-    and `start_ns` are what it holds; `weight` is about how many bytes that takes beyond an ordinary span.
+    and `start_ns` are what it holds; `maker` is what started it, and stands for one resource and scope; `weight` is
+    about how many bytes that takes beyond an ordinary span.
     """
 
     __slots__ = (
-        "_end_time", "_kind", "_maker", "_name", "_not_ended", "flags", "own_attributes", "parent_id", "span_id",
+        "_end_time", "_kind", "_name", "_not_ended", "flags", "maker", "own_attributes", "parent_id", "span_id",
         "start_ns", "trace_id", "weight",
     )  # fmt: skip
 
@@ -53,6 +54,10 @@ class OwnSpan(trace.Span, ReadableSpan):
     """The parent, where it is no span of ours."""
     plain = True
     """Whether it has nothing that few spans have: events, links, a trace state, a foreign parent, lost details."""
+    is_watched = False
+    """Whether processors of others have seen it start."""
+    worked_out = False
+    """Whether cost and budget were written on it before its end, for processors of others to see."""
     measured_only = False
     """The sampler does not want it: it is measured, and neither written nor sent."""
     _made_context: SpanContext | None = None
@@ -72,7 +77,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         flags: int,
         start_ns: int,
     ) -> None:
-        self._maker = maker
+        self.maker = maker
         self._name = name
         self._kind = kind
         self.own_attributes = attributes
@@ -142,14 +147,14 @@ class OwnSpan(trace.Span, ReadableSpan):
     @property
     def resource(self) -> Resource:
         """What made it: the provider's resource."""
-        return self._maker.resource
+        return self.maker.resource
 
     _resource = resource
 
     @property
     def instrumentation_scope(self) -> InstrumentationScope:
         """The name of this library."""
-        return self._maker.scope
+        return self.maker.scope
 
     @property
     def dropped_attributes(self) -> int:
@@ -174,7 +179,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         """Set an attribute; beyond the limit new names are refused, so that what a span is called by stays."""
         if self._end_time is not None:
             return
-        attributes, maker = self.own_attributes, self._maker
+        attributes, maker = self.own_attributes, self.maker
         if type(key) is not str or not key or (len(attributes) >= maker.most_attributes and key not in attributes):
             self._lost_attributes += 1
             self.plain = False
@@ -202,7 +207,7 @@ class OwnSpan(trace.Span, ReadableSpan):
         """Set attributes, one after the other."""
         if self._end_time is not None:
             return
-        own, most, long = self.own_attributes, self._maker.most_attributes, self._maker.long
+        own, most, long = self.own_attributes, self.maker.most_attributes, self.maker.long
         for key, value in attributes.items():
             kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
             # A tuple of one text is what finish reasons mostly are.
@@ -217,11 +222,11 @@ class OwnSpan(trace.Span, ReadableSpan):
         """Add an event now or at `timestamp` (Unix ns)."""
         if self._end_time is not None:
             return
-        limits = self._maker.limits
+        limits = self.maker.limits
         event = Event(name, self._bounded(attributes, limits.max_event_attributes), timestamp or time.time_ns())
         self.plain = False
         self.weight += weight_of(event.attributes)
-        with self._maker.lock:
+        with self.maker.lock:
             self._events, lost = _appended(self._events, event, limits.max_events)
             self._lost_events += lost
 
@@ -229,15 +234,15 @@ class OwnSpan(trace.Span, ReadableSpan):
         """Add a link to another span; one that points nowhere and says nothing is left out."""
         if self._end_time is not None or not (context.is_valid or attributes or context.trace_state):
             return
-        limits = self._maker.limits
+        limits = self.maker.limits
         link = Link(context, self._bounded(attributes, limits.max_link_attributes))
         self.plain = False
-        with self._maker.lock:
+        with self.maker.lock:
             self._links, lost = _appended(self._links, link, limits.max_links)
             self._lost_links += lost
 
     def _bounded(self, attributes: Mapping[str, Any] | None, most: int | None) -> BoundedAttributes:
-        longest = self._maker.longest_text
+        longest = self.maker.longest_text
         cleaned = {key: clean(value, longest) for key, value in (attributes or {}).items() if key}
         kept = dict(list(cleaned.items())[:most])
         bounded = BoundedAttributes(most, kept)
@@ -246,7 +251,7 @@ class OwnSpan(trace.Span, ReadableSpan):
 
     def relink(self, change: Callable[[Link], Link]) -> None:
         """Put what `change` returns in place of each link."""
-        with self._maker.lock:
+        with self.maker.lock:
             self._links = tuple(change(one) for one in self._links)
 
     def update_name(self, name: str) -> None:
@@ -290,10 +295,12 @@ class OwnSpan(trace.Span, ReadableSpan):
         except AttributeError:
             return
         end_ns = time.time_ns() if end_time is None else end_time
-        maker = self._maker
+        if end_ns <= self.start_ns:
+            end_ns = self.start_ns + 1
+        maker = self.maker
         if maker.watch.others:
-            maker.before_end(self)
-        self._end_time = end_ns if end_ns > self.start_ns else self.start_ns + 1
+            maker.before_end(self, end_ns)
+        self._end_time = end_ns
         maker.take(self)
         if maker.watch.others:
             maker.announce_end(self)

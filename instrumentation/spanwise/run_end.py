@@ -2,12 +2,14 @@
 
 Others work it out, found as entry points: `spanwise.call_end` (a model call's attributes and start to more attributes)
 and `spanwise.workflow_end` (the records of a run, its workflow's last, to attributes of the workflow's span). So
-recording does not depend on analysis. All of it happens in the recorder's thread, before anything of ours reads a span;
-a run of over 2,000 spans, or of less than 10 ms, is left to `spanwise profile`.
+recording does not depend on analysis. It happens in the recorder's thread, before anything of ours reads a span; where
+processors of others see our spans, in the thread that ends one, before they do. A run of over 2,000 spans, or of less
+than 10 ms, is left to `spanwise profile`.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
@@ -27,36 +29,49 @@ MOST_SPANS: Final = 2_000
 SHORTEST_NS: Final = 10_000_000
 _MOST_KEPT: Final = 10_000
 """Spans of all open runs together; those of runs that nothing ended in for the longest time go first."""
-_CALLS: Final = frozenset({"chat", "embeddings"})
+_CALLS: Final = ("chat", "embeddings")
+_WORKED_OUT: Final = (*_CALLS, "invoke_workflow")
 
 
 class RunEnds:
-    """Keeps the ended spans of open runs. Asked in the order in which spans ended, by one thread at a time."""
+    """Keeps the ended spans of open runs; safe to call from any thread, and no lock is held while others work."""
 
     def __init__(self) -> None:
         self.failures: list[Exception] = []
         """Why something could not be worked out; the span then goes without."""
         self._of_calls: list[Callable[[Attributes, int], Attributes]] | None = None
         self._of_runs: list[Callable[[Sequence[SpanRecord]], Attributes]] | None = None
+        self._lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
         self._kept: dict[int, list[OwnSpan]] = {}
         """By trace."""
         self._count = 0
 
     def ended(self, span: ReadableSpan) -> None:
-        """Take a span that has ended, and write on it what is worked out."""
-        if type(span) is not OwnSpan:
-            return
+        """Take a span that has ended, and write on it what is worked out, unless that was done before its end."""
+        if type(span) is OwnSpan and not span.worked_out:
+            if span.own_attributes.get(c.OPERATION_NAME) in _WORKED_OUT:
+                self.before_end(span, span.end_time or 0)
+            self.after_end(span)
+
+    def before_end(self, span: OwnSpan, end_ns: int) -> None:
+        """Write on a span what is worked out of it and those below it that have ended; it ends at `end_ns`."""
         try:
             attributes = span.own_attributes
             operation = attributes.get(c.OPERATION_NAME)
             if operation in _CALLS and c.USAGE_INPUT_TOKENS in attributes:
                 self._call(span)
             if operation == "invoke_workflow" and c.RUN_ID in attributes:
-                self._run(span)
-            elif c.WORKFLOW_NAME in attributes:
-                self._keep(span)
+                self._run(span, end_ns)
         except Exception as error:  # noqa: BLE001 - attributes are anything; whatever they do to us, the span goes on
             self._failed(error)
+
+    def after_end(self, span: OwnSpan) -> None:
+        """Keep a span for the run that it is below of."""
+        attributes = span.own_attributes
+        # A run that is no root may be enclosed in another one.
+        if c.WORKFLOW_NAME in attributes and (span.parent_id or c.RUN_ID not in attributes):
+            with self._lock:
+                self._keep(span)
 
     def _call(self, span: OwnSpan) -> None:
         if self._of_calls is None:
@@ -64,16 +79,16 @@ class RunEnds:
         for work_out in self._of_calls:
             self._write(span, work_out, span.own_attributes, span.start_ns)
 
-    def _run(self, span: OwnSpan) -> None:
-        below = self._taken(span)
-        if span.parent_id:  # another run may enclose it
-            self._keep(span)
-        if below is None or (span.end_time or 0) - span.start_ns < SHORTEST_NS:
+    def _run(self, span: OwnSpan, end_ns: int) -> None:
+        with self._lock:
+            below = self._taken(span)
+        if below is None or end_ns - span.start_ns < SHORTEST_NS:
             return
         if self._of_runs is None:
             self._of_runs = list(self._found("spanwise.workflow_end"))
         if self._of_runs:
-            records = [record_of(one) for one in (*_below(span, below), span)]
+            records = [record_of(one, one.end_time or one.start_ns) for one in _below(span, below)]
+            records.append(record_of(span, end_ns))
             for work_out in self._of_runs:
                 self._write(span, work_out, records)
 
@@ -97,9 +112,7 @@ class RunEnds:
             self.failures.append(error)
 
     def _keep(self, span: OwnSpan) -> None:
-        kept = self._kept.get(span.trace_id)
-        if kept is None:
-            kept = self._kept[span.trace_id] = []
+        kept = self._kept.get(span.trace_id) or self._kept.setdefault(span.trace_id, [])
         if len(kept) <= MOST_SPANS:  # one more says that there were too many
             kept.append(span)
             self._count += 1
@@ -110,7 +123,7 @@ class RunEnds:
         """Let go of half of what is kept."""
         for trace_id, kept in sorted(self._kept.items(), key=lambda one: one[1][-1].end_time or 0):
             self._count -= len(kept)
-            del self._kept[trace_id]
+            self._kept.pop(trace_id, None)
             if self._count <= _MOST_KEPT // 2:
                 return
 
@@ -145,8 +158,8 @@ def _below(workflow: OwnSpan, spans: Sequence[OwnSpan]) -> list[OwnSpan]:
     return [span for span in spans if inside[span.span_id]]
 
 
-def record_of(span: OwnSpan) -> SpanRecord:
-    """Return an ended span as a reader of the journal would, without its events and resource."""
+def record_of(span: OwnSpan, end_ns: int) -> SpanRecord:
+    """Return a span that ends at `end_ns` as a reader of the journal would, without its events and resource."""
     from spanwise.journal.reader import LinkRecord, SpanRecord  # noqa: PLC0415 - msgspec loads with its first use
 
     def link_of(link: Link) -> LinkRecord:
@@ -157,6 +170,6 @@ def record_of(span: OwnSpan) -> SpanRecord:
     return SpanRecord(
         trace_id=f"{span.trace_id:032x}", span_id=f"{span.span_id:016x}",
         parent_id=f"{span.parent_id:016x}" if span.parent_id else None, name=span.name, kind=0, start_ns=span.start_ns,
-        end_ns=span.end_time or span.start_ns, attributes=dict(span.own_attributes), links=links,
+        end_ns=end_ns, attributes=dict(span.own_attributes), links=links,
         status_code=span.status.status_code.value,
     )  # fmt: skip

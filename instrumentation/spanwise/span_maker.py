@@ -88,6 +88,7 @@ class SpanMaker:
         self._plain_ids = type(tracer.id_generator) is RandomIdGenerator
         self._root_flags = SAMPLED | (_RANDOM if self._ids_are_random() else 0)
         self._ledger = recorder.ledger
+        self._run_ends = recorder.run_ends
         self.began = recorder.began
         self.take = recorder.take
 
@@ -142,6 +143,7 @@ class SpanMaker:
         if is_remote:
             self.began(span)
         if self.watch.others and not span.measured_only:
+            span.is_watched = True
             with suppress(Exception):  # a processor is foreign code
                 self._processor.on_start(span, parent_context=context)  # type: ignore[arg-type]  # it has what theirs has
         return span
@@ -202,13 +204,20 @@ class SpanMaker:
         if decision is not Decision.DROP:
             span.set_attributes(attributes)
 
-    def before_end(self, span: OwnSpan) -> None:
-        """Take from a span that processors of others are to see what may not be recorded."""
-        if self._guard is not None and not span.measured_only:
+    def before_end(self, span: OwnSpan, end_ns: int) -> None:
+        """Make a span what processors of others are to see: with cost and budget, without what may not be recorded."""
+        if span.measured_only:
+            return
+        if span.is_watched:
+            span.worked_out = True
+            self._run_ends.before_end(span, end_ns)
+        if self._guard is not None:
             self._guard.before_end(span)
 
     def announce_end(self, span: OwnSpan) -> None:
         """Show processors of others a span that has ended."""
+        if span.worked_out:
+            self._run_ends.after_end(span)
         if not span.measured_only:
             with suppress(Exception):  # a processor is foreign code
                 self._processor.on_end(span)

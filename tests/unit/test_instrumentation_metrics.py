@@ -258,6 +258,31 @@ def test_a_label_that_python_cannot_write_is_called_other() -> None:
     assert samples(observed(built(agent))) == histogram("gen_ai_invoke_agent_duration_seconds", labels, 2.0)
 
 
+def test_a_label_that_holds_a_secret_is_counted_under_what_may_be_shown_and_never_remembered() -> None:
+    mail = "ann@example.com"
+    metrics = SpanMetrics(CollectorRegistry(), shown=lambda text: text.replace(mail, "[mail]"))
+    for name in (mail, "b", mail, "b"):
+        metrics.observe(built({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}))
+    counts = {labels["gen_ai_agent_name"]: one for name, labels, one in samples(metrics) if name.endswith("_count")}
+    assert counts == {"[mail]": 2.0, "b": 2.0}
+    assert [values for kind in metrics._by_operation.values() for values in kind.known] == [("w", "b", "")]
+
+
+def test_a_forked_child_counts_from_nothing() -> None:
+    agent = built({"gen_ai.operation.name": "invoke_agent"})
+    metrics = observed(agent, agent)
+    metrics.renew()
+    assert samples(metrics) == []
+    metrics.observe(agent)
+    assert [value for name, _, value in samples(metrics) if name.endswith("_count")] == [1.0]
+
+
+def test_labels_of_any_type_are_counted_under_their_text() -> None:
+    agents = [built({"gen_ai.operation.name": "invoke_agent", "error.type": kind}) for kind in ("1", 429, 429.5)]
+    found = {labels["error_type"]: one for name, labels, one in samples(observed(*agents)) if name.endswith("_count")}
+    assert found == {"1": 1.0, "429": 1.0, "429.5": 1.0}
+
+
 def shown_by(metrics: SpanMetrics) -> list[str]:
     show: Any = generate_latest
     lines: list[str] = show(metrics.registry).decode().splitlines()

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 import tomllib
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.trace import SpanKind
 from support.pages import ROOT
 
 import spanwise
 from spanwise import conventions as c
 from spanwise import run_end, runtime
+from spanwise.context import current
 from spanwise.journal import reader
+from spanwise.recorded import begin
+from spanwise.scope import with_span
 from spanwise_profiling.analysis import profile_of
 from spanwise_profiling.load import load
 from spanwise_profiling.profile import BUCKETS
@@ -145,3 +152,135 @@ def test_what_breaks_while_it_is_worked_out_costs_no_span(tmp_path: Path, monkey
 
 def test_recording_and_profiling_name_the_same_buckets() -> None:
     assert c.BUDGET_BUCKETS == BUCKETS
+
+
+class Watching(SpanProcessor):
+    """A processor of the host that notes what ended spans hold when it is shown them."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, dict[str, Any]] = {}
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.seen[span.name] = dict(span.attributes or {})
+
+
+def watched(work: Callable[[], object], folder: Path, **settings: Any) -> tuple[Watching, list[SpanRecord]]:
+    """Return what a processor of the host saw of `work`, and what the journal says."""
+    telemetry, watching = spanwise.configure(journal_dir=folder, **settings), Watching()
+    assert telemetry.provider is not None
+    telemetry.provider.add_span_processor(watching)
+    return watching, recorded(work, folder, **settings)
+
+
+def priced_desk() -> None:
+    with spanwise.workflow("desk"), spanwise.agent("risk"), spanwise.llm_call("gpt-4.1") as call:
+        call.usage(1_000_000, 500_000)
+        time.sleep(0.012)
+
+
+def assert_seen_as_written(watching: Watching, spans: list[SpanRecord]) -> None:
+    workflow = spans[-1]
+    assert {span.name: dict(span.attributes) for span in spans} == watching.seen
+    assert watching.seen["chat gpt-4.1"][c.COST] == pytest.approx(2.00 + 0.5 * 8.00)
+    assert sum(budget_in(workflow).values()) == pytest.approx(workflow.duration_ns / 1e9)
+    assert budget_in(workflow)["model"] >= 0.012
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_processors_of_the_host_see_budget_and_cost_as_the_journal_has_them(tmp_path: Path) -> None:
+    assert_seen_as_written(*watched(priced_desk, tmp_path))
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_they_see_them_while_an_event_loop_runs_too(tmp_path: Path) -> None:
+    async def desk() -> None:
+        priced_desk()
+
+    assert_seen_as_written(*watched(lambda: asyncio.run(desk()), tmp_path))
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_budget_and_cost_are_worked_out_once_and_redacted_before_anybody_sees_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def of_call(attributes: dict[str, Any], start_ns: int) -> dict[str, Any]:
+        asked.append("call")
+        return {"app.mail": "ann@example.com"}
+
+    def of_run(records: list[SpanRecord]) -> dict[str, Any]:
+        asked.append(" ".join(record.name for record in records))
+        assert all(record.duration_ns > 0 for record in records)
+        return {"app.spans": len(records)}
+
+    found = {"spanwise.call_end": of_call, "spanwise.workflow_end": of_run}
+    monkeypatch.setattr(run_end.RunEnds, "_found", lambda _, group: [found[group]])
+    watching, spans = watched(priced_desk, tmp_path)
+    assert asked == ["call", "chat gpt-4.1 invoke_agent risk invoke_workflow desk"]
+    assert watching.seen["chat gpt-4.1"]["app.mail"] == "[redacted:email]"
+    assert watching.seen["invoke_workflow desk"]["app.spans"] == 3
+    assert watching.seen == {span.name: dict(span.attributes) for span in spans}
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_run_ends_for_processors_of_the_host_while_another_thread_measures(tmp_path: Path) -> None:
+    telemetry, watching = spanwise.configure(journal_dir=tmp_path), Watching()
+    assert telemetry.provider is not None
+    assert telemetry.recorder is not None
+    assert telemetry.metrics is not None
+    telemetry.provider.add_span_processor(watching)
+    with telemetry.metrics.lock:  # as while somebody's code works out something in the recorder's thread
+        ending = threading.Thread(target=priced_desk)
+        ending.start()
+        ending.join(5)
+        assert not ending.is_alive()
+    assert sum(name.startswith(BUDGET) for name in watching.seen["invoke_workflow desk"]) >= 1
+    assert telemetry.flush()
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_processor_that_comes_amid_a_run_takes_nothing_from_its_budget(tmp_path: Path) -> None:
+    watching = Watching()
+
+    def joined() -> None:
+        telemetry = runtime.active()
+        assert telemetry is not None
+        assert telemetry.provider is not None
+        with spanwise.workflow("desk"):
+            with spanwise.tool("early"):
+                time.sleep(0.006)
+            telemetry.provider.add_span_processor(watching)
+            with spanwise.tool("late"):
+                time.sleep(0.006)
+
+    spans = recorded(joined, tmp_path)
+    assert [span.name for span in spans] == ["execute_tool early", "execute_tool late", "invoke_workflow desk"]
+    assert budget_in(spans[-1])["tool"] >= 0.012
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_what_breaks_before_a_watched_span_ends_costs_no_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [EntryPoint("a", "nowhere.at:all", "x"), EntryPoint("b", "operator:truediv", "x")]
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: broken)
+    watching, spans = watched(desk, tmp_path)
+    assert list(watching.seen) == [span.name for span in spans]
+    assert not any(map(budget_in, spans))
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_open_runs_beyond_what_is_kept_lose_their_oldest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_end, "_MOST_KEPT", 4)
+    ends = run_end.RunEnds()
+    telemetry = spanwise.configure(journal_dir=tmp_path)
+    runs = [spanwise.workflow(f"run {number}").start() for number in range(3)]
+    for number, run in enumerate(runs):
+        for _ in range(2):
+            about = {c.WORKFLOW_NAME: "w"}
+            child = begin("step", SpanKind.INTERNAL, about, context=with_span(current(), run.span))
+            child.end()
+            ends.ended(child)  # type: ignore[arg-type]
+        assert number < 2 or list(ends._kept) == [runs[2].span.get_span_context().trace_id]
+    for run in runs:
+        run.end()
+    assert telemetry.flush()

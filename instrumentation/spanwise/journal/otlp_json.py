@@ -55,15 +55,19 @@ def encode(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes] = 
 
 def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes]) -> _Groups:
     groups: _Groups = {}
-    by_identity: dict[tuple[int, int], list[bytes]] = {}
+    by_source: dict[object, list[bytes]] = {}
     for span in spans:
-        identity = (id(span.resource), id(span.instrumentation_scope))
-        members = by_identity.get(identity)
+        source: object = _source(span) if type(span) is not OwnSpan else span.maker
+        members = by_source.get(source)
         if members is None:  # hashing a resource is slow, so it is done once for each object
             members = groups.setdefault(span.resource, {}).setdefault(span.instrumentation_scope, [])
-            by_identity[identity] = members
+            by_source[source] = members
         members.append(texts.get(span) or _encoded(span))
     return groups
+
+
+def _source(span: ReadableSpan) -> tuple[int, int]:
+    return id(span.resource), id(span.instrumentation_scope)
 
 
 def _encoded(span: ReadableSpan) -> bytes:
@@ -78,7 +82,10 @@ def _present(**fields: Any) -> dict[str, Any]:
 
 def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | None, list[bytes]]) -> list[bytes]:
     """Return the spans of a resource in pieces, to be joined by commas like its neighbours."""
-    about = {"resource": _present(attributes=_attributes(resource.attributes)), **_present(schemaUrl=resource.schema_url)}
+    about = {
+        "resource": _present(attributes=_attributes(resource.attributes)),
+        **_present(schemaUrl=resource.schema_url),
+    }
     pieces = [piece for scope, members in scopes.items() for piece in _enclosed(_scope(scope), b"spans", members)]
     return _enclosed(about, b"scopeSpans", pieces)
 

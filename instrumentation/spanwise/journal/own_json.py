@@ -1,9 +1,9 @@
 """Our own spans as OTLP/JSON text, found harmless and put together from pieces that are remembered.
 
-Spans that say the same kind of thing have the same attribute names, so a template is kept for each sequence of names, and
-what a short text looks like in JSON beside it. What is remembered was found harmless, too: looking through a span and
-encoding it are one pass. It writes byte for byte what `otlp_json` writes of the same span (a test holds the two together),
-which still takes all that is rare: events, links, trace states, foreign parents, values that have to be changed.
+Spans of a kind have the same attribute names, so a template is kept for each sequence of names, and what a short text
+looks like in JSON beside it. What is remembered was found harmless, too: looking through a span and encoding it are one
+pass. It writes byte for byte what `otlp_json` writes of the same span (a test holds the two together), which still has
+all that is rare: events, links, trace states, foreign parents, values that have to be changed.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class _Values(dict[Any, str]):
         self._keeps = admission.keeps if admission is not None else None
 
     def __missing__(self, value: Any) -> str:
-        kind = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is int and -_INT64 <= value < SMALL:
             return f'"intValue":"{value}"'
         if kind is float and math.isfinite(value):

@@ -1,0 +1,133 @@
+"""Spans of ours as JSON from remembered pieces: what is remembered lets nothing through, and confuses nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Tracer, TracerProvider
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+import spanwise
+from spanwise.config.settings import Settings
+from spanwise.content.guard import Guard
+from spanwise.content.redact import LARGE
+from spanwise.journal import otlp_json, own_json, reader
+from spanwise.recorder import Recorder
+from spanwise.span_maker import SpanMaker, Watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spanwise.own_span import OwnSpan
+
+CARD = 4_111_111_111_111_111
+MAIL = "ann@example.com"
+
+
+class Taking(Recorder):
+    """Keeps nothing."""
+
+    def take(self, span: Any) -> None:
+        pass
+
+
+def ended(name: str = "s", **attributes: Any) -> OwnSpan:
+    """Return an ended span with these attributes; `__` in a name stands for a dot."""
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("t")
+    assert isinstance(tracer, Tracer)
+    maker = SpanMaker(tracer, Taking(), Watch(others=False))
+    about = {key.replace("__", "."): value for key, value in attributes.items()}
+    span = maker.start(name, SpanKind.INTERNAL, about, Context())
+    span.end()
+    return span
+
+
+def guarded(**settings: Any) -> own_json.OwnJson:
+    return otlp_json.own_json(Guard(Settings(**settings)))
+
+
+def values(encoder: own_json.OwnJson, span: OwnSpan) -> dict[str, Any] | None:
+    """Return the attributes that were written, with their OTLP types; none where the span was not."""
+    text = encoder.text(span)
+    return None if text is None else {one["key"]: one["value"] for one in json.loads(text).get("attributes", [])}
+
+
+def test_numbers_that_are_equal_keep_their_types() -> None:
+    encoder = guarded()
+    numbers: dict[str, Any] = {"a": 1, "b": True, "c": 1.0, "d": 0, "e": False, "f": -0.0, "g": -(2**63)}
+    for _ in range(2):
+        assert values(encoder, ended(**numbers)) == {
+            "a": {"intValue": "1"}, "b": {"boolValue": True}, "c": {"doubleValue": 1.0}, "d": {"intValue": "0"},
+            "e": {"boolValue": False}, "f": {"doubleValue": -0.0}, "g": {"intValue": str(-(2**63))},
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"app__text": MAIL},
+        {"app__password": "tulip"},
+        {"app__password": 7},
+        {"app__number": CARD},
+        {"app__texts": ("a", MAIL)},
+        {"gen_ai__input__messages": "hello"},
+        {"app__mapping": {"a": 1}},
+        {"app__long": "x" * 300},
+    ],
+)
+def test_a_span_that_has_to_be_changed_is_not_written_however_often_it_comes(attributes: dict[str, Any]) -> None:
+    encoder = guarded(content_limit=200)
+    assert [values(encoder, ended(**attributes)) for _ in range(3)] == [None] * 3
+    assert values(encoder, ended(app__text="fine")) == {"app.text": {"stringValue": "fine"}}
+
+
+def test_nor_is_one_whose_name_or_status_has_to_be_looked_at() -> None:
+    encoder = guarded()
+    said = ended()
+    said._status = Status(StatusCode.ERROR, "words")
+    assert [encoder.text(ended(f"to {MAIL}")), encoder.text(ended(f"to {MAIL}")), encoder.text(said)] == [None] * 3
+
+
+def test_a_text_that_is_harmless_under_one_name_is_not_let_through_under_another() -> None:
+    encoder = guarded()
+    assert values(encoder, ended(app__text="tulip")) == {"app.text": {"stringValue": "tulip"}}
+    assert values(encoder, ended(app__password="tulip")) is None
+
+
+def test_any_name_is_written_as_it_is() -> None:
+    names = ["100%", "%s %d %%", 'a "quoted" one', "größe", "a\nb", "{0}"]
+    about: dict[str, Any] = dict.fromkeys(names, "100 %")
+    span = ended(**about)
+    assert values(guarded(), span) == {name: {"stringValue": "100 %"} for name in names}
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_json, "_MEMORY", 10)
+    monkeypatch.setattr(own_json, "_MOST_TEMPLATES", 10)
+    text, name, template = own_json._Values(otlp_json._value, None), own_json._Names(None), own_json._Templates(None)
+    for number in range(35):
+        assert text[f"value {number}"] == f'"stringValue":"value {number}"'
+        assert name[f"name {number}"] == f'"name {number}"'
+        assert f"name {number}" in template[f"name {number}",][0]
+        assert text[number] == f'"intValue":"{number}"'
+    assert text["x" * 1_000].endswith('x"')
+    assert max(len(text), len(name), len(template)) <= 10
+    assert all(type(key) is str and len(key) < 600 for key in text)
+
+
+def test_a_number_that_nobody_looks_at_is_no_payment_cards() -> None:
+    assert own_json.SMALL <= LARGE
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_journal_has_harmless_and_redacted_spans_side_by_side_in_their_order(tmp_path: Path) -> None:
+    telemetry = spanwise.configure(journal_dir=tmp_path)
+    for text in ("one", MAIL, "one", MAIL):
+        with spanwise.step("s") as step:
+            step.set("app.text", text)
+    assert telemetry.flush()
+    written = [span.attributes["app.text"] for span in reader.read(tmp_path)]
+    assert written == ["one", "[redacted:email]", "one", "[redacted:email]"]
