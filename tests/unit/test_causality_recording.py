@@ -196,6 +196,26 @@ def test_a_wait_that_a_task_without_a_span_of_its_own_ended_names_that_task() ->
     assert found == [("sleep", "unknown", []), ("Lock", f"task prices ({here})", []), ("sleep", "unknown", [])]
 
 
+def test_waits_that_a_task_outside_of_any_span_ended_are_all_recorded() -> None:
+    async def main() -> None:
+        awaited: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+
+        async def wake() -> None:
+            for _ in range(10):
+                (await awaited.get()).set_result(None)
+
+        waker = asyncio.create_task(wake(), name="waker")
+        with spanwise.step("s"):
+            for _ in range(10):
+                future = asyncio.get_running_loop().create_future()
+                awaited.put_nowait(future)
+                await future
+        await waker
+
+    said = [span["attributes"][c.WAIT_RELEASED_BY] for span in recorded(main) if c.WAIT_KIND in span["attributes"]]
+    assert [one.partition(" (")[0] for one in said] == ["task waker"] * 10
+
+
 def test_a_task_that_is_gone_is_named_by_its_function() -> None:
     async def refresh() -> None: ...
 
