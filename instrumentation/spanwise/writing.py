@@ -230,6 +230,8 @@ class BatchWriter:
             self._append(START, (self._guard.begun(span, span.end_time),))
         except OSError as error:
             self.write_error = error
+        except Exception:  # noqa: BLE001 - whatever a foreign span does to the encoder, the others of its batch are written
+            return
 
     def _admitted(self, batch: Spans) -> Spans:
         """Return what of a batch may be recorded, as it may be recorded."""

@@ -189,11 +189,34 @@ def test_a_wait_that_a_task_without_a_span_of_its_own_ended_names_that_task() ->
             await task
             await asyncio.sleep(0.002)
 
-    recorded_spans = recorded(main, wait_threshold=0.001)
     here = f"{main.__qualname__.rpartition('.')[0]}.refresh"
-    found = [(span["attributes"][c.WAIT_RESOURCE], span["attributes"][c.WAIT_RELEASED_BY], span["links"])
-             for span in recorded_spans if c.WAIT_KIND in span["attributes"]]  # fmt: skip
-    assert found == [("sleep", "unknown", []), ("Lock", f"task prices ({here})", []), ("sleep", "unknown", [])]
+    said = [
+        (span["attributes"][c.WAIT_RESOURCE], span["attributes"][c.WAIT_RELEASED_BY], span["links"])
+        for span in recorded(main)
+        if c.WAIT_KIND in span["attributes"]
+    ]
+    assert [one for one in said if one[0] == "Lock"] == [("Lock", f"task prices ({here})", [])]
+    assert {one[1] for one in said if one[0] == "sleep"} == {"unknown"}
+
+
+def test_waits_that_a_task_outside_of_any_span_ended_are_all_recorded() -> None:
+    async def main() -> None:
+        awaited: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+
+        async def wake() -> None:
+            for _ in range(10):
+                (await awaited.get()).set_result(None)
+
+        waker = asyncio.create_task(wake(), name="waker")
+        with spanwise.step("s"):
+            for _ in range(10):
+                future = asyncio.get_running_loop().create_future()
+                awaited.put_nowait(future)
+                await future
+        await waker
+
+    said = [span["attributes"][c.WAIT_RELEASED_BY] for span in recorded(main) if c.WAIT_KIND in span["attributes"]]
+    assert [one.partition(" (")[0] for one in said] == ["task waker"] * 10
 
 
 def test_a_task_that_is_gone_is_named_by_its_function() -> None:

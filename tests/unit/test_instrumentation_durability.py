@@ -19,6 +19,7 @@ import spanwise
 from spanwise import assembly
 from spanwise import buffer as buffers
 from spanwise.buffer import ORDINARY, Buffer
+from spanwise.content.guard import Guard
 from spanwise.journal import ledger
 from spanwise.journal.format import END, START
 from spanwise.journal.ledger import Counts
@@ -363,6 +364,29 @@ def test_a_span_that_a_hook_drops_after_its_start_was_shown_is_not_taken_for_int
     assert [(record.name, record.state) for record in read(tmp_path)] == [("invoke_workflow desk", "ended")]
     assert starts(tmp_path)[:2] == [("invoke_workflow", "0"), ("invoke_agent", "0")]
     assert ledger.read(tmp_path) == Counts(started=2, journaled=1, dropped={"hook": 1})
+
+
+def test_a_start_that_cannot_be_withdrawn_costs_no_other_span(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = Guard.begun
+
+    def broken(self: Guard, span: ReadableSpan, end_ns: int | None = None) -> ReadableSpan:
+        if end_ns is not None:
+            raise ValueError("cannot be looked through")
+        return begun(self, span, end_ns)
+
+    monkeypatch.setattr(Guard, "begun", broken)
+    telemetry = configured(tmp_path, span_hook=lambda span: None if "agent" in span.name else span)
+    with spanwise.workflow("desk"):
+        with spanwise.agent("risk"):
+            telemetry.flush()
+        with spanwise.step("kept"):
+            pass
+        telemetry.flush()
+    assert telemetry.flush()
+    assert journal_files.names(tmp_path) == ["step kept", "invoke_workflow desk"]
+    assert telemetry.ledger() == Counts(started=3, journaled=2, dropped={"hook": 1})
 
 
 def test_an_open_span_of_a_hooks_program_that_is_killed_is_interrupted(tmp_path: Path, gate: Gate) -> None:

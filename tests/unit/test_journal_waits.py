@@ -14,12 +14,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support import journal_files
 from support.deliveries import JumpingTime, Line
-from support.segments import STREAM, payload_of, write_segments
+from support.segments import STREAM, end, living, payload_of, write_segments
 from support.traces import agent, identifier, tool, wait
 
 import spanwise
 from spanwise import conventions as c
 from spanwise.content.filters import Outlet
+from spanwise.destinations import factory
 from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.sending import Sender
 from spanwise.destinations.sources import StreamSource
@@ -29,6 +30,7 @@ from spanwise.journal.format import END, HEADER, START, WAIT
 from spanwise.journal.ledger import Counts, Ledger
 from spanwise.journal.purge import Erased
 from spanwise.journal.reader import LinkRecord, read
+from spanwise.journal.segment import SegmentWriter
 from spanwise.journal.stream import Stream
 from spanwise.recorder import Recorder
 
@@ -198,6 +200,27 @@ def test_waits_go_to_the_destinations_that_want_them_and_are_filtered_for_others
     assert [name for name in line.accepted if not name.startswith("wait")] == ["invoke_agent risk"]
 
 
+@pytest.mark.usefixtures("isolated_provider")
+def test_by_default_an_otlp_receiver_gets_waits_langsmith_gets_none_and_the_ledger_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = {"otlp": Line(), "langsmith": Line()}
+    monkeypatch.setattr(factory, "transport_of", lambda settings, name: lines[name])
+    telemetry = configured(tmp_path, endpoint="http://127.0.0.1:9", langsmith_project="desk")
+    with spanwise.step("s"):
+        spanwise.record_wait("lock", "l", 1, SECOND)
+    assert telemetry.flush()
+    assert {name: line.accepted for name, line in lines.items()} == {
+        "otlp": ["wait l", "step s"],
+        "langsmith": ["step s"],
+    }
+    none = {"pending": 0, "set_aside": 0, "expired": 0}
+    fates = {"otlp": {"delivered": 2, "filtered": 0, **none}, "langsmith": {"delivered": 1, "filtered": 1, **none}}
+    assert telemetry.ledger() == Counts(started=2, journaled=2, destinations=fates)
+    spanwise.shutdown()
+    assert ledgers.read(tmp_path) == Counts(started=2, journaled=2, destinations=fates)
+
+
 def test_waits_that_an_earlier_version_wrote_as_spans_are_read_and_filtered_alike(tmp_path: Path) -> None:
     old = [wait(1, 0, 1, parent=3), agent(3, 0, 4)]
     with Stream(tmp_path) as stream:
@@ -237,6 +260,38 @@ def test_erased_waits_are_gone_and_what_was_not_delivered_of_them_is_counted(tmp
     erased = purge.erase(tmp_path, lambda trace_id, _: trace_id == identifier(1, 32))
     assert erased == Erased(spans=2, undelivered=Counter(otlp=2))
     assert list(read(tmp_path)) == [wait(2, 0, 1, trace=2)]
+
+
+def test_where_no_waits_are_meant_their_records_are_not_even_looked_into(tmp_path: Path) -> None:
+    with Stream(tmp_path) as stream:
+        stream.add(b"no request", 2, WAIT)
+    held = cursor.open_cursor(tmp_path, "langsmith", stream.name)
+    assert held is not None
+    pending = StreamSource(tmp_path, "langsmith", held, Outlet(waits=False))
+    assert Delivery(Line(), JumpingTime()).deliver(pending.batch(), pending)
+    pending.close()
+    assert (pending.cursor.state.filtered, pending.cursor.state.set_aside) == (2, 0)
+
+
+def test_waits_of_a_deleted_segment_have_expired(tmp_path: Path) -> None:
+    first, _ = write_segments(tmp_path, [[wait(1, 0, 1), wait(2, 0, 1)], [tool(3, 0, 1)]], [[tool(4, 1, 2)]])
+    first.unlink()
+    held = cursor.open_cursor(tmp_path, "otlp", STREAM)
+    assert held is not None
+    pending = StreamSource(tmp_path, "otlp", held, Outlet(waits=False))
+    while batch := pending.batch():
+        assert Delivery(Line(), JumpingTime()).deliver(batch, pending)
+    pending.close()
+    assert (pending.cursor.state.expired, pending.cursor.state.delivered) == (3, 1)
+
+
+def test_waits_that_a_living_process_is_still_writing_are_not_erased_and_counted(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, STREAM)
+    end(writer, wait(1, 0, 1), wait(2, 0, 1))
+    with living(tmp_path):
+        assert purge.erase(tmp_path, lambda *_: True) == Erased(still_written=2)
+    writer.close()
+    assert len(list(read(tmp_path))) == 2
 
 
 def test_a_request_is_taken_apart_into_waits_and_spans_and_nothing_else_changes() -> None:

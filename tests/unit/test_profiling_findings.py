@@ -253,6 +253,17 @@ def limited(kind: str, end: float, *more: SpanRecord) -> list[SpanRecord]:
     return [workflow(1, 0, 4), *waited, *more]
 
 
+@pytest.mark.parametrize(
+    ("released_by", "note"),
+    [("task Task-7 (refresh)", "released by task Task-7 (refresh)"), ("unknown", ""), (None, "")],
+)
+def test_evidence_names_the_task_that_ended_a_wait(released_by: str | None, note: str) -> None:
+    run, waiter, waited, call = limited("concurrency", 2)
+    about = {**waited.attributes} | ({c.WAIT_RELEASED_BY: released_by} if released_by else {})
+    [finding] = found(run, waiter, replace(waited, attributes=about), call)
+    assert [(one.span_id, one.note) for one in finding.evidence] == [(waited.span_id, note)]
+
+
 def test_a_limit_that_the_path_waited_at_may_be_too_low() -> None:
     assert briefly(*limited("concurrency", 2)) == [("low-limit", 2.0, "medium")]
     assert briefly(*limited("human", 2)) == []

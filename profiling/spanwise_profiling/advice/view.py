@@ -104,13 +104,18 @@ class View:
         return nanoseconds >= self.run.duration_ns * share and self.run.scaled(nanoseconds) >= LEAST_SECONDS
 
     def evidence(self, spans: Iterable[SpanRecord], note: str = "") -> tuple[Evidence, ...]:
-        """Return `spans` as evidence, those with most on the path first, at most 50."""
-        found = [Evidence(span.span_id, self.path_ns[span.span_id], note) for span in spans]
+        """Return `spans` as evidence, those with most on the path first, at most 50; a wait may say who ended it."""
+        found = [Evidence(span.span_id, self.path_ns[span.span_id], note or _released(span)) for span in spans]
         return tuple(sorted(found, key=lambda one: -one.on_path_ns)[:_MOST_EVIDENCE])
 
     def label(self, span: SpanRecord) -> str:
         """Return a span's name for a sentence: the agent, tool or source it is about, else its own name."""
         return short(kinds.subject_of(span) or kinds.text_of(span, c.STEP_NAME) or span.name) or "(no name)"
+
+
+def _released(span: SpanRecord) -> str:
+    said = kinds.text_of(span, c.WAIT_RELEASED_BY) or c.UNKNOWN_RELEASER
+    return "" if said == c.UNKNOWN_RELEASER else f"released by {short(said)}"
 
 
 def view_of(profile: Profile) -> View:
