@@ -220,16 +220,19 @@ def _marks() -> tuple[str, ...]:
 
 def _without_named(text: str) -> str:
     """Replace the secrets alone: a loop, since a call for each would cost as much again as finding it."""
+    pattern = patterns.named()
+    if (first := pattern.search(text)) is None:
+        return text
     marks = _marks()
     parts: list[str] = []
     done = 0
-    for match in patterns.named().finditer(text):
+    for match in pattern.finditer(text, first.start()):
         index = match.lastindex or 0
         begin, end = match.span(index)
         parts.append(text[done:begin])
         parts.append(marks[index])
         done = end
-    return "".join((*parts, text[done:])) if parts else text
+    return "".join((*parts, text[done:]))
 
 
 def _without_emails(text: str) -> str:
@@ -251,9 +254,12 @@ def _without_emails(text: str) -> str:
 
 
 def _without_cards(text: str) -> str:
+    pattern = patterns.card()
+    if (first := pattern.search(text)) is None:
+        return text
     parts: list[str] = []
     done = 0
-    for match in patterns.card().finditer(text):
+    for match in pattern.finditer(text, first.start()):
         digits = match[0]
         if is_card(digits if digits.isdigit() else digits.replace(" ", "").replace("-", "")):
             parts += text[done : match.start()], marker("card")
