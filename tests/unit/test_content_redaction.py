@@ -103,6 +103,13 @@ def test_an_address_is_redacted_whole_however_far_behind_another_at_sign_it_stan
     ]
 
 
+def test_an_address_with_an_encoded_at_sign_in_front_of_its_own_is_redacted_whole() -> None:
+    text = "a%40first.last+tag@mail.example.org"
+    assert [Redactor().text(text), Redactor().text(text + " " * 1_000)] == [
+        "[redacted:email]", "[redacted:email]" + " " * 1_000
+    ]  # fmt: skip
+
+
 def test_the_blanks_that_are_named_are_all_there_are() -> None:
     every = "".join(map(chr, range(sys.maxunicode + 1)))
     assert re.findall(f"[{patterns.BLANKS}]", every) == re.findall(r"\s", every)

@@ -243,10 +243,13 @@ def _without_emails(text: str) -> str:
     if len(domains) > most:
         return pattern.sub(mark, text)
     parts: list[str] = []
-    done = 0
+    done = last = 0
     for domain in domains:
-        sign, end = domain.span()
-        match = pattern.search(text, max(done, sign - _LONGEST_LOCAL), end + 1)  # one more: what must not follow
+        sign = domain.start()
+        while last + 1 < len(domains) and domains[last + 1].start() - sign <= _LONGEST_LOCAL:
+            last += 1  # `a%40b.example@c.example` is one address: an at sign further on decides first
+        end = max(domain.end(), domains[last].end()) + 1  # one more: what must not follow
+        match = pattern.search(text, max(done, sign - _LONGEST_LOCAL), end)
         if match is not None:
             parts += text[done : match.start()], mark
             done = match.end()
