@@ -284,8 +284,11 @@ class Guard:
 
 def _redacted(redactor: Redactor, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return attributes without secrets; none where they have none."""
-    kept = {name: redactor.value(name, value) for name, value in (given or {}).items()}
-    return kept if any(kept[name] is not value for name, value in (given or {}).items()) else None
+    if not given:
+        return None
+    had = dict(given)  # once: each look into the SDK's attributes takes their lock
+    kept = {name: redactor.value(name, value) for name, value in had.items()}
+    return kept if any(kept[name] is not value for name, value in had.items()) else None
 
 
 def _redact_all(redactor: Redactor, entries: Sequence[Event | Link]) -> None:
