@@ -127,6 +127,11 @@ class Recorder(SpanProcessor):
         """Return how many ended spans wait to be written."""
         return len(self._buffer)
 
+    def on_starting(self, span: Span) -> None:
+        """Take secrets out of what a span of another library starts with."""
+        if self._guard is not None and not isinstance(span, OwnSpan):
+            self._guard.redact_started(span)
+
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Count a span of another library and give it the names of its workflow and agent."""
         if isinstance(span, OwnSpan) or self._closed:
@@ -142,7 +147,7 @@ class Recorder(SpanProcessor):
             self.began(span)
 
     def on_ending(self, span: Span) -> None:
-        """Take secrets out of a span of another library."""
+        """Take secrets out of a span of another library as it ends."""
         if self._guard is not None and not isinstance(span, OwnSpan):
             self._guard.redact_ended(span)
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
@@ -55,16 +55,30 @@ class _Relay(SpanProcessor):
         if self.target is not None:
             self.target.on_start(span, parent_context)
 
-    def _on_ending(self, span: Span) -> None:  # before any processor's `on_end`, wherever ours stands among them
-        if self.target is not None:
-            self.target.on_ending(span)
-
     def on_end(self, span: ReadableSpan) -> None:
         if self.target is not None:
             self.target.on_end(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self.target is None or self.target.force_flush(timeout_millis)
+
+
+class _Cleaner(SpanProcessor):
+    """Takes secrets out of spans of other libraries before other processors are shown them, as it stands first.
+
+    Our relay does not: a flush goes through the processors in turn, and theirs must not wait for what we send.
+    """
+
+    def __init__(self, relay: _Relay) -> None:
+        self._relay = relay
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - its signature
+        if (target := self._relay.target) is not None:
+            target.on_starting(span)
+
+    def _on_ending(self, span: Span) -> None:
+        if (target := self._relay.target) is not None:
+            target.on_ending(span)
 
 
 class _OwnProvider(TracerProvider):
@@ -88,7 +102,18 @@ def _relay(provider: TracerProvider) -> _Relay:
     if relay is None:
         relay = _relays[provider] = _Relay()
         provider.add_span_processor(relay)
+        _put_first(provider, _Cleaner(relay))
     return relay
+
+
+def _put_first(provider: TracerProvider, cleaner: _Cleaner) -> None:
+    """Have `cleaner` called before the processors that are there already; where they run at once it is one of them."""
+    processors = provider._active_span_processor  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    if not isinstance(processors, SynchronousMultiSpanProcessor):
+        provider.add_span_processor(cleaner)
+        return
+    with processors._lock:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        processors._span_processors = (cleaner, *processors._span_processors)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class Telemetry:

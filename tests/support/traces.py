@@ -179,6 +179,17 @@ def step(number: int, start: float, end: float, *, name: str = "load", **more: A
     return span(number, start, end, name=name, attributes={conventions.STEP_NAME: name}, **more)
 
 
+def failing(times: int) -> list[SpanRecord]:
+    """Return a run with a call whose first `times` attempts fail, each with a pause behind it."""
+    spans: list[SpanRecord] = [workflow(1, 0, 2 * times + 1)]
+    for i in range(times):
+        spans.append(
+            chat(10 + i, 2 * i, 2 * i + 1, parent=1, error="429", attributes={conventions.RETRY_SCHEDULED: True})
+        )
+        spans.append(wait(30 + i, 2 * i + 1, 2 * i + 2, kind="retry_backoff", parent=1))
+    return [*spans, chat(50, 2 * times, 2 * times + 1, parent=1)]
+
+
 def run_of(*spans: SpanRecord) -> Run:
     """Return the one run that `spans` make."""
     (run,) = runs_of(build_traces(spans))

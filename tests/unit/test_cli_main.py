@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import pytest
 import typer
 
 from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
-from spanwise_cli import entry
+from spanwise_cli import entry, guard
 from spanwise_cli import main as program
 from spanwise_cli.options import console, emit_json, presentation
 
@@ -108,6 +109,13 @@ def test_each_fault_has_its_exit_code_and_one_line(
 
     assert program.main(["do"]) == code
     assert tuple(capsys.readouterr()) == ("", f"spanwise: {line}\n")
+
+
+def test_every_exit_code_is_explained_where_commands_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "show.md").read_text("utf-8")
+    errors = {kind.exit_code for kind in (CheckFailedError, InputError, UnavailableError)}
+    ours = {guard._UNEXPECTED, guard._INTERRUPTED, guard._HUNG_UP}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == {0} | errors | ours
 
 
 def test_a_command_ends_with_the_code_that_it_chose(monkeypatch: pytest.MonkeyPatch) -> None:

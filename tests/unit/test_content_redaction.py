@@ -96,9 +96,23 @@ def test_addresses_are_found_alike_where_they_are_rare_and_where_they_are_many()
     assert [Redactor().text(line * 50), Redactor().text(line + far)] == [redacted * 50, redacted + far]
 
 
-def test_a_class_of_all_but_some_characters_leaves_out_every_blank() -> None:
-    every = "".join(map(chr, (*range(0x3100), sys.maxunicode)))
-    assert re.findall(patterns.all_but('"x]\\-'), every) == re.findall(r"[^\s\"x\]\\-]", every)
+def test_an_address_is_redacted_whole_however_far_behind_another_at_sign_it_stands() -> None:
+    texts = [f"{' ' * 50_000}a@?{' ' * gap}ada@example.com." for gap in range(300)]
+    assert [one.lstrip() for one in map(Redactor().text, texts)] == [
+        f"a@?{' ' * gap}[redacted:email]." for gap in range(300)
+    ]
+
+
+def test_an_address_with_an_encoded_at_sign_in_front_of_its_own_is_redacted_whole() -> None:
+    text = "a%40first.last+tag@mail.example.org"
+    assert [Redactor().text(text), Redactor().text(text + " " * 1_000)] == [
+        "[redacted:email]", "[redacted:email]" + " " * 1_000
+    ]  # fmt: skip
+
+
+def test_the_blanks_that_are_named_are_all_there_are() -> None:
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    assert re.findall(f"[{patterns.BLANKS}]", every) == re.findall(r"\s", every)
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("isolated_provider")
 
 
+def without_times(given: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a busy machine adds to: the parts of a run that took over ten milliseconds."""
+    return {name: value for name, value in given.items() if not name.startswith("spanwise.budget.")}
+
+
 def recorded(folder: Path) -> list[tuple[str, dict[str, Any], str]]:
-    """Return (name, attributes, service name) of each span in the journal, by name."""
+    """Return (name, attributes but for times, service name) of each span in the journal, by name."""
     found: list[tuple[str, dict[str, Any], str]] = []
     for request in requests(folder):
         for group in request["resourceSpans"]:
             service = attributes(group["resource"])["service.name"]
             for scope in group["scopeSpans"]:
-                found += [(span["name"], attributes(span), service) for span in scope["spans"]]
+                found += [(span["name"], without_times(attributes(span)), service) for span in scope["spans"]]
     return sorted(found, key=lambda one: one[0])
 
 
@@ -116,12 +121,12 @@ def test_a_provider_of_the_host_is_kept_and_its_spans_are_recorded_with_our_name
     ]  # fmt: skip
 
 
-def test_the_hosts_provider_gets_one_processor_however_often_recording_is_configured(tmp_path: Path) -> None:
+def test_the_hosts_provider_gets_our_processors_once_however_often_recording_is_configured(tmp_path: Path) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     trace.set_tracer_provider(provider)
     for name in ("a", "b", "c"):
         spanwise.configure(journal_dir=tmp_path / name)
-    assert len(provider._active_span_processor._span_processors) == 1
+    assert len(provider._active_span_processor._span_processors) == 2
 
 
 def test_spans_of_the_host_after_shutdown_are_none_of_our_business(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.traces import agent, cache_lookup, chat, identifier, run_of, span, step, tool, wait, workflow
+from support.traces import agent, cache_lookup, chat, failing, identifier, run_of, span, step, tool, wait, workflow
 
 from spanwise import conventions as c
 from spanwise_profiling.advice import findings_of
@@ -233,14 +233,6 @@ def test_a_cache_that_makes_a_value_again_is_too_small_or_forgets_too_soon(
     later = [lookup(5, 3, key, result), source(6, 3, 5, "volumes", "b", parent=2)]
     missed = [one for one in found(*spans, *first, *later) if one.id == "missed-cache"]
     assert [one.saves_ns / S for one in missed] == ([saves] if saves else [])
-
-
-def failing(times: int) -> list[SpanRecord]:
-    spans: list[SpanRecord] = [workflow(1, 0, 2 * times + 1)]
-    for i in range(times):
-        spans.append(chat(10 + i, 2 * i, 2 * i + 1, parent=1, error="429", attributes={c.RETRY_SCHEDULED: True}))
-        spans.append(wait(30 + i, 2 * i + 1, 2 * i + 2, kind="retry_backoff", parent=1))
-    return [*spans, chat(50, 2 * times, 2 * times + 1, parent=1)]
 
 
 def test_attempts_that_fail_again_and_again_are_a_storm() -> None:

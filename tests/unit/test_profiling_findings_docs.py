@@ -6,25 +6,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.traces import chat, record, wait, workflow
+from support.traces import failing, record
 
-from spanwise import conventions as c
 from spanwise_profiling.advice import IDS
 
 if TYPE_CHECKING:
     import pytest
 
-    from spanwise.journal.reader import SpanRecord
 
 FINDINGS = Path(__file__).parents[2] / "docs" / "findings"
-
-
-def failing(times: int) -> list[SpanRecord]:
-    spans: list[SpanRecord] = [workflow(1, 0, 2 * times + 1)]
-    for i in range(times):
-        spans.append(chat(10 + i, 2 * i, 2 * i + 1, parent=1, error="429", attributes={c.RETRY_SCHEDULED: True}))
-        spans.append(wait(30 + i, 2 * i + 1, 2 * i + 2, kind="retry_backoff", parent=1))
-    return [*spans, chat(50, 2 * times, 2 * times + 1, parent=1)]
 
 
 def test_every_finding_has_a_page_and_every_page_a_finding() -> None:

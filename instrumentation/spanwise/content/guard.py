@@ -25,7 +25,7 @@ from spanwise.errors import InputError
 from spanwise.own_span import OwnSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.trace import Span
 
@@ -210,6 +210,23 @@ class Guard:
         if isinstance(span, OwnSpan):
             span.relink(self.link)
 
+    def redact_started(self, span: LiveSpan) -> None:
+        """Take secrets out of what another library's span is started with, before any processor is shown it.
+
+        As in `redact_ended`, nothing else applies; values that cannot be looked through are withheld; never raises.
+        """
+        if self._redactor is None:
+            return
+        try:
+            attributes = _redacted(self._redactor, span.attributes)
+            if attributes is not None:
+                span.set_attributes(attributes)
+            _redact_all(self._redactor, span.links)
+            if (name := self._redactor.text(span.name)) is not span.name:
+                span.update_name(name)
+        except Exception:  # noqa: BLE001 - likewise
+            span.set_attributes(dict.fromkeys(span.attributes or {}, WITHHELD))
+
     def redact_ended(self, span: LiveSpan) -> None:
         """Take secrets out of another library's span that has just ended, before any processor is shown it.
 
@@ -222,11 +239,7 @@ class Guard:
             attributes = _redacted(self._redactor, span.attributes)
             if attributes is not None:
                 _replace(span, attributes)
-            entries: list[Event | Link] = [*span.events, *span.links]
-            for entry in entries:
-                attributes = _redacted(self._redactor, entry.attributes)
-                if attributes is not None:
-                    _replace(entry, attributes)
+            _redact_all(self._redactor, [*span.events, *span.links])
             said = span.status.description
             if said and (text := self._redactor.text(said)) is not said:
                 span._status = Status(span.status.status_code, text)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
@@ -293,8 +306,18 @@ class Guard:
 
 def _redacted(redactor: Redactor, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return attributes without secrets; none where they have none."""
-    kept = {name: redactor.value(name, value) for name, value in (given or {}).items()}
-    return kept if any(kept[name] is not value for name, value in (given or {}).items()) else None
+    if not given:
+        return None
+    had = dict(given)  # once: each look into the SDK's attributes takes their lock
+    kept = {name: redactor.value(name, value) for name, value in had.items()}
+    return kept if any(kept[name] is not value for name, value in had.items()) else None
+
+
+def _redact_all(redactor: Redactor, entries: Sequence[Event | Link]) -> None:
+    for entry in entries:
+        attributes = _redacted(redactor, entry.attributes)
+        if attributes is not None:
+            _replace(entry, attributes)
 
 
 def _replace(holder: Any, attributes: Mapping[str, Any]) -> None:

@@ -8,10 +8,7 @@ was found; where a group does not span the whole match, only the group is replac
 from __future__ import annotations
 
 import functools
-import itertools
 import re
-import string
-import sys
 from typing import Final
 
 
@@ -103,33 +100,33 @@ _NO_VALUE: Final = (
     r"(?!(?:os|self|config|settings|args|env)\.|getenv\b|\[redacted|[$<%*])"
 )
 _ASSIGNED: Final = r"\\{0,7}+[\"']?+[ ]{0,3}+[:=][ ]{0,3}+\\{0,7}+[\"']?+"
-_BLANKS: Final = (
-    *map(chr, (*range(0x09, 0x0E), *range(0x1C, 0x21), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B))),
-    *"\u2028\u2029\u202f\u205f\u3000",
-)
+BLANKS: Final = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What `\\s` stands for: a class that names the characters is looked up nearly twice as fast."""
+_DIGIT_SOON: Final = rf"(?=[^0-9{BLANKS}{re.escape(_ENDS)}]{{0,60}}+[0-9])"
 
 
-def all_but(characters: str) -> str:
-    r"""Return the class of all that is neither blank nor in `characters`: `[^\s...]`, looked up three times as fast."""
-    without = sorted({-1, *map(ord, (*characters, *_BLANKS)), sys.maxunicode + 1})
-    between = ((low + 1, high - 1) for low, high in itertools.pairwise(without) if high - low > 1)
-    return "[" + "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in between) + "]"
+def _password(group: str) -> str:
+    """Return the pattern of what follows `password`: in prose (no quote, no equals sign) it has to have a digit."""
+    return rf"{_ASSIGNED}{_NO_VALUE}(?P<{group}>(?<=[=\"']){_PLAIN}{{3,}}+|{_DIGIT_SOON}{_PLAIN}{{6,}}+)"
 
 
-_DIGIT_SOON: Final = rf"(?={all_but(_ENDS + string.digits)}{{0,60}}+[0-9])"
+def _secret(group: str, scheme: str = "") -> str:
+    return rf"{_ASSIGNED}{scheme}{_NO_VALUE}(?P<{group}>{_DIGIT_SOON}{_PLAIN}{{12,}}+)"
+
 
 _NAMED: Final = (
     # A name is recognised at a rare letter in its middle, which a text is searched for faster than its beginning.
-    # In prose (no quote, no equals sign) a password has to have a digit.
     (
-        r"[oOdD](?:[rR][dD](?<=[pP][aA][sS][sS][wW][oO]..)|(?<=[pP][wW][dD])|(?<=[pP][aA][sS][sS][wW][dD]))"
-        rf"{_ASSIGNED}{_NO_VALUE}(?P<password>(?<=[=\"']){_PLAIN}{{3,}}+|{_DIGIT_SOON}{_PLAIN}{{6,}}+)"
+        rf"[oOdD](?:[rR][dD](?<=[pP][aA][sS][sS][wW][oO]..){_password('password')}"
+        rf"|(?<=[pP][wW][dD]){_password('pwd')}|(?<=[pP][aA][sS][sS][wW][dD]){_password('passwd')})"
     ),
     (
-        r"[rReEaA](?:(?:[eE][tT](?<=[sS][eE][cC][rR]..)(?:[_-]?(?:[aA][cC][cC][eE][sS][sS][_-]?)?[kK][eE][yY])?"
-        r"|[yY](?:(?<=[iItTsSeE][kK][eE].)|(?<=[iItTsSeE][_-][kK][eE].))|[nN](?<=[tT][oO][kK][eE].))"
-        rf"{_ASSIGNED}|[tT][iI][oO][nN](?<=[uU][tT][hH][oO][rR][iI][zZ][aA]....){_ASSIGNED}(?:[A-Za-z]{{3,12}}[ ])?)"
-        rf"{_NO_VALUE}(?P<secret>{_DIGIT_SOON}{_PLAIN}{{12,}}+)"
+        r"[rReEaA](?:[eE][tT](?<=[sS][eE][cC][rR]..)(?:[_-]?(?:[aA][cC][cC][eE][sS][sS][_-]?)?[kK][eE][yY])?"
+        rf"{_secret('secret')}"
+        rf"|[yY](?:(?<=[iItTsSeE][kK][eE].)|(?<=[iItTsSeE][_-][kK][eE].)){_secret('key')}"
+        rf"|[nN](?<=[tT][oO][kK][eE].){_secret('token')}"
+        rf"|[tT][iI][oO][nN](?<=[uU][tT][hH][oO][rR][iI][zZ][aA]....)"
+        rf"{_secret('authorization', scheme='(?:[A-Za-z]{3,12}[ ])?')})"
     ),
     r"//[^\s/?#:@\"'\\<>\[\]]{0,128}+:(?P<url_password>[^\s/?#\"'\\<>\[\]]{1,256})@",
     r"//(?P<url_token>[^\s/?#:@\"'\\<>\[\]]{20,256}+)@",

@@ -6,6 +6,7 @@ nothing are remembered, as span attributes repeat; what does hold something neve
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -41,14 +42,6 @@ _SECRET_NAME: Final = re.compile(
 def marker(what: str) -> str:
     """Return what stands in place of something redacted."""
     return f"[redacted:{what}]"
-
-
-_KEY: Final = marker("key")
-_BY_NAME: Final = {
-    "swo": marker("password"), "pwd": marker("pwd"), "swd": marker("passwd"), "ecr": marker("secret"),
-    "oke": marker("token"), "iza": marker("authorization"),
-}  # fmt: skip
-"""What stands for a secret, by what is around the letter that the name before it is recognised at; else a key."""
 
 
 def is_card(digits: str) -> bool:
@@ -219,22 +212,27 @@ def _searched(text: str) -> str:
     return _without_cards(text)
 
 
+@functools.cache
+def _marks() -> tuple[str, ...]:
+    """Return what stands for each group of the named secrets, by its number."""
+    return ("", *map(marker, patterns.named().groupindex))
+
+
 def _without_named(text: str) -> str:
     """Replace the secrets alone: a loop, since a call for each would cost as much again as finding it."""
     pattern = patterns.named()
-    by_name, password = pattern.groupindex["secret"], pattern.groupindex["password"]
+    if (first := pattern.search(text)) is None:
+        return text
+    marks = _marks()
     parts: list[str] = []
     done = 0
-    for match in pattern.finditer(text):
+    for match in pattern.finditer(text, first.start()):
         index = match.lastindex or 0
         begin, end = match.span(index)
-        if index in (password, by_name):
-            around = text[match.start() - 1 : match.start() + 2].lower()
-            parts += text[done:begin], _BY_NAME.get(around, _KEY)
-        else:
-            parts += text[done:begin], marker(match.lastgroup or "secret")
+        parts.append(text[done:begin])
+        parts.append(marks[index])
         done = end
-    return "".join((*parts, text[done:])) if parts else text
+    return "".join((*parts, text[done:]))
 
 
 def _without_emails(text: str) -> str:
@@ -245,10 +243,13 @@ def _without_emails(text: str) -> str:
     if len(domains) > most:
         return pattern.sub(mark, text)
     parts: list[str] = []
-    done = 0
+    done = last = 0
     for domain in domains:
-        sign, end = domain.span()
-        match = pattern.search(text, max(done, sign - _LONGEST_LOCAL), end + 1)  # one more: what must not follow
+        sign = domain.start()
+        while last + 1 < len(domains) and domains[last + 1].start() - sign <= _LONGEST_LOCAL:
+            last += 1  # `a%40b.example@c.example` is one address: an at sign further on decides first
+        end = max(domain.end(), domains[last].end()) + 1  # one more: what must not follow
+        match = pattern.search(text, max(done, sign - _LONGEST_LOCAL), end)
         if match is not None:
             parts += text[done : match.start()], mark
             done = match.end()
@@ -256,9 +257,12 @@ def _without_emails(text: str) -> str:
 
 
 def _without_cards(text: str) -> str:
+    pattern = patterns.card()
+    if (first := pattern.search(text)) is None:
+        return text
     parts: list[str] = []
     done = 0
-    for match in patterns.card().finditer(text):
+    for match in pattern.finditer(text, first.start()):
         digits = match[0]
         if is_card(digits if digits.isdigit() else digits.replace(" ", "").replace("-", "")):
             parts += text[done : match.start()], marker("card")
