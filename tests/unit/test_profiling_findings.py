@@ -217,6 +217,10 @@ def test_another_attempt_of_a_call_is_no_repeat() -> None:
     again = {c.REQUEST_HASH: "a", c.RETRY_ATTEMPT: 2}
     failed = chat(3, 0, 2, parent=1, error="500", attributes={c.REQUEST_HASH: "a", c.RETRY_ATTEMPT: 1})
     assert briefly(workflow(1, 0, 4), failed, chat(4, 2, 4, parent=1, attributes=again)) == []
+    useless = replace(failed, status_code=0, attributes={**failed.attributes, c.ERROR_TYPE: ""})
+    assert briefly(workflow(1, 0, 4), useless, chat(4, 2, 4, parent=1, attributes=again)) == []
+    asked_anew = {**again, c.RETRY_ATTEMPT: 1}
+    assert briefly(workflow(1, 0, 4), useless, chat(4, 2, 4, parent=1, attributes=asked_anew)) != []
 
 
 def lookup(number: int, at: float, key: str, result: str = "miss") -> SpanRecord:
