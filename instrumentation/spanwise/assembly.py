@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from spanwise.buffer import Buffer
 from spanwise.journal.ledger import Ledger
+from spanwise.journal.tidying import Tidying
 from spanwise.recorder import Recorder
 
 if TYPE_CHECKING:
     from spanwise.config.settings import Settings
     from spanwise.content.guard import Guard
     from spanwise.journal.stream import Stream
-    from spanwise.journal.tidying import Tidying
     from spanwise.metrics import SpanMetrics
     from spanwise.writing import Destination
 
@@ -42,7 +42,7 @@ def recorder_of(settings: Settings, metrics: SpanMetrics, guard: Guard, *, check
             settings, journaled=bool(settings.journal_dir), ledger=ledger, backlog=buffer.__len__
         )
     stream = _stream(Path(settings.journal_dir), ledger, check=check) if settings.journal_dir else None
-    tidy = _tidying(stream, settings) if stream is not None else None
+    tidy = Tidying(stream, settings.journal_size, settings.journal_age) if stream is not None else None
     return Recorder(
         metrics=metrics, stream=stream, ledger=ledger, destinations=destinations, guard=guard, buffer=buffer,
         sync=sync, interval=settings.journal_interval, tidy=tidy,
@@ -55,12 +55,6 @@ def _names(settings: Settings) -> tuple[str, ...]:
     from spanwise.destinations import factory  # noqa: PLC0415 - likewise
 
     return factory.names(settings)
-
-
-def _tidying(stream: Stream, settings: Settings) -> Tidying:
-    from spanwise.journal.tidying import Tidying  # noqa: PLC0415 - with the stream
-
-    return Tidying(stream, settings.journal_size, settings.journal_age)
 
 
 def _stream(folder: Path, ledger: Ledger, *, check: bool) -> Stream:

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from spanwise.own_span import OwnSpan
 from spanwise.values import LONG, weight_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from opentelemetry.sdk.trace import ReadableSpan
 
 ORDINARY_BITS: Final = 10
@@ -73,11 +76,21 @@ class Buffer:
             self.heavy += weight
             self.room -= weight >> ORDINARY_BITS
 
-    def release(self, span: ReadableSpan) -> None:
-        """Forget the long values of a span that was taken out."""
-        weight = getattr(span, "weight", 0) or self._foreign.pop(id(span), 0)
-        if weight:
-            self.heavy -= weight
+    def take(self, most: int) -> tuple[ReadableSpan, ...]:
+        """Take out `most` of the spans that were measured; one thread at a time, which measures none meanwhile."""
+        measured = self.measured
+        if len(measured) > most:
+            return tuple([measured.popleft() for _ in range(most)])
+        taken = tuple(measured)
+        measured.clear()
+        return taken
+
+    def release(self, spans: Iterable[ReadableSpan]) -> None:
+        """Forget the long values of spans that were taken out."""
+        for span in spans:
+            weight = span.weight if type(span) is OwnSpan else self._foreign.pop(id(span), 0)
+            if weight:
+                self.heavy -= weight
 
     def moved(self) -> None:
         """Take notice that spans were moved to `measured`, or out of it."""

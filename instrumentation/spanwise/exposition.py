@@ -115,8 +115,8 @@ def _add(family: Metric, metric: c.Metric, row: Row) -> None:
 def _shown(seen: Seen | None) -> Exemplar | None:
     if seen is None:
         return None
-    trace_id, span_id, value, seconds = seen
-    return Exemplar({"trace_id": f"{trace_id:032x}", "span_id": f"{span_id:016x}"}, value, seconds)
+    (trace_id, span_id, time_ns), value = seen
+    return Exemplar({"trace_id": f"{trace_id:032x}", "span_id": f"{span_id:016x}"}, float(value), time_ns / 1e9)
 
 
 class MetricsServer:

@@ -10,7 +10,6 @@ longer than a span.
 from __future__ import annotations
 
 import functools
-import math
 import threading
 import time
 from bisect import bisect_left
@@ -20,7 +19,7 @@ from spanwise import conventions as c
 from spanwise.own_span import SAMPLED, OwnSpan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
@@ -31,24 +30,26 @@ if TYPE_CHECKING:
 SERIES_LIMIT: Final = 2_000
 OVERFLOW: Final = "other"
 _NANO: Final = 1e-9
-_LARGEST: Final = 10**300
+_LARGEST: Final = 1e300
+"""An integer can be too large for a float."""
 _NUMBERS: Final = (int, float)
 
-Exemplar: TypeAlias = "tuple[int, int, float, float]"
-"""Trace id, span id, value and Unix seconds of one observation."""
+Seen: TypeAlias = "tuple[int, int, int]"
+"""Trace id, span id and Unix nanoseconds of an observation."""
+Exemplar: TypeAlias = "tuple[Seen, float]"
+"""An observation and its value."""
 Row: TypeAlias = "tuple[tuple[str, ...], list[int], float, float, list[Exemplar | None]]"
 """A label set with its counts by bucket, sum, Unix seconds of its first observation, and exemplars by bucket."""
 Snapshot: TypeAlias = "tuple[c.Metric, list[Row]]"
 
 _ATTRIBUTES: Final = {
     c.label_of(name): name for name in vars(c).values() if isinstance(name, str) and c.label_of(name) in c.LABELS
-}
+} | {c.CURRENCY: c.COST_CURRENCY}
 """The attribute that each label shows."""
-_TOLD: Final = frozenset({c.TOKEN_TYPE, c.BUDGET_BUCKET, c.CURRENCY})
+_TOLD: Final = frozenset({c.TOKEN_TYPE, c.BUDGET_BUCKET})
 """Labels, the last ones of their families, that no attribute of a span has: whoever observes tells them."""
-_BUDGET: Final = tuple((c.budget_attribute(bucket), (bucket,)) for bucket in c.BUDGET_BUCKETS)
-_shared: Final[dict[tuple[str, ...], tuple[str, ...]]] = {}
-_BLANKS: Final = ("",) * 16
+Observe: TypeAlias = "Callable[[Mapping[str, Any], _Labelled, float, float, Seen | None], None]"
+_BLANKS: Final = ("",) * len(_ATTRIBUTES)
 
 
 class _Series:
@@ -69,30 +70,17 @@ class _Family:
     def __init__(self, metric: c.Metric, shown: Callable[[str], str]) -> None:
         self.metric = metric
         self._shown = shown
-        self.bounds = metric.buckets
         self.series: dict[tuple[str, ...], _Series] = {}
         self._width = len(metric.buckets) + 1
-        names = tuple(name for label in metric.all_labels if (name := _ATTRIBUTES[label]) not in _TOLD)
-        self._attributes = _shared.setdefault(names, names)
+        self.attributes = tuple(name for label in metric.all_labels if (name := _ATTRIBUTES[label]) not in _TOLD)
 
-    def record(self, value: float, span: _Reading, more: tuple[str, ...]) -> None:
-        """Count `value`; `more` are the values of the last labels, which no attribute has."""
-        if not 0 <= value < math.inf:
-            return  # a clock that went back or a foreign attribute: a counter must not fall
-        labels = span.labels(self._attributes)
-        if more:
-            labels = labels + more
+    def find(self, given: tuple[Any, ...]) -> _Series:
+        """Return the series of label values, which is made where it is new."""
         try:
-            series = self.series.get(labels)
+            series = self.series.get(given)
         except TypeError:  # an attribute of a foreign span that cannot be hashed
             series = None
-        if series is None:
-            series = self._added(labels)
-        bucket = bisect_left(self.bounds, value)
-        series.counts[bucket] += 1
-        series.total += value
-        if span.identity is not None:
-            series.exemplars[bucket] = (*span.identity, value, span.ended)
+        return self._added(given) if series is None else series
 
     def _added(self, given: tuple[Any, ...]) -> _Series:
         """Return the series of label values that are new here; only those are looked through."""
@@ -102,40 +90,92 @@ class _Family:
         return self.series.setdefault(labels, _Series(self._width))
 
 
-class _Reading:
-    """A span as the metrics see it: typed attributes, scaled seconds."""
+class _Meter:
+    """What observes one number: a family, and the values of those of its labels that no attribute has."""
 
-    __slots__ = ("_labels", "_names", "attributes", "ended", "identity", "scale", "seconds")
+    __slots__ = ("bounds", "family", "more")
 
-    def __init__(self, span: ReadableSpan, attributes: Mapping[str, Any], scale: float) -> None:
-        self.attributes = attributes
-        self.scale = scale
-        end_ns = span.end_time or 0
-        self.ended = end_ns * _NANO
-        self.seconds = (end_ns - (span.start_time or 0)) * _NANO * self.scale
-        self.identity = _sampled_identity(span)
-        self._names: tuple[str, ...] = ()
-        self._labels: tuple[Any, ...] = ()
-
-    def labels(self, names: tuple[str, ...]) -> tuple[Any, ...]:
-        """Return the values of some attributes; families in a row often have the same ones."""
-        if names is not self._names:
-            self._names, self._labels = names, tuple(map(self.attributes.get, names, _BLANKS))
-        return self._labels
-
-    def number(self, name: str) -> float | None:
-        value = self.attributes.get(name)
-        if not isinstance(value, _NUMBERS) or isinstance(value, bool):
-            return None
-        return float(value) if abs(value) <= _LARGEST else None  # an integer can be too large for a float
+    def __init__(self, family: _Family, more: tuple[str, ...] = ()) -> None:
+        self.family = family
+        self.more = more
+        self.bounds = family.metric.buckets
 
 
-def _sampled_identity(span: ReadableSpan) -> tuple[int, int] | None:
-    """Return trace and span id of a span that can be found where spans go to."""
-    if type(span) is OwnSpan:
-        return (span.trace_id, span.span_id) if span.flags & SAMPLED else None
+class _Labelled(dict[_Meter, _Series]):
+    """The series that spans with the same label values count in, found as they are needed."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._values = values
+
+    def __missing__(self, meter: _Meter) -> _Series:
+        labels = tuple([self._values[name] for name in meter.family.attributes])
+        series = self[meter] = meter.family.find(labels + meter.more)
+        return series
+
+    def count(self, meter: _Meter, value: float, seen: Seen | None) -> None:
+        """Count an observation; one that no counter can take is left out."""
+        if 0 <= value <= _LARGEST:  # else a clock went back or it is a foreign attribute: a counter must not fall
+            series = self[meter]
+            bucket = bisect_left(meter.bounds, value)
+            series.counts[bucket] += 1
+            series.total += value
+            if seen is not None:
+                series.exemplars[bucket] = (seen, value)
+
+
+    def count_number(self, meter: _Meter, value: Any, seen: Seen | None) -> None:
+        """Count an attribute, where it is a number."""
+        kind = type(value)
+        if kind is int or kind is float or _number(value) is not None:
+            self.count(meter, value, seen)
+
+
+class _Kind:
+    """Spans that count in the same families; what their labels lead to is found once.
+
+    Args:
+        observe: counts what more there is than durations, given attributes, series, scaled seconds, scale and exemplar.
+        seconds: of durations.
+        families: all that these spans count in.
+    """
+
+    def __init__(
+        self,
+        observe: Observe | None,
+        seconds: _Meter | None,
+        families: Iterable[_Family],
+    ) -> None:
+        self.observe = observe
+        self.seconds = seconds
+        self.names = tuple(dict.fromkeys(name for family in families for name in family.attributes))
+        self.known: dict[tuple[Any, ...], _Labelled] = {}
+
+    def labelled(self, attributes: Mapping[str, Any], shown: Callable[[str], str]) -> _Labelled:
+        """Return the series of spans with the labels of `attributes`, remembered where all of them may be shown."""
+        values = tuple(map(attributes.get, self.names, _BLANKS))
+        found = _Labelled(dict(zip(self.names, values, strict=True)))
+        if all(type(value) is str and shown(value) == value for value in values):
+            if len(self.known) >= SERIES_LIMIT:
+                self.known.clear()
+            self.known[values] = found
+        return found
+
+
+def _seen(span: ReadableSpan, end_ns: int) -> Seen | None:
+    """Return trace id, span id and end of a span that can be found where spans go to."""
     context = span.context
-    return (context.trace_id, context.span_id) if context is not None and context.trace_flags.sampled else None
+    sampled = context is not None and context.trace_flags.sampled
+    return (context.trace_id, context.span_id, end_ns) if context is not None and sampled else None
+
+
+def _number(value: Any) -> float | None:
+    """Return a number that is no larger than a float can be."""
+    if value is None or not isinstance(value, _NUMBERS) or isinstance(value, bool):
+        return None
+    return value if -_LARGEST <= value <= _LARGEST else None
 
 
 def _text(value: object) -> str:
@@ -162,15 +202,38 @@ class SpanMetrics:
         """Reads what became of the spans, which is shown beside them."""
         self._given = registry
         self._scaled: tuple[Resource, float] | None = None
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held by whoever observes spans or reads what was counted."""
+        self._shown = shown
         self._families = {metric.name: _Family(metric, shown) for metric in c.METRICS}
-        self._by_operation: dict[str, Callable[[_Reading], None]] = {
-            "invoke_workflow": self._workflow,
-            "invoke_agent": self._agent,
-            "execute_tool": self._tool,
-            "chat": self._model_call,
-            "embeddings": self._model_call,
+        self._meters = {name: _Meter(family) for name, family in self._families.items()}
+        usage, budget = self._families[c.TOKEN_USAGE.name], self._families[c.BUDGET_SECONDS.name]
+        self._input_tokens, self._output_tokens = _Meter(usage, ("input",)), _Meter(usage, ("output",))
+        self._budget = {c.budget_attribute(one): _Meter(budget, (one,)) for one in c.BUDGET_BUCKETS}
+        call = self._kind(
+            self._model_call, c.OPERATION_DURATION, c.TOKEN_USAGE, c.COST_TOTAL, c.TIME_TO_FIRST_CHUNK,
+            c.TIME_PER_OUTPUT_CHUNK,
+        )  # fmt: skip
+        self._by_operation = {
+            "invoke_workflow": self._kind(
+                self._workflow, c.WORKFLOW_DURATION, c.WORKFLOW_TOKENS_PER_SECOND, c.BUDGET_SECONDS
+            ),
+            "invoke_agent": self._kind(None, c.AGENT_DURATION),
+            "execute_tool": self._kind(None, c.TOOL_DURATION),
+            "chat": call,
+            "embeddings": call,
         }
+        self._lookups = self._kind(
+            self._cache, c.CACHE_LOOKUP_DURATION, c.CACHE_LOOKUPS, c.CACHE_SAVED_SECONDS_TOTAL,
+            c.CACHE_SAVED_TOKENS_TOTAL,
+        )  # fmt: skip
+        self._waits = self._kind(None, c.WAIT_SECONDS)
+        self._retries = _Kind(self._retry, None, [self._families[c.RETRIES.name]])
+
+    def _kind(self, observe: Observe | None, seconds: c.Metric, *more: c.Metric) -> _Kind:
+        """Return a kind of span whose duration counts in `seconds`."""
+        families = [self._families[metric.name] for metric in (seconds, *more)]
+        return _Kind(observe, self._meters[seconds.name], families)
 
     @functools.cached_property
     def registry(self) -> CollectorRegistry:
@@ -181,29 +244,43 @@ class SpanMetrics:
 
     def renew(self) -> None:
         """Begin anew, in a forked child: what the parent has counted is the parent's."""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         for family in self._families.values():
             family.series.clear()
+        for kind in (*self._by_operation.values(), self._lookups, self._waits, self._retries):
+            kind.known.clear()
 
     def observe(self, span: ReadableSpan) -> None:
-        """Count an ended span in every family that it belongs to."""
+        """Count an ended span in every family that it belongs to; one thread at a time, which holds `lock`."""
         attributes = span.own_attributes if isinstance(span, OwnSpan) else span.attributes or {}
         operation = attributes.get(c.OPERATION_NAME)
-        observe = self._by_operation.get(operation) if isinstance(operation, str) else None
-        cached, waited = c.CACHE_RESULT in attributes, c.WAIT_KIND in attributes
-        retried = attributes.get(c.RETRY_SCHEDULED) is True
-        if not (observe or cached or waited or retried):
-            return
-        reading = _Reading(span, attributes, self._scale(span.resource))
-        with self._lock:
-            if observe is not None:
-                observe(reading)
-            if cached:
-                self._cache(reading)
-            if waited:
-                self._put(c.WAIT_SECONDS, reading, reading.seconds)
-            if retried:
-                self._put(c.RETRIES, reading, 1.0)
+        kind = self._by_operation.get(operation) if isinstance(operation, str) else None
+        if kind is not None:
+            self._count(kind, span, attributes)
+        if c.CACHE_RESULT in attributes:
+            self._count(self._lookups, span, attributes)
+        if c.WAIT_KIND in attributes:
+            self._count(self._waits, span, attributes)
+        if attributes.get(c.RETRY_SCHEDULED) is True:
+            self._count(self._retries, span, attributes)
+
+    def _count(self, kind: _Kind, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
+        end_ns, start_ns, scale = span.end_time or 0, span.start_time or 0, self._scale(span.resource)
+        seconds = (end_ns - start_ns) * _NANO * scale
+        if type(span) is OwnSpan:
+            seen = (span.trace_id, span.span_id, end_ns) if span.flags & SAMPLED else None
+        else:
+            seen = _seen(span, end_ns)
+        try:
+            labelled = kind.known.get(tuple(map(attributes.get, kind.names, _BLANKS)))
+        except TypeError:  # an attribute of a foreign span that cannot be hashed
+            labelled = None
+        if labelled is None:
+            labelled = kind.labelled(attributes, self._shown)
+        if kind.seconds is not None:
+            labelled.count(kind.seconds, seconds, seen)
+        if kind.observe is not None:
+            kind.observe(attributes, labelled, seconds, scale, seen)
 
     def _scale(self, resource: Resource) -> float:
         known = self._scaled
@@ -215,7 +292,7 @@ class SpanMetrics:
     def snapshot(self) -> list[Snapshot]:
         """Return each family with its label sets: counts by bucket, sum, time of the first, exemplars."""
         self.before_scrape()
-        with self._lock:
+        with self.lock:
             return [
                 (
                     family.metric,
@@ -227,46 +304,45 @@ class SpanMetrics:
                 for family in self._families.values()
             ]
 
-    def _put(self, metric: c.Metric, span: _Reading, value: float, more: tuple[str, ...] = ()) -> None:
-        self._families[metric.name].record(value, span, more)
+    # What each kind of span counts beside its duration.
 
-    def _model_call(self, span: _Reading) -> None:
-        self._put(c.OPERATION_DURATION, span, span.seconds)
-        for kind, name in (("input", c.USAGE_INPUT_TOKENS), ("output", c.USAGE_OUTPUT_TOKENS)):
-            tokens = span.number(name)
-            if tokens is not None:
-                self._put(c.TOKEN_USAGE, span, tokens, (kind,))
-        cost = span.number(c.COST)
-        if cost is not None:
-            self._put(c.COST_TOTAL, span, cost, (_text(span.attributes.get(c.COST_CURRENCY, "")),))
-        first = span.number(c.RESPONSE_TIME_TO_FIRST_CHUNK)
-        if first is None:
+    def _model_call(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        meters = self._meters
+        series.count_number(self._input_tokens, attributes.get(c.USAGE_INPUT_TOKENS), seen)
+        series.count_number(self._output_tokens, attributes.get(c.USAGE_OUTPUT_TOKENS), seen)
+        if c.COST in attributes:
+            series.count_number(meters[c.COST_TOTAL.name], attributes[c.COST], seen)
+        if (first := _number(attributes.get(c.RESPONSE_TIME_TO_FIRST_CHUNK))) is None:
             return
-        self._put(c.TIME_TO_FIRST_CHUNK, span, first * span.scale)
-        chunks = span.number(c.STREAM_CHUNKS) or 0
+        series.count(meters[c.TIME_TO_FIRST_CHUNK.name], first * scale, seen)
+        chunks = _number(attributes.get(c.STREAM_CHUNKS)) or 0
         if chunks > 1:
-            self._put(c.TIME_PER_OUTPUT_CHUNK, span, (span.seconds - first * span.scale) / (chunks - 1))
+            series.count(meters[c.TIME_PER_OUTPUT_CHUNK.name], (seconds - first * scale) / (chunks - 1), seen)
 
-    def _agent(self, span: _Reading) -> None:
-        self._put(c.AGENT_DURATION, span, span.seconds)
+    def _workflow(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        used = [_number(attributes.get(name)) for name in (c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)]
+        if None not in used and seconds > 0:
+            tokens = sum(number or 0 for number in used)
+            series.count(self._meters[c.WORKFLOW_TOKENS_PER_SECOND.name], tokens / seconds, seen)
+        for name in tuple(attributes):
+            if name in self._budget and (spent := _number(attributes[name])) is not None:
+                series.count(self._budget[name], spent * scale, seen)
 
-    def _tool(self, span: _Reading) -> None:
-        self._put(c.TOOL_DURATION, span, span.seconds)
+    def _cache(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        del seconds
+        series.count(self._meters[c.CACHE_LOOKUPS.name], 1.0, seen)
+        if (saved := _number(attributes.get(c.CACHE_SAVED_SECONDS))) is not None:
+            series.count(self._meters[c.CACHE_SAVED_SECONDS_TOTAL.name], saved * scale, seen)
+        series.count_number(self._meters[c.CACHE_SAVED_TOKENS_TOTAL.name], attributes.get(c.CACHE_SAVED_TOKENS), seen)
 
-    def _workflow(self, span: _Reading) -> None:
-        self._put(c.WORKFLOW_DURATION, span, span.seconds)
-        used = [span.number(c.USAGE_INPUT_TOKENS), span.number(c.USAGE_OUTPUT_TOKENS)]
-        if None not in used and span.seconds > 0:
-            self._put(c.WORKFLOW_TOKENS_PER_SECOND, span, sum(tokens or 0 for tokens in used) / span.seconds)
-        for attribute, bucket in _BUDGET:
-            if (seconds := span.number(attribute)) is not None:
-                self._put(c.BUDGET_SECONDS, span, seconds * span.scale, bucket)
-
-    def _cache(self, span: _Reading) -> None:
-        self._put(c.CACHE_LOOKUPS, span, 1.0)
-        self._put(c.CACHE_LOOKUP_DURATION, span, span.seconds)
-        seconds, tokens = span.number(c.CACHE_SAVED_SECONDS), span.number(c.CACHE_SAVED_TOKENS)
-        if seconds is not None:
-            self._put(c.CACHE_SAVED_SECONDS_TOTAL, span, seconds * span.scale)
-        if tokens is not None:
-            self._put(c.CACHE_SAVED_TOKENS_TOTAL, span, tokens)
+    def _retry(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        del attributes, seconds, scale
+        series.count(self._meters[c.RETRIES.name], 1.0, seen)

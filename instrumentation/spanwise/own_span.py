@@ -200,8 +200,18 @@ class OwnSpan(trace.Span, ReadableSpan):
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """Set attributes, one after the other."""
+        if self._end_time is not None:
+            return
+        own, most, long = self.own_attributes, self._maker.most_attributes, self._maker.long
         for key, value in attributes.items():
-            self.set_attribute(key, value)
+            kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
+            # A tuple of one text is what finish reasons mostly are.
+            text = value[0] if kind is tuple and len(value) == 1 else value
+            is_plain = len(text) <= long if type(text) is str else kind is int or kind is float or kind is bool
+            if is_plain and type(key) is str and key and len(own) < most:
+                own[key] = value
+            else:
+                self.set_attribute(key, value)
 
     def add_event(self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None) -> None:
         """Add an event now or at `timestamp` (Unix ns)."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from opentelemetry import trace
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
+    from spanwise.content.guard import Guard
     from spanwise.content.policy import Kind
 
 P = ParamSpec("P")
@@ -50,18 +50,6 @@ def error_type(error: BaseException) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def allowed(kind: Kind) -> bool:
-    """Whether content of that kind is recorded."""
-    guard = runtime.guard()
-    return guard is not None and guard.allows(kind)
-
-
-def fingerprinting() -> bool:
-    """Whether hashes of what is asked and returned are recorded."""
-    telemetry = runtime.active()
-    return telemetry is not None and telemetry.settings.fingerprints
-
-
 def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:
     """Return the link from a span to the one that it waited for."""
     return Link(released_by, {c.LINK_REASON: reason})
@@ -75,9 +63,10 @@ def harmless(tell: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(tell)
     def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        # A value of the host is any code, and whatever it raises the host did not ask for.
-        with suppress(Exception):
+        try:
             tell(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - a value of the host is any code; whatever it raises the host did not ask for
+            return  # `suppress` would cost three more calls
 
     return told
 
@@ -117,6 +106,11 @@ class Recorded:
     """
 
     _span: Span = trace.INVALID_SPAN
+    _above: scopes.Scope = scopes.NONE
+    """The workflow and agent that it is in."""
+    _guard: Guard | None = None
+    _hashes = False
+    """Whether hashes of what is asked and returned are recorded."""
     _token: Any = None
     _ended = False
     _announced = False
@@ -161,11 +155,14 @@ class Recorded:
         return self
 
     def _begin(self, context: Context) -> None:
-        maker = runtime.maker()
-        if maker is None:
+        telemetry = runtime.active()
+        self._above = scopes.of(context)
+        if telemetry is None or (maker := telemetry.maker) is None:
+            self._guard = runtime.guard()
             self._span = begin(self._name, self._kind, self._attributes, links=self._links, context=context)
         else:
-            attributes = {**scopes.of(context).names, **self._attributes}
+            self._guard, self._hashes = telemetry.guard, telemetry.settings.fingerprints
+            attributes = {**self._above.names, **self._attributes}
             self._span = span = maker.start(self._name, self._kind, attributes, context, self._links)
             if self._announced:
                 maker.began(span)
@@ -177,7 +174,7 @@ class Recorded:
         if self._ended:
             return
         self._ended = True
-        guard = runtime.guard()
+        guard = self._guard
         if error is not None and not isinstance(error, _NOT_ERRORS):
             self.fail(error_type(error))
             if guard is not None:
@@ -207,7 +204,8 @@ class Recorded:
 
     def records(self, kind: Kind) -> bool:
         """Whether content of that kind is recorded: to spare the making of what would not be."""
-        return self._span.is_recording() and allowed(kind)
+        guard = self._guard
+        return guard is not None and kind in guard.kinds and self._span.is_recording()
 
     def content(self, kind: Kind, name: str, value: object) -> None:
         """Record content of a kind, as JSON unless it is text, where that kind is allowed."""

@@ -203,7 +203,7 @@ class Recorder(SpanProcessor):
             self._buffer.open()
         full = self._buffer.is_full
         if full and (loop_end.running() is not None or self._writer.is_busy_here):
-            self._buffer.release(span)
+            self._buffer.release((span,))
             self.ledger.drop("buffer_full", 1)
             return
         self._buffer.ended.append(span)
@@ -328,6 +328,7 @@ class Recorder(SpanProcessor):
         """Write what has ended by now, and answer for it to those who asked before."""
         asked, left, began = self._asked, len(self._buffer), time.monotonic()
         self._writer.write_starts()
+        self._writer.close_segment_if_asked()
         while left > 0 and (taken := self._writer.write_batch()):
             left -= taken
             if time.monotonic() - began > self._pause:

@@ -8,7 +8,6 @@ a run of over 2,000 spans, or of less than 10 ms, is left to `spanwise profile`.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
@@ -39,27 +38,25 @@ class RunEnds:
         """Why something could not be worked out; the span then goes without."""
         self._of_calls: list[Callable[[Attributes, int], Attributes]] | None = None
         self._of_runs: list[Callable[[Sequence[SpanRecord]], Attributes]] | None = None
-        self._kept: OrderedDict[int, list[OwnSpan]] = OrderedDict()
+        self._kept: dict[int, list[OwnSpan]] = {}
+        """By trace."""
         self._count = 0
 
     def ended(self, span: ReadableSpan) -> None:
         """Take a span that has ended, and write on it what is worked out."""
-        try:
-            self._take(span)
-        except Exception as error:  # noqa: BLE001 - attributes are anything; whatever they do to us, the span goes on
-            self._failed(error)
-
-    def _take(self, span: ReadableSpan) -> None:
         if type(span) is not OwnSpan:
             return
-        attributes = span.own_attributes
-        operation = attributes.get(c.OPERATION_NAME)
-        if operation in _CALLS and c.USAGE_INPUT_TOKENS in attributes:
-            self._call(span)
-        if operation == "invoke_workflow" and c.RUN_ID in attributes:
-            self._run(span)
-        elif c.WORKFLOW_NAME in attributes:
-            self._keep(span)
+        try:
+            attributes = span.own_attributes
+            operation = attributes.get(c.OPERATION_NAME)
+            if operation in _CALLS and c.USAGE_INPUT_TOKENS in attributes:
+                self._call(span)
+            if operation == "invoke_workflow" and c.RUN_ID in attributes:
+                self._run(span)
+            elif c.WORKFLOW_NAME in attributes:
+                self._keep(span)
+        except Exception as error:  # noqa: BLE001 - attributes are anything; whatever they do to us, the span goes on
+            self._failed(error)
 
     def _call(self, span: OwnSpan) -> None:
         if self._of_calls is None:
@@ -76,7 +73,7 @@ class RunEnds:
         if self._of_runs is None:
             self._of_runs = list(self._found("spanwise.workflow_end"))
         if self._of_runs:
-            records = [record_of(one) for one in (*below, span)]
+            records = [record_of(one) for one in (*_below(span, below), span)]
             for work_out in self._of_runs:
                 self._write(span, work_out, records)
 
@@ -100,32 +97,36 @@ class RunEnds:
             self.failures.append(error)
 
     def _keep(self, span: OwnSpan) -> None:
-        kept = self._kept.setdefault(span.trace_id, [])
-        self._kept.move_to_end(span.trace_id)
+        kept = self._kept.get(span.trace_id)
+        if kept is None:
+            kept = self._kept[span.trace_id] = []
         if len(kept) <= MOST_SPANS:  # one more says that there were too many
             kept.append(span)
             self._count += 1
-        while self._count > _MOST_KEPT:
-            self._count -= len(self._kept.popitem(last=False)[1])
+        if self._count > _MOST_KEPT:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Let go of half of what is kept."""
+        for trace_id, kept in sorted(self._kept.items(), key=lambda one: one[1][-1].end_time or 0):
+            self._count -= len(kept)
+            del self._kept[trace_id]
+            if self._count <= _MOST_KEPT // 2:
+                return
 
     def _taken(self, workflow: OwnSpan) -> list[OwnSpan] | None:
-        """Return the kept spans below `workflow`, which are kept no longer; None where they were too many."""
+        """Return the spans that may be below `workflow`, which are kept no longer; None where they were too many."""
         kept = self._kept.pop(workflow.trace_id, [])
         self._count -= len(kept)
-        if len(kept) > MOST_SPANS:
-            if workflow.parent_id:
-                self._put_back(workflow.trace_id, kept)
-            return None
-        below = _below(workflow, kept)
-        if workflow.parent_id:
-            chosen = {one.span_id for one in below}
-            self._put_back(workflow.trace_id, [one for one in kept if one.span_id not in chosen])
-        return below
-
-    def _put_back(self, trace_id: int, kept: list[OwnSpan]) -> None:
-        if kept:
-            self._kept[trace_id] = kept
-            self._count += len(kept)
+        too_many = len(kept) > MOST_SPANS
+        if not workflow.parent_id:
+            return None if too_many else kept
+        below = [] if too_many else _below(workflow, kept)
+        chosen = {one.span_id for one in below}
+        if others := [one for one in kept if one.span_id not in chosen]:
+            self._kept[workflow.trace_id] = others
+            self._count += len(others)
+        return None if too_many else below
 
 
 def _below(workflow: OwnSpan, spans: Sequence[OwnSpan]) -> list[OwnSpan]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -92,20 +91,34 @@ def _relay(provider: TracerProvider) -> _Relay:
     return relay
 
 
-@dataclass(eq=False)
 class Telemetry:
     """What `configure` returns: the settings in force, and the handles to flush, read and stop."""
 
-    settings: Settings
-    sources: dict[str, Sourced]
-    """Each setting with the place it came from."""
-    provider: TracerProvider | None
-    """Where spans are made; none when recording is disabled."""
-    recorder: Recorder | None = None
-    metrics: SpanMetrics | None = None
-    server: MetricsServer | None = None
-    guard: Guard | None = None
-    """What may be recorded; none when recording is disabled."""
+    def __init__(
+        self,
+        settings: Settings,
+        sources: dict[str, Sourced],
+        provider: TracerProvider | None,
+        recorder: Recorder | None = None,
+        metrics: SpanMetrics | None = None,
+        *,
+        server: MetricsServer | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        self.settings = settings
+        self.sources = sources
+        """Each setting with the place it came from."""
+        self.provider = provider
+        """Where spans are made; none when recording is disabled."""
+        self.recorder = recorder
+        self.metrics = metrics
+        self.server = server
+        self.guard = Guard(settings) if guard is None and provider is not None else guard
+        """What may be recorded; none when recording is disabled."""
+        self.maker: SpanMaker | None = None
+        """What the span helpers record through; none where nothing is recorded."""
+        self._tracer = (provider or trace.NoOpTracerProvider()).get_tracer(c.SCOPE)
+        self._make_maker()
 
     @property
     def shared(self) -> bool:
@@ -131,14 +144,6 @@ class Telemetry:
     def write_error(self) -> OSError | None:
         """Why the journal last refused spans."""
         return self.recorder.write_error if self.recorder is not None else None
-
-    def __post_init__(self) -> None:
-        if self.guard is None and self.provider is not None:
-            self.guard = Guard(self.settings)
-        self._tracer = (self.provider or trace.NoOpTracerProvider()).get_tracer(c.SCOPE)
-        self.maker: SpanMaker | None = None
-        """What the span helpers record through; none where nothing is recorded."""
-        self._make_maker()
 
     def _make_maker(self) -> None:
         if self.recorder is not None and isinstance(self._tracer, SdkTracer):
@@ -223,7 +228,7 @@ def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
         _switch(settings.causality, settings.wait_threshold)
     if settings.thread_context:
         threads.carry()
-    telemetry = Telemetry(settings, sources, provider, recorder, metrics, server, guard)
+    telemetry = Telemetry(settings, sources, provider, recorder, metrics, server=server, guard=guard)
     _started.add(telemetry)
     return telemetry
 
@@ -273,9 +278,11 @@ def configure(
     span_hook: str | Hook | None = None,
     otlp_content: str | Sequence[str] | None = None,
     otlp_drop: str | Sequence[str] | None = None,
+    otlp_waits: bool | None = None,
     langsmith_project: str | None = None,
     langsmith_content: str | Sequence[str] | None = None,
     langsmith_drop: str | Sequence[str] | None = None,
+    langsmith_waits: bool | None = None,
     propagate_to: str | Sequence[str] | None = None,
     thread_context: bool | None = None,
 ) -> Telemetry:
@@ -296,7 +303,7 @@ def configure(
         protocol: `http/protobuf` or `grpc`.
         metrics_port: port to serve Prometheus metrics on; 0 takes a free one.
         time_scale: system seconds that a recorded second stands for; likewise the host's own resource is kept.
-        wait_threshold: seconds from which a wait gets a span of its own.
+        wait_threshold: seconds from which a wait gets a record of its own.
         causality: whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`.
         shutdown_timeout: seconds that flushing may take at the end.
         capture_content: kinds of content to record, `all`, or `none`.
@@ -307,10 +314,12 @@ def configure(
         redact_patterns: regular expressions of further things to replace.
         span_hook: gets each ended span and returns it, a changed one, or none to drop it.
         otlp_content: kinds of content that the receiver gets of those recorded.
-        otlp_drop: rules such as `name=wait *` of spans that the receiver does not get.
+        otlp_drop: rules such as `http.route=/health*` of spans that the receiver does not get.
+        otlp_waits: whether the receiver gets waits, each as a span.
         langsmith_project: project of LangSmith to send to.
         langsmith_content: kinds of content that LangSmith gets of those recorded.
         langsmith_drop: rules of spans that LangSmith does not get.
+        langsmith_waits: whether LangSmith gets waits, each as a run.
         propagate_to: hosts that requests carry the trace to; none by default.
         thread_context: let threads and thread pools continue the span that they are started or asked in.
 

@@ -6,8 +6,7 @@ It travels in OpenTelemetry's context, so it follows tasks, threads and callback
 from __future__ import annotations
 
 import threading
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -64,7 +63,7 @@ class Scope(NamedTuple):
     workflow: str | None = None
     agent: str | None = None
     usage: Usage | None = None
-    names: Mapping[str, str] = MappingProxyType({})
+    names: Mapping[str, str] = {}
     """Both as attributes of a span; the run's id, too, where it was begun in another process."""
     run_id: str | None = None
 
@@ -86,7 +85,7 @@ NONE: Final = Scope()
 
 def of(context: Context) -> Scope:
     """Return the scope of `context`."""
-    return cast("Scope", context.get(KEY, NONE))
+    return context.get(KEY, NONE)  # type: ignore[return-value]  # pyright: ignore[reportReturnType] # a cast is a call
 
 
 def current(context: Context | None = None) -> Scope:

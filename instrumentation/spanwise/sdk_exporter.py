@@ -7,7 +7,6 @@ the ledger is as exact as after `configure`. Only where there is no provider yet
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -16,7 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from spanwise import runtime
 from spanwise.assembly import recorder_of
-from spanwise.config.settings import resolve, settings_of
+from spanwise.config.settings import Settings, resolve, settings_of
 from spanwise.content.guard import Guard
 from spanwise.metrics import SpanMetrics
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from spanwise.config.settings import Settings
     from spanwise.recorder import Recorder
 
 DEFAULT_FOLDER = ".spanwise"
@@ -34,7 +32,8 @@ DEFAULT_FOLDER = ".spanwise"
 class JournalExporter(SpanExporter):
     """Records into the journal of the settings, or into `.spanwise` here where none is set.
 
-    What `OTEL_EXPORTER_OTLP_*` names as an endpoint is left to the exporter `otlp`; `SPANWISE_ENDPOINT` is sent to.
+    What `OTEL_EXPORTER_OTLP_*` names as an endpoint is left to the exporter `otlp`; `SPANWISE_ENDPOINT` is sent to, by
+    `SPANWISE_PROTOCOL`.
 
     Raises:
         InputError: a setting cannot be used.
@@ -49,8 +48,10 @@ class JournalExporter(SpanExporter):
         sources = resolve({})
         settings = settings_of(sources)
         if sources["endpoint"].source.startswith("OTEL_"):
-            settings = replace(settings, endpoint=None)
-        settings = replace(settings, journal_dir=settings.journal_dir or DEFAULT_FOLDER)
+            settings = settings._replace(endpoint=None)
+        elif sources["protocol"].source.startswith("OTEL_"):  # the exporter's, and gRPC under opentelemetry-instrument
+            settings = settings._replace(protocol=Settings().protocol)
+        settings = settings._replace(journal_dir=settings.journal_dir or DEFAULT_FOLDER)
         if isinstance(trace.get_tracer_provider(), TracerProvider):
             self._telemetry = runtime.configured(settings, sources)
         elif not settings.disabled:

@@ -111,13 +111,13 @@ class SpanMaker:
     ) -> OwnSpan:
         """Start a span below the current one of `context`; `attributes` belongs to it from now on."""
         began = time.time_ns() if start_ns is None else start_ns
-        weight, is_remote = 0, False
+        weight, is_remote, long = 0, False, self.long
         for key, value in attributes.items():
             if type(value) is not str:
                 attributes[key] = kept = clean(value, self.longest_value)
                 if type(kept) is not int:
                     weight += weight_of(kept)
-            elif len(value) > self.long:
+            elif len(value) > long:
                 attributes[key] = value[: self.longest_value]
                 weight += len(value)
         if self._guard is not None and (self._sampler is not None or self.watch.others):

@@ -23,7 +23,7 @@ from spanwise import conventions as c
 from spanwise import fingerprints
 from spanwise import scope as scopes
 from spanwise.content import messages as forms
-from spanwise.recorded import AttributeValue, Recorded, allowed, fingerprinting, harmless
+from spanwise.recorded import AttributeValue, Recorded, harmless
 from spanwise.scope import with_span
 from spanwise.span_maker import bits
 from spanwise.streams import AsyncStream, Stream
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 V = TypeVar("V")
+_CLIENT: Final = SpanKind.CLIENT
 _SETTINGS: Final = (c.REQUEST_MODEL, c.REQUEST_SEED, c.REQUEST_TEMPERATURE, c.REQUEST_MAX_TOKENS)
 
 
@@ -101,14 +102,8 @@ class Plan(Recorded):
 class _Returning(Recorded):
     """A span of something that returns text: a hash of what was asked and of what came back, if no more of it."""
 
-    _usage: scopes.Usage | None = None
-
-    def _begin(self, context: Context) -> None:
-        self._usage = scopes.of(context).usage
-        super()._begin(context)
-
     def _fingerprints(self) -> bool:
-        return self._span.is_recording() and fingerprinting()
+        return self._hashes and self._span.is_recording()
 
     def _asked(self, name: str, value: object) -> None:
         if self._fingerprints() and (digest := fingerprints.of_value(name, value)) is not None:
@@ -119,7 +114,8 @@ class _Returning(Recorded):
             return
         if (digest := fingerprints.of_value(text, more) if more else fingerprints.of_text(text)) is not None:
             self.set(c.RESPONSE_HASH, digest)
-        new = self._usage.texts.written(self.context.span_id, text) if self._usage is not None else None
+        usage = self._above.usage
+        new = usage.texts.written(self.context.span_id, text) if usage is not None else None
         if new is not None:
             self.set(c.RESPONSE_NEW_CHARACTERS, new)
 
@@ -127,7 +123,8 @@ class _Returning(Recorded):
 class ModelCall(_Returning):
     """A span of a model call; a stream's chunks are told to it one by one, or it reads the stream itself."""
 
-    _chunks = 0
+    chunks = 0
+    """How many were read so far."""
     _output_tokens = 0
     _first_ns = 0
     _streamed = False
@@ -153,13 +150,13 @@ class ModelCall(_Returning):
             messages: in OpenAI's form or that of the GenAI conventions.
             tools: definitions of the tools on offer.
         """
-        if self._fingerprints():
+        if self._hashes and self._span.is_recording():
             self._compared(messages, tools)
         if tools:
             self.content("tool_definitions", c.TOOL_DEFINITIONS, tools)
         if not self.records("prompts"):
             return
-        whole = allowed("system_instructions")
+        whole = self.records("system_instructions")
         sent = [one for one in messages if whole or one.get("role") not in forms.INSTRUCTING]
         self.content("prompts", c.INPUT_MESSAGES, forms.in_convention(sent))
 
@@ -172,21 +169,22 @@ class ModelCall(_Returning):
         self.set(c.REQUEST_HASH, request.hash)
         if request.prefixes:
             self.set(c.REQUEST_PREFIX_HASHES, " ".join(request.prefixes))
-        if self._usage is not None:
-            self.set(c.REQUEST_SOURCES, " ".join(self._usage.texts.read(request.texts)))
+        if (usage := self._above.usage) is not None:
+            self.set(c.REQUEST_SOURCES, " ".join(usage.texts.read(request.texts)))
 
     @harmless
     def output(self, text: str, *, tool_calls: Sequence[forms.Message] = (), finish_reason: str = "") -> None:
         """Record the answer, where completions are allowed; `tool_calls` are in OpenAI's form."""
-        self._returned(text, *tool_calls)
+        if self._hashes:
+            self._returned(text, *tool_calls)
         if self.records("completions"):
             self.content("completions", c.OUTPUT_MESSAGES, forms.of_answer(text, tool_calls, finish_reason))
 
     def chunk(self) -> None:
         """Count a chunk of the stream; the first one fixes the time to first chunk."""
-        if not self._chunks:
+        if not self.chunks:
             self._first_ns = time.perf_counter_ns()
-        self._chunks += 1
+        self.chunks += 1
 
     def yielded(self) -> None:
         """Count a value of a decorated generator as a chunk."""
@@ -196,12 +194,13 @@ class ModelCall(_Returning):
     @harmless
     def usage(self, input_tokens: int, output_tokens: int, *, cached_tokens: int | None = None) -> None:
         """Record the tokens of the call (cached ones are part of the input) and add them to agent and workflow."""
-        self.set(c.USAGE_INPUT_TOKENS, input_tokens).set(c.USAGE_OUTPUT_TOKENS, output_tokens)
+        told = {c.USAGE_INPUT_TOKENS: input_tokens, c.USAGE_OUTPUT_TOKENS: output_tokens}
         if cached_tokens:
-            self.set(c.USAGE_CACHE_READ_INPUT_TOKENS, cached_tokens)
+            told[c.USAGE_CACHE_READ_INPUT_TOKENS] = cached_tokens
+        self._span.set_attributes(told)
         self._output_tokens = output_tokens
-        if self._usage is not None:
-            self._usage.add(input_tokens, output_tokens)
+        if (usage := self._above.usage) is not None:
+            usage.add(input_tokens, output_tokens)
 
     @overload
     def stream(self, source: Iterable[T], on_chunk: Callable[[T], object] | None = None) -> Stream[T]: ...
@@ -224,24 +223,28 @@ class ModelCall(_Returning):
         self._streamed = True
         end = None if self._token is not None else self.end
         if isinstance(source, AsyncIterable):
-            return AsyncStream(source, self.chunk, end, on_chunk)
-        return Stream(source, self.chunk, end, on_chunk)
+            return AsyncStream(source, self, end, on_chunk)
+        return Stream(source, self, end, on_chunk)
 
     @harmless
     def response(self, *, id: str, model: str, finish_reasons: Sequence[str] = ()) -> None:  # noqa: A002 - its name
         """Record what the provider said of its answer."""
-        self.set(c.RESPONSE_ID, id).set(c.RESPONSE_MODEL, model)
+        told: dict[str, AttributeValue] = {c.RESPONSE_ID: id, c.RESPONSE_MODEL: model}
         if finish_reasons:
-            self.set(c.RESPONSE_FINISH_REASONS, list(finish_reasons))
+            told[c.RESPONSE_FINISH_REASONS] = tuple(finish_reasons)
+        self._span.set_attributes(told)
 
     def _before_end(self) -> None:
-        if not self._chunks:
+        if not self.chunks:
             return
-        self.set(c.RESPONSE_TIME_TO_FIRST_CHUNK, (self._first_ns - self._started_ns) / 1e9)
-        self.set(c.STREAM_CHUNKS, self._chunks)
+        told: dict[str, AttributeValue] = {
+            c.RESPONSE_TIME_TO_FIRST_CHUNK: (self._first_ns - self._started_ns) / 1e9,
+            c.STREAM_CHUNKS: self.chunks,
+        }
         if self._streamed and self._output_tokens:
             seconds = (time.perf_counter_ns() - self._started_ns) / 1e9
-            self.set(c.STREAM_TOKENS_PER_SECOND, self._output_tokens / seconds)
+            told[c.STREAM_TOKENS_PER_SECOND] = self._output_tokens / seconds
+        self._span.set_attributes(told)
 
 
 class ToolExecution(_Returning):
@@ -379,20 +382,28 @@ def llm_call(
     attempt: int | None = None,
 ) -> ModelCall:
     """Span `chat {model}` of one request to a model; `attempt` counts from 1 where the caller retries."""
-    model = text(model)
-    attributes: dict[str, AttributeValue | None] = {
+    # This runs between two calls of a client whose own work leaves nothing of it in the processor's cache: the less of
+    # the program it touches, the faster it is.
+    if type(model) is not str:
+        model = text(model)
+    attributes: dict[str, AttributeValue] = {
         c.OPERATION_NAME: "chat",
         c.PROVIDER_NAME: provider,
         c.REQUEST_MODEL: model,
-        c.REQUEST_STREAM: stream is True or None,
-        c.REQUEST_MAX_TOKENS: max_tokens,
-        c.REQUEST_TEMPERATURE: temperature,
-        c.REQUEST_SEED: seed,
-        c.SERVER_ADDRESS: server[0] if server is not None else None,
-        c.SERVER_PORT: server[1] if server is not None else None,
-        c.RETRY_ATTEMPT: attempt,
     }
-    return ModelCall(c.span_name("chat", model), kind=SpanKind.CLIENT, attributes=_given(attributes))
+    if stream is True:
+        attributes[c.REQUEST_STREAM] = True
+    if max_tokens is not None:
+        attributes[c.REQUEST_MAX_TOKENS] = max_tokens
+    if temperature is not None:
+        attributes[c.REQUEST_TEMPERATURE] = temperature
+    if seed is not None:
+        attributes[c.REQUEST_SEED] = seed
+    if server is not None:
+        attributes[c.SERVER_ADDRESS], attributes[c.SERVER_PORT] = server[0], server[1]
+    if attempt is not None:
+        attributes[c.RETRY_ATTEMPT] = attempt
+    return ModelCall(f"chat {model}" if model else "chat", kind=_CLIENT, attributes=attributes)
 
 
 def embeddings(model: str, *, provider: str = "openai", dimensions: int | None = None) -> ModelCall:
@@ -404,14 +415,14 @@ def embeddings(model: str, *, provider: str = "openai", dimensions: int | None =
         c.REQUEST_MODEL: model,
         c.EMBEDDINGS_DIMENSION_COUNT: dimensions,
     }
-    return ModelCall(c.span_name("embeddings", model), kind=SpanKind.CLIENT, attributes=_given(attributes))
+    return ModelCall(c.span_name("embeddings", model), kind=_CLIENT, attributes=_given(attributes))
 
 
 def retrieval(source: str, *, top_k: int | None = None) -> Retrieval:
     """Span `retrieval {source}` of a search in a data source."""
     source = text(source)
     attributes = {c.OPERATION_NAME: "retrieval", c.DATA_SOURCE_ID: source, c.RETRIEVAL_TOP_K: top_k}
-    return Retrieval(c.span_name("retrieval", source), kind=SpanKind.CLIENT, attributes=_given(attributes))
+    return Retrieval(c.span_name("retrieval", source), kind=_CLIENT, attributes=_given(attributes))
 
 
 def cache_lookup(

@@ -44,11 +44,11 @@ def weight_of(value: Any) -> int:
     match value:
         case str() | bytes():
             return len(value) if len(value) > LONG else 0
+        case tuple() | list():  # before what asks the classes of all mappings
+            return sum([LONG // 4 + weight_of(one) for one in cast("Sequence[Any]", value)])
         case Mapping():
             pairs = cast("Mapping[str, Any]", value)
             return sum(LONG + weight_of(one) for one in pairs.values())
-        case tuple() | list():
-            return sum(LONG // 4 + weight_of(one) for one in cast("Sequence[Any]", value))
         case _:
             return 0
 

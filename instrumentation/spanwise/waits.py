@@ -1,7 +1,8 @@
-"""Waits: what a span waited for, for how long, and which span released it.
+"""Waits: what a span waited for, for how long, and who released it.
 
-A wait of at least the threshold becomes a span `wait {resource}` below the waiter, with a link to the releaser where
-it is known; shorter ones are summed on the waiter, so that a thousand uncontended locks do not become a thousand spans.
+A wait of at least the threshold becomes a record of its own in the journal; shorter ones are summed on the waiter, so
+that a thousand uncontended locks do not become a thousand records. On its way there a wait is a span `wait {resource}`
+below the waiter, since that is what processors of the host, metrics and other tools get of it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from spanwise.values import text
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from opentelemetry.trace import Span, SpanContext
+    from opentelemetry.trace import Link, Span, SpanContext
 
 
 class Wait:
@@ -50,7 +51,13 @@ def waiting(kind: c.WaitKind, resource: str) -> Generator[Wait]:
 
 
 def record_wait(
-    kind: c.WaitKind, resource: str, start_ns: int, end_ns: int, *, released_by: SpanContext | None = None
+    kind: c.WaitKind,
+    resource: str,
+    start_ns: int,
+    end_ns: int,
+    *,
+    released_by: SpanContext | None = None,
+    task: str | None = None,
 ) -> None:
     """Record that the current span waited for `resource` from `start_ns` to `end_ns` (Unix time).
 
@@ -60,6 +67,7 @@ def record_wait(
         start_ns: when waiting began.
         end_ns: when it ended; a clock that went back counts as no wait.
         released_by: the span whose progress ended the wait, where it is known.
+        task: name of the task that did, where that has no span.
     """
     waiter = trace.get_current_span()
     if not waiter.is_recording() or end_ns <= start_ns:
@@ -72,15 +80,18 @@ def record_wait(
     resource = text(resource)
     if (guard := runtime.guard()) is not None:
         resource = guard.text(resource)
-    links = [waits_on(released_by)] if released_by is not None and released_by.is_valid else []
-    begin(
-        c.span_name(c.WAIT_SPAN, resource), SpanKind.INTERNAL, {c.WAIT_KIND: kind, c.WAIT_RESOURCE: resource},
-        links=links, start_ns=start_ns,
-    ).end(end_ns)  # fmt: skip
+    about: dict[str, str] = {c.WAIT_KIND: kind, c.WAIT_RESOURCE: resource}
+    links: tuple[Link, ...] = ()
+    if released_by is not None and released_by.is_valid:
+        links = (waits_on(released_by),)
+    else:
+        about[c.WAIT_RELEASED_BY] = c.UNKNOWN_RELEASER if task is None else f"task {text(task)}"
+    name = c.span_name(c.WAIT_SPAN, resource)
+    begin(name, SpanKind.INTERNAL, about, links=links, start_ns=start_ns).end(end_ns)
 
 
 def sum_up(waiter: Span, waits: int, seconds: float) -> None:
-    """Add waits that are too short for spans of their own to what `waiter` says of them."""
+    """Add waits that are too short for records of their own to what `waiter` says of them."""
     known = waiter.attributes if isinstance(waiter, ReadableSpan) else None
     count, total = (known or {}).get(c.WAIT_SHORT_COUNT, 0), (known or {}).get(c.WAIT_SHORT_SECONDS, 0.0)
     assert isinstance(count, int)

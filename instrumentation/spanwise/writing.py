@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import compress
+from operator import not_
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from spanwise.content.rebuilt import DroppedError
-from spanwise.journal.format import END, START
+from spanwise.conventions import WAIT_KIND
+from spanwise.journal.format import END, START, WAIT
 from spanwise.own_span import OwnSpan
 from spanwise.run_end import RunEnds
 
@@ -25,12 +28,13 @@ if TYPE_CHECKING:
     from spanwise.buffer import Buffer
     from spanwise.content.guard import Guard
     from spanwise.journal.ledger import Ledger
+    from spanwise.journal.own_json import OwnJson
     from spanwise.journal.stream import Stream
     from spanwise.metrics import SpanMetrics
 
     Spans: TypeAlias = tuple[ReadableSpan, ...]
 
-BATCH: Final = 512
+BATCH: Final = 256
 """Spans of a record."""
 _MOST_STARTS: Final = 100_000
 
@@ -78,12 +82,17 @@ class BatchWriter:
         self._guard = guard
         self.began: deque[ReadableSpan] = deque(maxlen=_MOST_STARTS if stream is not None else 0)
         """Spans whose start is to be seen before they end."""
+        self._shown: set[int] = set()
+        """Those whose start is on disk and of which a hook has still to decide."""
         self.run_ends = RunEnds()
         """What is worked out of calls and runs; its `failures` say why something was not."""
         self.unmeasured = 0
         """How many spans the metrics could not take."""
         self.write_error: OSError | None = None
         """Why the disk last refused spans."""
+        self._own: OwnJson | None = None
+        self._texts: dict[ReadableSpan, bytes] = {}
+        """Those spans of the batch whose JSON is known: seeing whether all of it may be recorded made it."""
         self._begun = ""
         self._measuring = threading.RLock()
         self._lock = threading.RLock()
@@ -116,6 +125,7 @@ class BatchWriter:
         self._buffer.ended.clear()
         self._buffer.measured.clear()
         self.began.clear()
+        self._shown.clear()
         self.run_ends = RunEnds()
 
     def open(self) -> None:
@@ -130,38 +140,47 @@ class BatchWriter:
 
     def measure(self, most: int | None = None) -> None:
         """Observe the metrics of spans that have ended: of `most`, or of all."""
-        observe = self._metrics.observe if self._metrics is not None else None
-        ended, measured = self._buffer.ended, self._buffer.measured
-        with self._measuring:
-            while ended and (most is None or len(measured) < most):
-                span = ended[0]
-                self.run_ends.ended(span)
-                if observe is not None:
-                    try:
-                        observe(span)
-                    except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
-                        self.unmeasured += 1
-                if type(span) is OwnSpan and span.measured_only:
-                    self._buffer.release(span)
-                    self._ledger.drop("sampled", 1)
-                else:
-                    measured.append(span)
-                ended.popleft()
+        metrics = self._metrics
+        with self._measuring, metrics.lock if metrics is not None else nullcontext():
+            self._measure(metrics.observe if metrics is not None else None, most)
             self._buffer.moved()
+
+    def _next_batch(self) -> Spans:
+        with self._measuring:
+            self.measure(BATCH)
+            batch = self._buffer.take(BATCH)
+            self._buffer.moved()
+        return batch
+
+    def _measure(self, observe: Callable[[ReadableSpan], None] | None, most: int | None) -> None:
+        ended, measured = self._buffer.ended, self._buffer.measured
+        while ended and (most is None or len(measured) < most):
+            span = ended[0]
+            self.run_ends.ended(span)
+            if observe is not None:
+                try:
+                    observe(span)
+                except Exception:  # noqa: BLE001 - attributes of foreign spans are anything; the next is measured
+                    self.unmeasured += 1
+            if type(span) is OwnSpan and span.measured_only:
+                self._buffer.release((span,))
+                self._ledger.drop("sampled", 1)
+            else:
+                measured.append(span)
+            ended.popleft()
 
     def write_batch(self) -> int:
         """Write at most `BATCH` of the waiting spans and return how many were taken; 0 from inside a writing."""
         if self.is_busy_here:
             return 0
         with self._turn():
-            self.measure(BATCH)
-            measured = self._buffer.measured
-            batch = tuple(measured.popleft() for _ in range(min(BATCH, len(measured))))
+            batch = self._next_batch()
             if batch:
-                self._buffer.moved()
                 written = self._journaled(self._admitted(batch))
-                for span in batch:
-                    self._buffer.release(span)
+                self._texts.clear()
+                if self._shown:
+                    self._shown.difference_update(map(_id_of, batch))
+                self._buffer.release(batch)
                 self._buffer.moved()
                 if written:
                     for destination in self._destinations:
@@ -181,46 +200,94 @@ class BatchWriter:
                 except Exception:  # noqa: BLE001, S112 - likewise, whatever a foreign span does to the encoder
                     continue
 
+    def close_segment_if_asked(self) -> None:
+        """End the stream's segment where a purge asks for it."""
+        if self._stream is None or self.is_busy_here:
+            return
+        with self._turn():
+            try:
+                self._stream.close_segment_if_asked()
+            except OSError as error:  # who asked waits no longer than it wants to
+                self.write_error = error
+
     def _still_open(self) -> Spans:
         """Take starts to write, as they may be recorded; none where no more are left."""
         batch: list[ReadableSpan] = []
         while self.began and len(batch) < BATCH:
             span = self.began.popleft()
             is_wanted = span.end_time is None and not (isinstance(span, OwnSpan) and span.measured_only)
-            if is_wanted and self._guard is not None and (shown := self._guard.begun(span)) is not None:
-                batch.append(shown)
+            if is_wanted and self._guard is not None:
+                batch.append(self._guard.begun(span))
+                if self._guard.hooked:
+                    self._shown.add(_id_of(span))
         return tuple(batch)
+
+    def _withdraw(self, span: ReadableSpan) -> None:
+        """Where a dropped span was shown when it began, have its end known, so that it does not look interrupted."""
+        if self._guard is None or _id_of(span) not in self._shown:
+            return
+        try:
+            self._append(START, (self._guard.begun(span, span.end_time),))
+        except OSError as error:
+            self.write_error = error
 
     def _admitted(self, batch: Spans) -> Spans:
         """Return what of a batch may be recorded, as it may be recorded."""
         if self._guard is None:
             return batch
         admitted: list[ReadableSpan] = []
+        text_of, admit = self._text_of(self._guard), self._guard.admit
         for span in batch:
             try:
-                admitted.append(self._guard.admit(span))
+                if text_of is not None and type(span) is OwnSpan and (text := text_of(span)) is not None:
+                    self._texts[span] = text
+                    admitted.append(span)
+                else:
+                    admitted.append(admit(span))
             except DroppedError as dropped:
                 self._ledger.drop(dropped.reason, 1)
+                self._withdraw(span)
             except Exception:  # noqa: BLE001 - a foreign span that cannot be looked through is not written unseen
                 self._ledger.drop("invalid", 1)
         return tuple(admitted)
 
+    def _text_of(self, guard: Guard) -> Callable[[OwnSpan], bytes | None] | None:
+        """Return what encodes a span that may be written as it is; none where nothing is, or a hook decides."""
+        if self._stream is None or guard.hooked:
+            return None
+        if self._own is None:
+            from spanwise.journal import otlp_json  # noqa: PLC0415 - loaded by the runtime where something is written
+
+            self._own = otlp_json.own_json(guard)
+        return self._own.text
+
     def _journaled(self, batch: Spans) -> Spans:
-        """Write a batch; returns what of it was written."""
+        """Write a batch, what was waited for before those who waited; returns what of it was written."""
+        # In line, as a call for each span costs twice that.
+        kinds = [
+            WAIT_KIND in (span.own_attributes if type(span) is OwnSpan else span.attributes or ()) for span in batch
+        ]
+        if not any(kinds):
+            return self._written(END, batch)
+        waits, spans = tuple(compress(batch, kinds)), tuple(compress(batch, map(not_, kinds)))
+        return self._written(WAIT, waits) + self._written(END, spans)
+
+    def _written(self, kind: int, batch: Spans) -> Spans:
+        """Write one record; returns what of it was written."""
         if not batch:
             return ()
         try:
             if self._stream is None:
                 self._ledger.journal(len(batch))
             else:
-                self._append(END, batch)
+                self._append(kind, batch)
         except OSError as error:
             self.write_error = error
             self._ledger.drop("disk_full", len(batch))
             return ()
         except Exception:  # noqa: BLE001 - whatever a foreign span does to the encoder, this thread saves the others
             if len(batch) > 1:
-                return tuple(span for one in batch for span in self._journaled((one,)))
+                return tuple(span for one in batch for span in self._written(kind, (one,)))
             self._ledger.drop("invalid", 1)
             return ()
         return batch
@@ -229,10 +296,14 @@ class BatchWriter:
         from spanwise.journal import otlp_json  # noqa: PLC0415 - loaded by the runtime where something is written
 
         assert self._stream is not None
-        payload = otlp_json.encode(batch)
+        payload = otlp_json.encode(batch, self._texts)
         self._stream.open()
         if self._begun != self._stream.name:
             self._begun = self._stream.name
             for destination in self._destinations:
                 destination.begin(self._stream.folder, self._stream.name)
         self._stream.append(kind, payload, len(batch))
+
+
+def _id_of(span: ReadableSpan) -> int:
+    return span.context.span_id if span.context is not None else 0

@@ -7,8 +7,8 @@ other traces are runs of their own here. What had to be bent is counted in `repa
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import struct
 from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
@@ -37,6 +37,19 @@ INEXACT: Final = frozenset({c.CPU_SECONDS, c.LOOP_BLOCKED_SECONDS, c.GC_PAUSE_SE
 KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 WAIT_NUMBERS: Final[Mapping[str | None, int]] = {kind: number for number, kind in enumerate(WAIT_KINDS)}
 _REASON: Final = {reason: number for number, reason in enumerate(LINK_REASONS)}
+PER_ROW: Final = (
+    "trace", "span_id", "parent_id", "start", "end", "kind", "wait_kind", "status", "name", "agent", "subject",
+    "service", "input_tokens", "output_tokens",
+)  # fmt: skip
+"""The arrays of a `Builder` that have a value for each span."""
+ARRAYS: Final = (
+    *PER_ROW, "first_chunk_rows", "first_chunk_ns", "link_rows", "link_ids", "link_reasons", "inexact"
+)  # fmt: skip
+MEANING: Final = struct.Struct("6i")
+"""A `Meaning` in bytes."""
+_OF_MEANING: Final = ("kind", "wait_kind", "agent", "subject", "input_tokens", "output_tokens")
+_OF_ROWS: Final = ("first_chunk_rows", "link_rows", "inexact")
+_OF_TEXTS: Final = ("name", "agent", "subject")
 MOST_TOKENS: Final = (1 << 31) - 1
 _LATEST: Final = (1 << 63) - 1
 _LAST_SERVICE: Final = (1 << 15) - 1
@@ -179,7 +192,8 @@ class Builder:
         self.status.append(span.status_code if 0 <= span.status_code <= STATUS_ERROR else 0)
         self.name.append(self.strings[span.name])
         self.service.append(self.service_number(span.resource.get("service.name")))
-        self.add_meanings([self.meaning_of(row, span)])
+        for name, value in zip(_OF_MEANING, self.meaning_of(row, span), strict=True):
+            getattr(self, name).append(value)
         for link in span.links:
             if link.trace_id == span.trace_id:
                 self.add_link(row, number_of(link.span_id), link.attributes.get(c.LINK_REASON))
@@ -200,17 +214,13 @@ class Builder:
             tokens_of(kinds.number_of(span, c.USAGE_OUTPUT_TOKENS)),
         )
 
-    def add_meanings(self, meanings: Sequence[Meaning]) -> None:
-        """Take what the attributes of the next spans say."""
-        if not meanings:
-            return
-        kind, wait_kind, agent, subject, input_tokens, output_tokens = zip(*meanings, strict=True)
-        self.kind.extend(kind)
-        self.wait_kind.extend(wait_kind)
-        self.agent.extend(agent)
-        self.subject.extend(subject)
-        self.input_tokens += _counts(input_tokens)
-        self.output_tokens += _counts(output_tokens)
+    def add_meanings(self, packed: Sequence[bytes]) -> None:
+        """Take what the attributes of the next spans say, each a `MEANING` with counts of tokens as they come."""
+        numbers = np.frombuffer(b"".join(packed), np.int32).reshape(-1, len(_OF_MEANING))
+        for name, values in zip(_OF_MEANING, numbers.T, strict=True):
+            column: array[int] = getattr(self, name)
+            # None is below -1 but a count that makes no sense.
+            column.frombytes(np.maximum(values, NONE).astype(column.typecode).tobytes())
 
     def add_first_chunk(self, row: int, seconds: float) -> None:
         """Take a time to first chunk; one that is no time is left out."""
@@ -224,6 +234,27 @@ class Builder:
             self.link_rows.append(row)
             self.link_ids.append(target)
             self.link_reasons.append(_REASON[str(reason)] if reason is not None else NONE)
+
+    def extend(
+        self, arrays: Mapping[str, memoryview], strings: Iterable[str], services: Iterable[str], traces: Iterable[str]
+    ) -> None:
+        """Take what another builder holds: its arrays by name, and what their numbers stand for."""
+        texts = [self.strings[text] for text in strings]
+        numbers: dict[str, list[int]] = {
+            **dict.fromkeys(_OF_TEXTS, texts),
+            "service": [self.service_number(name) for name in services],
+            "trace": [self.traces.setdefault(trace_id, len(self.traces)) for trace_id in traces],
+        }
+        rows = len(self.start)
+        for name in ARRAYS:
+            array_: array[int] = getattr(self, name)
+            values = np.frombuffer(arrays[name], array_.typecode)
+            if name in numbers:
+                # The last one stands for -1.
+                values = np.array([*numbers[name], NONE], array_.typecode)[values]
+            elif name in _OF_ROWS:
+                values = values + np.array(rows, array_.typecode)
+            array_.frombytes(values.view(np.uint8).data)
 
     def finished(self) -> Columns:
         """Return the columns; the builder is empty afterwards."""
@@ -244,15 +275,6 @@ def number_of(span_id: str) -> int:
 
 def _hash(span_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(span_id.encode("utf-8", "replace"), digest_size=8).digest())
-
-
-def _counts(numbers: Sequence[int]) -> array[int]:
-    """Return counts of tokens as the columns hold them; few are odd, so all are tried at once first."""
-    with contextlib.suppress(OverflowError):
-        counts = array("i", numbers)
-        if min(counts) >= NONE:
-            return counts
-    return array("i", map(tokens_of, numbers))
 
 
 def tokens_of(count: float | None) -> int:

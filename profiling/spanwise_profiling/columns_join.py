@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 _STRETCH: Final = 200_000
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
-_PER_ROW: Final = (
-    "trace", "span_id", "parent_id", "start", "end", "kind", "wait_kind", "status", "name", "agent", "subject",
-    "service", "input_tokens", "output_tokens",
-)  # fmt: skip
 _SPARSE: Final = ("first_chunk", "link", "inexact")
 _WORKFLOW: Final = 0
 """Index of `workflow` in `columns.KINDS`."""
@@ -37,7 +33,7 @@ class Rows:
 
     def __init__(self, builder: Builder) -> None:
         self.repairs: Counter[str] = Counter()
-        self.of: dict[str, Array] = {name: _taken(builder, name) for name in _PER_ROW}
+        self.of: dict[str, Array] = {name: _taken(builder, name) for name in columns.PER_ROW}
         self.first_chunk = [_taken(builder, "first_chunk_rows"), _taken(builder, "first_chunk_ns")]
         self.link = [_taken(builder, name) for name in ("link_rows", "link_ids", "link_reasons")]
         self.inexact = [_taken(builder, "inexact")]
@@ -136,11 +132,15 @@ def _joined_rows(rows: Rows) -> tuple[Array, Array]:
     run, parent = np.empty(count, np.int32), np.empty(count, np.int32)
     runs = 0
     for here in rows.stretches():
+        recorded = rows.of["end"][here].copy()
         _mend_times(rows, here)
+        end = np.where(recorded == 0, rows.of["end"][here], recorded)
         local = _parents(rows, here)
         named = rows.of["parent_id"][here] != 0
         rows.repairs["without a recorded parent"] += int(((local < 0) & named).sum())
-        rows.repairs["in a circle of parents"] += _cut_circles(local, rows.of["start"][here])
+        rows.repairs["in a circle of parents"] += _cut_circles(
+            local, (rows.of["start"][here], -end, rows.of["span_id"][here])
+        )
         mine = _runs(rows, here, local, (local < 0) & named)
         used, numbers = np.unique(mine, return_inverse=True)
         has_none = len(used) > 0 and used[0] < 0
@@ -177,8 +177,8 @@ def _parents(rows: Rows, here: slice) -> Array:
     return np.where(matches, found, -1)
 
 
-def _cut_circles(parent: Array, start: Array) -> int:
-    """Make the earliest row of each circle a root, in place; returns how many were cut."""
+def _cut_circles(parent: Array, order: tuple[Array, ...]) -> int:
+    """Make the row of each circle that is first in `order` a root, in place; returns how many were cut."""
     above = parent.copy()
     for _ in range(max(1, len(parent).bit_length())):
         if (above < 0).all():
@@ -196,7 +196,7 @@ def _cut_circles(parent: Array, start: Array) -> int:
         if here in path:
             members = list(path)
             circle = members[members.index(here) :]
-            parent[min(circle, key=lambda member: int(start[member]))] = -1
+            parent[min(circle, key=lambda member: [int(values[member]) for values in order])] = -1
             cut += 1
         settled.update(path)
     return cut

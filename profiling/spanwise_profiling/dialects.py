@@ -25,9 +25,10 @@ Role: TypeAlias = Literal[
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     c.PROVIDER_NAME: ("gen_ai.system", "llm.provider", "llm.system", "langsmith.provider"),
     c.REQUEST_MODEL: (
-        "llm.model_name", "embedding.model_name", "llm.request.model", "langfuse.model", "langsmith.model",
-        "openai_agents.model", "model_name",
+        "llm.request.model_name", "llm.model_name", "embedding.model_name", "llm.request.model", "langfuse.model",
+        "langsmith.model", "openai_agents.model", "model_name",
     ),
+    c.RESPONSE_MODEL: ("llm.response.model_name",),
     c.USAGE_INPUT_TOKENS: (
         "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
         "langfuse.usage.input_tokens", "langsmith.usage.input_tokens", "openai_agents.usage.input_tokens",
@@ -39,10 +40,12 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     c.USAGE_CACHE_READ_INPUT_TOKENS: (
         "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
         "llm.usage.cache_read_input_tokens", "gen_ai.usage.details.cache_read_tokens",
-        "gen_ai.usage.details.cached_tokens",
+        "gen_ai.usage.details.cached_tokens", "langsmith.usage.cache_read_input_tokens",
+        "langfuse.usage.cache_read_input_tokens",
     ),
     c.RESPONSE_TIME_TO_FIRST_CHUNK: (
         "gen_ai.server.time_to_first_token", "langfuse.time_to_first_token", "langsmith.time_to_first_token",
+        "openai_agents.time_to_first_token",
     ),
     c.RESPONSE_FINISH_REASONS: ("llm.finish_reason", "gen_ai.response.finish_reason"),
     c.REQUEST_MAX_TOKENS: ("llm.request.max_tokens", "gen_ai.request.max_output_tokens"),
@@ -87,7 +90,7 @@ ROLES: Final[Mapping[str, Mapping[str, Role]]] = {
     "openinference.span.kind": {
         "llm": "chat", "embedding": "embeddings", "agent": "invoke_agent", "tool": "execute_tool",
         "retriever": "retrieval", "reranker": "retrieval", "chain": "chain", "prompt": "step", "guardrail": "step",
-        "evaluator": "step",
+        "evaluator": "step", "decision": "step",
     },
     "traceloop.span.kind": {
         "workflow": "invoke_workflow", "agent": "invoke_agent", "tool": "execute_tool", "task": "step",
@@ -105,8 +108,8 @@ ROLES: Final[Mapping[str, Mapping[str, Role]]] = {
     },
     "openai_agents.type": {
         "trace": "invoke_workflow", "agent": "invoke_agent", "generation": "chat", "response": "chat",
-        "function": "execute_tool", "mcp_tools": "execute_tool", "handoff": "step", "guardrail": "step",
-        "custom": "step",
+        "transcription": "chat", "speech": "chat", "function": "execute_tool", "mcp_tools": "execute_tool",
+        "handoff": "step", "guardrail": "step", "speech_group": "step", "custom": "step",
     },
 }  # fmt: skip
 """Attribute, and what its values (in lower case) mean; the first attribute with a known value counts."""

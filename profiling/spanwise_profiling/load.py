@@ -1,4 +1,4 @@
-"""Finding runs: out of a journal folder, a file of any format or a Jaeger server, and one of them by what one types.
+"""Finding runs: out of a journal folder, a file of any format or a server, and one of them by what one types.
 
 Everything is read anew each time: a journal is small beside the runs that wrote it, and an index would be one more
 thing that can be wrong. Several sources of one run are merged before spans are joined, so that it does not matter which
@@ -12,21 +12,23 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from spanwise.errors import InputError
 from spanwise.journal import reader
 from spanwise_profiling import dialects
 from spanwise_profiling.runs import Run, runs_of
-from spanwise_profiling.sources import jaeger_api, recognise
+from spanwise_profiling.sources import jaeger_api, recognise, servers
 from spanwise_profiling.sources.streams import STDIN
 from spanwise_profiling.text import printable
 from spanwise_profiling.trace import build_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from spanwise.journal.reader import SpanRecord
+
+    Progress: TypeAlias = Callable[[int], None] | None
 
 SHORTEST_PREFIX: Final = 4
 _SHORT_ID: Final = 8
@@ -73,69 +75,74 @@ def load_runs(source: str | Path) -> list[Run]:
     return list(load(source).runs)
 
 
-def open_run(reference: str, journal: str | Path, sources: Sequence[str] = ()) -> tuple[Run, Recording]:
+def open_run(
+    reference: str, journal: str | Path, sources: Sequence[str] = (), progress: Progress = None
+) -> tuple[Run, Recording]:
     """Return the run that `reference` names, and the recording that it is in.
 
     Args:
-        reference: A run of the journal (see `select`), a file of any format, `-` for standard input, or the address of
-            a trace in Jaeger. Of a file the newest run is meant. A word that does not look like a path is a file only
-            where no run of the journal has that name.
+        reference: A run of the journal (see `select`), a file of any format, `-` for standard input, the address of a
+            trace in Jaeger or of a run in LangSmith, or `langsmith:ID`. Of a file the newest run is meant. A word that
+            does not look like a path is a file only where no run of the journal has that name.
         journal: The folder of the journal.
-        sources: More folders, files and Jaeger addresses that hold parts of the same run.
+        sources: More folders, files, addresses and `langsmith:ID` that hold parts of the same run.
+        progress: Is told how many runs LangSmith has sent so far.
 
     Raises:
         InputError: nothing is recorded, or no run or several are meant.
         UnavailableError: a server cannot be reached.
     """
-    if jaeger_api.is_address(reference):
-        return _opened(reference, _from_jaeger(reference), sources)
+    if servers.is_server(reference):
+        report = reader.ReadReport()
+        return _opened(reference, servers.read(reference, report, (), progress), sources, report, progress)
     if reference == STDIN or (_is_path(reference) and Path(reference).is_file()):
-        return _from_file(reference, sources)
+        return _from_file(reference, sources, progress)
     try:
-        return _from_journal(reference, journal, sources)
+        return _from_journal(reference, journal, sources, progress)
     except InputError:
         if not Path(reference).is_file():
             raise
-    return _from_file(reference, sources)
+    return _from_file(reference, sources, progress)
 
 
-def _from_file(reference: str, sources: Sequence[str]) -> tuple[Run, Recording]:
+def _from_file(reference: str, sources: Sequence[str], progress: Progress) -> tuple[Run, Recording]:
     report = reader.ReadReport()
     source = reference if reference == STDIN else Path(reference)
-    return _opened(source, (_spans(reference, report), report), sources)
+    return _opened(source, _spans(reference, report), sources, report, progress)
 
 
 def _opened(
-    source: str | Path, read: tuple[list[SpanRecord], reader.ReadReport], sources: Sequence[str]
+    source: str | Path, records: list[SpanRecord], sources: Sequence[str], report: reader.ReadReport, progress: Progress
 ) -> tuple[Run, Recording]:
     """Return the newest run of what was read from `source`, completed from `sources`."""
-    records, report = read
     runs = _runs(records)
     if sources:
         found = runs[-1]
-        runs = _runs(_merged(records, _more(sources, found.trace_ids, report)))
+        runs = _runs(_merged(records, _more(sources, found.trace_ids, report, progress)))
         runs = tuple(run for run in runs if run.run_id == found.run_id) or runs
     return runs[-1], Recording(source, runs, report)
 
 
-def _from_journal(reference: str, journal: str | Path, sources: Sequence[str]) -> tuple[Run, Recording]:
+def _from_journal(
+    reference: str, journal: str | Path, sources: Sequence[str], progress: Progress
+) -> tuple[Run, Recording]:
     report = reader.ReadReport()
     records = list(reader.read(journal, report))
-    local = [source for source in sources if not jaeger_api.is_address(source)]
+    local = [source for source in sources if not servers.is_server(source)]
     records = _merged(records, _more(local, (), report))
-    servers = [source for source in sources if jaeger_api.is_address(source)]
+    remote = [source for source in sources if servers.is_server(source)]
     runs = _runs(records)
     if _is_path(reference) and not any(run.run_id.startswith(reference) for run in runs):
         raise InputError(f"{reference}: no such file; give a recorded trace, a run id or `last`")
-    if servers and jaeger_api.is_trace_id(reference) and not any(reference in (r.run_id, *r.trace_ids) for r in runs):
+    if remote and jaeger_api.is_trace_id(reference) and not any(reference in (r.run_id, *r.trace_ids) for r in runs):
         wanted: tuple[str, ...] = (reference.lower(),)
     else:
         require_runs(Recording(Path(journal), runs, report))
         chosen = select(reference, runs)
-        if not servers:
+        if not remote:
             return chosen, Recording(Path(journal), runs, report)
         reference, wanted = chosen.run_id, chosen.trace_ids
-    runs = _runs(_merged(records, _more(servers, wanted, report)))
+    runs = _runs(_merged(records, _more(remote, wanted, report, progress)))
     return select(reference, runs), Recording(Path(journal), runs, report)
 
 
@@ -150,28 +157,16 @@ def _spans(source: str | Path, report: reader.ReadReport) -> list[SpanRecord]:
     return records
 
 
-def _from_jaeger(address: str) -> tuple[list[SpanRecord], reader.ReadReport]:
-    report, named = reader.ReadReport(), jaeger_api.parse(address)
-    if named.trace_id is None:
-        raise InputError(f"{address}: names no trace; give http://HOST:16686/trace/ID")
-    return _of_server(address, named.trace_id, report), report
-
-
-def _of_server(address: str, trace_id: str, report: reader.ReadReport) -> list[SpanRecord]:
-    records = list(jaeger_api.read(jaeger_api.parse(address).base, trace_id, report))
-    if not records:
-        raise InputError(f"{address}: trace {trace_id} holds no span there")
-    return records
-
-
-def _more(sources: Iterable[str], trace_ids: Iterable[str], report: reader.ReadReport) -> Iterable[SpanRecord]:
+def _more(
+    sources: Iterable[str], trace_ids: Iterable[str], report: reader.ReadReport, progress: Progress = None
+) -> Iterable[SpanRecord]:
     for source in sources:
-        if jaeger_api.is_address(source):
-            named = jaeger_api.parse(source).trace_id
-            for trace_id in [named] if named else trace_ids:
-                yield from _of_server(source, trace_id, report)
+        if servers.is_server(source):
+            yield from servers.read(source, report, trace_ids, progress)
         elif not Path(source).exists():
-            raise InputError(f"{source}: no such file or folder; give a journal, a trace file or a Jaeger address")
+            raise InputError(
+                f"{source}: no such file or folder; give a journal, a trace file or a Jaeger or LangSmith address"
+            )
         else:
             yield from _spans(source, report)
 

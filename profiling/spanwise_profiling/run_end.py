@@ -15,6 +15,8 @@ from spanwise_profiling.analysis import budget_ns
 from spanwise_profiling.runs import NANOSECONDS, runs_of
 from spanwise_profiling.trace import build_trace
 
+_DAY = 86_400 * NANOSECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -34,16 +36,22 @@ def budget(records: Sequence[SpanRecord]) -> dict[str, float]:
 
 def cost(attributes: Mapping[str, Any], start_ns: int) -> dict[str, float | str]:
     """Return what a model call that began at `start_ns` cost; nothing where its model has no price."""
-    table = _prices()
-    models = [attributes.get(c.RESPONSE_MODEL), attributes.get(c.REQUEST_MODEL)]
-    known = (table.of(model, start_ns) for model in models if isinstance(model, str))
-    price = next((price for price in known if price is not None), None)
+    price = _price(attributes.get(c.RESPONSE_MODEL), attributes.get(c.REQUEST_MODEL), start_ns // _DAY)
+    if price is None:
+        return {}
     names = (c.USAGE_INPUT_TOKENS, c.USAGE_CACHE_READ_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
     counts = [attributes.get(name, 0) for name in names]
-    if price is None or not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
         return {}
     amount = price.of(*counts)
-    return {} if amount is None else {c.COST: amount, c.COST_CURRENCY: table.currency}
+    return {} if amount is None else {c.COST: amount, c.COST_CURRENCY: _prices().currency}
+
+
+@functools.lru_cache(maxsize=1_000)
+def _price(answered: object, asked: object, day: int) -> prices.Price | None:
+    """Return the price of the model that answered, else of the one that was asked, on a day since 1970."""
+    known = (_prices().of(model, day * _DAY) for model in (answered, asked) if isinstance(model, str))
+    return next((price for price in known if price is not None), None)
 
 
 @functools.cache

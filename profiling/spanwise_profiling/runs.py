@@ -28,9 +28,12 @@ NANOSECONDS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counts over all spans of a run."""
+    """Counts over all that a run recorded."""
 
     spans: int
+    """Without waits."""
+    waits: int
+    """Those that were recorded by themselves, and not only summed on the spans that waited."""
     input_tokens: int
     output_tokens: int
     llm_calls: int
@@ -45,6 +48,11 @@ class Totals:
     """Lookups that did not make the value, those that waited for another's making included."""
     errors: int
     """Spans that ended in error, without those that were tried again."""
+
+    @property
+    def lines(self) -> int:
+        """Spans and waits: what a tree has a line for."""
+        return self.spans + self.waits
 
     @property
     def tokens(self) -> int:
@@ -238,7 +246,8 @@ def _totals(root: SpanRecord, spans: list[SpanRecord]) -> Totals:
     results = [kinds.text_of(span, conventions.CACHE_RESULT) for span in spans]
     retried = sum(map(kinds.is_retried, spans))
     return Totals(
-        spans=len(spans),
+        spans=len(spans) - kind["wait"],
+        waits=kind["wait"],
         input_tokens=_tokens(root, spans, conventions.USAGE_INPUT_TOKENS),
         output_tokens=_tokens(root, spans, conventions.USAGE_OUTPUT_TOKENS),
         llm_calls=kind["chat"],

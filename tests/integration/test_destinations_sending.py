@@ -28,6 +28,7 @@ from spanwise.journal.ledger import Ledger
 from spanwise.journal.stream import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from spanwise.destinations.transport import Reply
@@ -170,6 +171,51 @@ def test_over_grpc_what_is_in_the_journal_arrives(tmp_path: Path) -> None:
         spanwise.shutdown()
     assert receiver.spans == [f"step {number}" for number in range(600)]
     assert fates(tmp_path) == {"delivered": 600}
+
+
+def more_than(number: int) -> Callable[[int], bool]:
+    return lambda seen: seen > number
+
+
+def test_a_span_that_a_receiver_always_fails_for_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spanwise.destinations.delivery.FIRST_PAUSE", 0.01)
+    write(tmp_path, "old", ["bad of old"]).close()
+    held = cursors.open_cursor(tmp_path, "otlp", "old")
+    assert held is not None
+    held.close()
+    with receiving() as receiver:
+        receiver.fails = lambda names: any("bad" in name for name in names)
+        spanwise.configure(journal_dir=tmp_path, endpoint=receiver.address)
+        record("a", "bad", *map(str, range(60)))
+        wanted = {"delivered": 61, "set_aside": 1}
+        assert eventually(lambda: fates(tmp_path), lambda seen: seen == wanted, within=30) == wanted
+        number = 0
+        while not (done := cursors.read_all(tmp_path)["otlp"]["old"].set_aside):
+            number += 1
+            assert number < 200
+            tries = len(receiver.requests)
+            record(f"more {number}")  # what other streams send shows in the end whose fault the old one's span is
+            eventually(lambda: len(receiver.requests), more_than(tries + 1), within=2)
+        assert done == 1
+        spanwise.shutdown()
+    assert len(receiver.spans) == len(set(receiver.spans)) == 61 + number
+
+
+def test_a_receiver_that_never_answers_to_one_span_gets_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spanwise.destinations.delivery.FIRST_PAUSE", 0.01)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    given_up = threading.Event()
+    with receiving() as receiver:
+        receiver.fails = lambda names: "step silent" in names and not given_up.wait(0.4)
+        spanwise.configure(journal_dir=tmp_path, endpoint=receiver.address)
+        record("silent", *map(str, range(60)))
+        wanted = {"delivered": 60, "set_aside": 1}
+        assert eventually(lambda: fates(tmp_path), lambda seen: seen == wanted, within=60) == wanted
+        spanwise.shutdown()
 
 
 def spans(number: int) -> tuple[ReadableSpan, ...]:

@@ -87,11 +87,12 @@ def sent(address: str, body: bytes = b"spans", **options: Any) -> Reply:
         (429, {"retry-after": "7"}, Reply("later", "HTTP 429: Too Many Requests", 7.0)),
         (503, {"retry-after": "0"}, Reply("later", "HTTP 503: Service Unavailable", 0.0)),
         (502, {}, Reply("later", "HTTP 502: Bad Gateway")),
+        (500, {"retry-after": "7"}, Reply("doubtful", "HTTP 500: Internal Server Error", 7.0)),
         (504, {}, Reply("later", "HTTP 504: Gateway Timeout")),
-        (500, {}, Reply("later", "HTTP 500: Internal Server Error")),
-        (401, {}, Reply("later", "HTTP 401: the key is missing or wrong")),
-        (404, {}, Reply("later", "HTTP 404: no OTLP receiver is at this path")),
-        (302, {"location": "/elsewhere"}, Reply("later", "HTTP 302: Found")),
+        (500, {}, Reply("doubtful", "HTTP 500: Internal Server Error")),
+        (401, {}, Reply("doubtful", "HTTP 401: the key is missing or wrong")),
+        (404, {}, Reply("doubtful", "HTTP 404: no OTLP receiver is at this path")),
+        (302, {"location": "/elsewhere"}, Reply("doubtful", "HTTP 302: Found")),
     ],
 )
 def test_each_status_has_a_meaning(status: int, headers: dict[str, str], reply: Reply) -> None:
@@ -138,8 +139,24 @@ def test_a_silent_receiver_is_given_up_after_the_time_that_the_variable_says(mon
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
     with serving(seconds=20) as (address, _):
         began = time.monotonic()
-        assert sent(address) == Reply("later", "no answer in time")
+        assert sent(address) == Reply("doubtful", "no answer in time")
         assert time.monotonic() - began < 5
+
+
+def test_a_receiver_that_takes_a_request_and_breaks_off_is_in_doubt() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for _ in range(2):  # a connection that breaks off is tried once more
+                connection, _address = server.accept()
+                with connection:
+                    while b"spans" not in connection.recv(65536):
+                        pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert sent(f"http://127.0.0.1:{server.getsockname()[1]}/v1/traces").verdict == "doubtful"
+        thread.join()
 
 
 def test_where_nobody_listens_the_reason_names_no_secret() -> None:
@@ -240,7 +257,7 @@ def aborting(code: str, details: str, seconds: int | None = None) -> Callable[[A
         ("RESOURCE_EXHAUSTED", "slow down", 9, Reply("later", "gRPC RESOURCE_EXHAUSTED: slow down", 9.0)),
         ("UNAVAILABLE", "draining", 90_000, Reply("later", "gRPC UNAVAILABLE: draining", 3600.0)),
         ("UNAVAILABLE", "draining", None, Reply("later", "gRPC UNAVAILABLE: draining")),
-        ("UNAUTHENTICATED", "who?", None, Reply("later", "gRPC UNAUTHENTICATED: who?")),
+        ("UNAUTHENTICATED", "who?", None, Reply("doubtful", "gRPC UNAUTHENTICATED: who?")),
     ],
 )
 def test_each_code_of_grpc_has_a_meaning(code: str, details: str, seconds: int | None, reply: Reply) -> None:
@@ -275,7 +292,8 @@ def test_a_silent_receiver_over_grpc_is_given_up(monkeypatch: pytest.MonkeyPatch
 
     with serving_grpc(answer) as address:
         transport = GrpcTransport(address)
-        assert transport.send(b"").reason.startswith("gRPC DEADLINE_EXCEEDED")
+        reply = transport.send(b"")
+        assert (reply.verdict, reply.reason.split(":")[0]) == ("doubtful", "gRPC DEADLINE_EXCEEDED")
         transport.close()
         assert transport.send(b"") == Reply("later", "the connection was closed")
         ended.set()

@@ -54,6 +54,24 @@ def test_importing_loads_nothing_but_opentelemetry(tmp_path: Path) -> None:
     assert loaded & (HEAVY | {"msgspec"}) == set()
 
 
+RECORDING = """
+import sys, spanwise
+spanwise.configure(journal_dir="journal")
+with spanwise.step("a"):
+    pass
+spanwise.shutdown()
+print(*sorted(sys.modules))
+"""
+
+
+def test_recording_loads_nothing_that_reads_compresses_or_parses(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "desk"\ndependencies = ["spanwise"]\n')
+    loaded = set(output(program(RECORDING, tmp_path)).split())
+    assert {"msgspec", "spanwise.journal.otlp_json"} <= loaded
+    assert {name.partition(".")[0] for name in loaded} & (HEAVY | {"asyncio", "backports", "tomllib"}) == set()
+    assert loaded & {f"spanwise.journal.{name}" for name in ("bounds", "cursor", "packing", "past", "scan")} == set()
+
+
 RECORDS = """
 import spanwise
 spanwise.configure(service_name="p", journal_dir="journal")

@@ -75,6 +75,37 @@ def test_what_has_ended_is_written_and_the_status_is_the_programs(tmp_path: Path
     assert ended(text, tmp_path) == (status, "", WHOLE, ACCOUNT)
 
 
+IN_A_COROUTINE = """
+from spanwise import runtime
+async def main():
+    record()
+    {}
+    os._exit(5)
+asyncio.run(main())
+"""
+WRITTEN_BY_ITSELF = """began = time.monotonic()
+    while runtime.active().ledger().journaled < 4 and time.monotonic() < began + 20:
+        await asyncio.sleep(0)"""
+
+
+@pytest.mark.parametrize(
+    "before", [WRITTEN_BY_ITSELF, "runtime.active().flush()"], ids=["milliseconds later", "flushed"]
+)
+def test_inside_a_coroutine_a_run_is_written_soon_after_its_end_whatever_the_interval(
+    tmp_path: Path, before: str
+) -> None:
+    assert ended(IN_A_COROUTINE.format(before), tmp_path) == (5, "", WHOLE, ACCOUNT)
+
+
+def test_what_os_exit_inside_a_coroutine_loses_is_counted(tmp_path: Path) -> None:
+    status, error, names, account = ended(IN_A_COROUTINE.format("pass"), tmp_path)
+    assert (status, error) == (5, "")
+    assert names.total() == account.journaled
+    assert account == Counts(started=4, journaled=account.journaled, dropped=account.dropped)
+    assert account.dropped.keys() <= {"crash"}
+    assert account.journaled + sum(account.dropped.values()) == 4
+
+
 def test_an_uncaught_exception_keeps_its_traceback_and_the_spans(tmp_path: Path) -> None:
     status, error, names, account = ended(OPEN + "raise KeyError('ticker')", tmp_path)
     assert (status, names) == (1, Counter({"step inner": 3}))

@@ -23,9 +23,8 @@ RECORDS = 600
 WRITER = """
 import sys
 from pathlib import Path
-from support.segments import payload_of
+from support.segments import begin, payload_of
 from support.traces import span
-from spanwise.journal.format import END, START
 from spanwise.journal.stream import Stream
 folder, trace, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 stream = Stream(folder)
@@ -33,7 +32,7 @@ for number in range(1, count + 1):
     stream.add(payload_of(span(number, trace=trace)), 1)
     if number % 20 == 0:
         stream.segments.rotate()
-stream.append(START, payload_of(span(count + 1, trace=trace)), 1)
+begin(stream.segments, span(count + 1, trace=trace))
 print("written", flush=True)
 sys.stdin.read()
 """

@@ -74,6 +74,34 @@ def test_a_fork_in_the_middle_of_a_span_leaves_the_span_to_the_parent_and_gives_
     assert set(journal_files.names(folder, START)) <= {"invoke_workflow desk", "execute_tool in the child"}
 
 
+FORKS_WHILE_A_MODULE_LOADS = """
+import builtins, signal, sys, threading
+from spanwise.loading import apart_from_forks
+builtins.begun, builtins.forked = threading.Event(), threading.Event()
+with open("slow.py", "w") as module:
+    module.write("begun.set(); forked.wait(0.3)")
+sys.path.insert(0, ".")
+
+def load():
+    with apart_from_forks():
+        import slow
+
+threading.Thread(target=load).start()
+begun.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    import slow
+    os._exit(0)
+forked.set()
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_fork_waits_for_what_a_thread_of_ours_loads_as_the_child_could_never_load_it(tmp_path: Path) -> None:
+    run(FORKS_WHILE_A_MODULE_LOADS, tmp_path)
+
+
 FORKS_UNUSED = """
 spanwise.configure(journal_dir="journal")
 with spanwise.step("parent"):

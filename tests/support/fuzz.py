@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from support.segments import OTHER_STREAM, STREAM, begin, write_segments
-from support.traces import agent, chat, tool, workflow
+from support.traces import agent, chat, tool, wait, workflow
 
 from spanwise.journal import packing
 from spanwise.journal.format import MAGIC
@@ -80,11 +80,16 @@ class Victim:
 
 
 def victim(folder: Path, *, packed: bool) -> Victim:
-    """Write the journal: six records of eleven spans, compressed in as many blocks, and a span that only began."""
+    """Write the journal: seven records of eleven spans and two waits, in as many blocks, and a span that only began."""
     writer = SegmentWriter(folder, OTHER_STREAM)
     begin(writer, workflow(1, 0, 9))
     writer.close()
     calls = [[chat(n, n, n + 1, parent=2), tool(n + 1, n, n + 2, parent=2)] for n in range(3, 13, 2)]
     with patch.object(packing, "BLOCK", 1_000):
-        (path,) = write_segments(folder, [*calls, [agent(2, 1, 8, parent=1)]], stream=STREAM, packed=packed)
+        (path,) = write_segments(
+            folder,
+            [*calls, [wait(13, 1, 2, parent=2), wait(14, 3, 4, parent=2)], [agent(2, 1, 8, parent=1)]],
+            stream=STREAM,
+            packed=packed,
+        )
     return Victim(folder, path, path.read_bytes(), frozenset(repr(span) for span in read(folder)))

@@ -19,9 +19,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from spanwise.journal import otlp_json, packing, segment
-from spanwise.journal.format import END, START
+from spanwise.journal.format import END, START, WAIT
 
 STREAM = "20260921T133320-7-0000000a"
+WAITS = "20260921T133320-8-0000000b"
+"""A second stream, written since waits are records of their own; the first stays as it was."""
 _BEGIN_NS = 1_790_000_000_000_000_000
 _RESOURCE = Resource({"service.name": "desk", "spanwise.time.scale": 20.0})
 _SCOPE = InstrumentationScope("spanwise", "0.1.0")
@@ -66,9 +68,23 @@ def _ended() -> list[ReadableSpan]:
     ]  # fmt: skip
 
 
+def _wait(number: int, kind: str, resource: str, **more: Any) -> ReadableSpan:
+    about = {"spanwise.wait.kind": kind, "spanwise.wait.resource": resource, **more.pop("about", {})}
+    return _span(number, f"wait {resource}", number, number + 1, 2, attributes=about, **more)
+
+
+def _waits() -> list[ReadableSpan]:
+    link = Link(_context(4), {"spanwise.link.reason": "waits_on"})
+    return [
+        _wait(6, "task", "gather", links=(link,)),
+        _wait(7, "lock", "Lock", about={"spanwise.wait.released_by": "task Task-7 (größen)"}),
+        _wait(8, "timer", "sleep", about={"spanwise.wait.released_by": "unknown"}),
+    ]
+
+
 def write(folder: Path) -> None:
-    """Write three segments of one stream: plain, compressed, and one that was cut off in its last record."""
-    writer = segment.SegmentWriter(folder, STREAM)
+    """Write two streams: three segments, plain, compressed, and one cut off in its last record; and one with waits."""
+    writer, waiting = segment.SegmentWriter(folder, STREAM), segment.SegmentWriter(folder, WAITS)
     with (
         patch.object(os, "getpid", lambda: 7),
         patch.object(os, "uname", lambda: SimpleNamespace(nodename="host")),
@@ -83,6 +99,9 @@ def write(folder: Path) -> None:
         writer.append(END, otlp_json.encode([_span(4, "execute_tool prices", 3, 4, 2)]), 1)
         last = writer.append(END, otlp_json.encode([_span(5, "execute_tool news", 4, 5, 2)]), 1)
         writer.close()
+        waiting.append(WAIT, otlp_json.encode(_waits()), 3)
+        waiting.append(END, otlp_json.encode([_span(9, "execute_tool orders", 6, 9, 2)]), 1)
+        waiting.close()
     os.truncate(writer.path, last.offset - 40)
     packing.pack_segment(writer.take_closed()[1])
 

@@ -14,6 +14,7 @@ from support import journal_files
 from support.servers import eventually
 
 from spanwise.journal import ledger
+from spanwise.journal.format import END, WAIT
 
 if TYPE_CHECKING:
     import random
@@ -29,7 +30,9 @@ durability, threads, said = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 spanwise.configure(journal_dir="journal", durability=durability)
 def record(number):
     with spanwise.step(f"{number}"):
-        pass
+        if not number % 4:
+            now = time.time_ns()
+            spanwise.record_wait("lock", f"{number}", now - 2_000_000, now)
     # In one write, after the span's end has returned: when, and which one it was.
     os.write(said, b"%d %d\\n" % (time.time_ns(), number))
 def load(first):
@@ -52,7 +55,7 @@ class Killed:
     """What was left of a process."""
 
     ended: int
-    """Spans whose `end` had returned."""
+    """Spans and waits whose `end` had returned."""
     lost: int
     """Those of them that are not in the journal."""
     oldest_lost: float
@@ -96,7 +99,8 @@ def kill_one(folder: Path, chance: random.Random, *, durability: str = "interval
 def _found(journal: Path, notes: Path) -> Killed:
     noted = [line.split() for line in notes.read_text().splitlines()]
     ends = {f"step {number}": int(time_ns) for time_ns, number in noted}
-    written = journal_files.names(journal, may_be_torn=True)
+    ends |= {f"wait {number}": int(time_ns) for time_ns, number in noted if not int(number) % 4}
+    written = [name for kind in (END, WAIT) for name in journal_files.names(journal, kind, may_be_torn=True)]
     counts = ledger.read(journal)
     assert len(written) == len(set(written)) == counts.journaled, "a span was counted and not written, or twice"
     lost = ends.keys() - set(written)

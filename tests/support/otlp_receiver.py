@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
 
 class Receiver:
@@ -27,6 +27,8 @@ class Receiver:
         self.held = threading.Event()
         """Requests are answered once it is set."""
         self.held.set()
+        self.fails: Callable[[list[str]], bool] = lambda _: False
+        """Whether a request with spans of those names is answered with 500."""
         self.requests: list[tuple[str, int, dict[str, str]]] = []
         """Path, status and headers of each request."""
         self.spans: list[str] = []
@@ -35,15 +37,17 @@ class Receiver:
 
     def answer(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         """Take a request; returns the status."""
-        status = self.statuses.popleft() if self.statuses else 200
+        names = names_in(ExportTraceServiceRequest.FromString(body))
+        status = self.statuses.popleft() if self.statuses else 500 if self.fails(names) else 200
         self.requests.append((path, status, headers))
         if status == 200:
-            self.accept(ExportTraceServiceRequest.FromString(body))
+            self.spans += names
         return status
 
-    def accept(self, message: ExportTraceServiceRequest) -> None:
-        """Keep the names of the spans."""
-        self.spans += [s.name for r in message.resource_spans for g in r.scope_spans for s in g.spans]
+
+def names_in(message: ExportTraceServiceRequest) -> list[str]:
+    """Return the names of the spans of a request."""
+    return [s.name for r in message.resource_spans for g in r.scope_spans for s in g.spans]
 
 
 @contextmanager
@@ -83,7 +87,7 @@ def receiving_grpc() -> Generator[Receiver]:
 
     class Accepting(service.TraceServiceServicer):  # type: ignore[misc]
         def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
-            receiver.accept(request)
+            receiver.spans += names_in(request)
             return ExportTraceServiceResponse()
 
     server = grpc.server(ThreadPoolExecutor(max_workers=1))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from support.traces import line_of
 
 from spanwise.journal import packing
-from spanwise.journal.format import END, START
+from spanwise.journal.format import END, START, WAIT
 from spanwise.journal.segment import SegmentWriter
 
 if TYPE_CHECKING:
@@ -24,24 +25,29 @@ OTHER_STREAM = "20260921T133321-8-0000000b"
 
 
 def payload_of(*spans: SpanRecord) -> bytes:
-    """Return `spans` as the payload of a START or END record."""
+    """Return `spans` as the payload of a record."""
     return line_of(*spans).encode().rstrip()
 
 
 def begin(writer: SegmentWriter, *spans: SpanRecord) -> None:
-    """Write a START record."""
+    """Write a START record, of spans that have no end yet."""
+    writer.append(START, payload_of(*(replace(span, end_ns=0) for span in spans)), len(spans))
+
+
+def withdraw(writer: SegmentWriter, *spans: SpanRecord) -> None:
+    """Write the START record that says that spans have ended and are not recorded."""
     writer.append(START, payload_of(*spans), len(spans))
 
 
 def end(writer: SegmentWriter, *spans: SpanRecord) -> None:
-    """Write an END record."""
-    writer.append(END, payload_of(*spans), len(spans))
+    """Write an END record, or of waits a WAIT record."""
+    writer.append(WAIT if all(span.is_wait for span in spans) else END, payload_of(*spans), len(spans))
 
 
 def write_segments(
     folder: Path, *segments: Sequence[Sequence[SpanRecord]], stream: str = STREAM, packed: bool = False
 ) -> list[Path]:
-    """Write ended spans as one stream, each of `segments` a list of records, and return the files."""
+    """Write ended spans and waits as one stream, each of `segments` a list of records, and return the files."""
     folder.mkdir(exist_ok=True)
     writer = SegmentWriter(folder, stream)
     for segment in segments:

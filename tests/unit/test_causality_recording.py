@@ -13,6 +13,7 @@ import pytest
 import spanwise
 from spanwise import causality
 from spanwise import conventions as c
+from spanwise.causality.driver import Driver
 from spanwise.errors import InputError
 from spanwise.testing import capture, run_virtual
 
@@ -160,6 +161,47 @@ def test_of_many_waits_that_nobody_is_known_to_have_ended_the_first_eight_are_sp
     ]
     assert named(spans, "step s")[c.WAIT_SHORT_COUNT] == 3
     assert named(spans, "step s")[c.WAIT_SHORT_SECONDS] > 0.003
+
+
+def test_a_long_wait_is_recorded_however_many_came_before_it() -> None:
+    async def main() -> None:
+        with spanwise.step("s"):
+            for seconds in (*[0.001] * 10, 0.11):
+                await asyncio.sleep(seconds)
+
+    spans = recorded(main)
+    assert [one[2] for one in waits(spans)] == ["sleep"] * 9
+    assert named(spans, "step s")[c.WAIT_SHORT_COUNT] == 2
+
+
+def test_a_wait_that_a_task_without_a_span_of_its_own_ended_names_that_task() -> None:
+    async def refresh(lock: asyncio.Lock) -> None:
+        async with lock:
+            await asyncio.sleep(0.002)
+
+    async def main() -> None:
+        lock = asyncio.Lock()
+        with spanwise.step("s"):
+            task = asyncio.create_task(refresh(lock), name="prices")
+            await asyncio.sleep(0)
+            async with lock:
+                pass
+            await task
+            await asyncio.sleep(0.002)
+
+    recorded_spans = recorded(main, wait_threshold=0.001)
+    here = f"{main.__qualname__.rpartition('.')[0]}.refresh"
+    found = [(span["attributes"][c.WAIT_RESOURCE], span["attributes"][c.WAIT_RELEASED_BY], span["links"])
+             for span in recorded_spans if c.WAIT_KIND in span["attributes"]]  # fmt: skip
+    assert found == [("sleep", "unknown", []), ("Lock", f"task prices ({here})", []), ("sleep", "unknown", [])]
+
+
+def test_a_task_that_is_gone_is_named_by_its_function() -> None:
+    async def refresh() -> None: ...
+
+    driver = Driver(coroutine := refresh())
+    assert driver.title == f"({refresh.__qualname__})"
+    coroutine.close()
 
 
 def test_a_wait_has_the_times_of_the_suspension() -> None:

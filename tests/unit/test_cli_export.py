@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from support import journal_files
 from support.deliveries import ACCEPTED, AWAY, Line, payload, write
 from support.otlp_json import export_request
+from support.segments import write_segments
+from support.traces import line_of, tool, wait
 from typer.testing import CliRunner
 
 from spanwise.destinations import factory
@@ -18,7 +21,7 @@ from spanwise.journal import cursor as cursors
 from spanwise.journal import ledger as ledgers
 from spanwise.journal import reader
 from spanwise.journal.cursor import CursorState
-from spanwise.journal.format import END
+from spanwise.journal.format import END, WAIT
 from spanwise.journal.ledger import Counts
 from spanwise.journal.stream import Stream
 from spanwise_cli.commands import export, importing
@@ -152,6 +155,24 @@ def test_a_file_holds_what_was_recorded_and_can_be_imported(tmp_path: Path) -> N
     assert ledgers.read(tmp_path / "k") == Counts(started=4, journaled=4)
 
 
+def test_waits_are_waits_again_when_what_was_exported_is_imported(tmp_path: Path) -> None:
+    recorded = [wait(1, 0, 1, parent=3), wait(2, 1, 2, parent=3), tool(3, 0, 4)]
+    write_segments(tmp_path / "j", [recorded[:2], recorded[2:]])
+    said("export", "--all", "--to", "all.jsonl", "--journal", tmp_path / "j")
+    said("import", "all.jsonl", "--journal", tmp_path / "k")
+    assert list(reader.read(tmp_path / "k")) == recorded
+    assert journal_files.names(tmp_path / "k", WAIT) == ["wait llm", "wait llm"]
+    assert ledgers.read(tmp_path / "k") == Counts(started=3, journaled=3)
+
+
+def test_waits_in_a_line_of_another_tool_become_records_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "collector.jsonl").write_text(line_of(tool(3, 0, 4), wait(1, 0, 1, parent=3)))
+    assert document("import", "collector.jsonl", "--journal", tmp_path / "k")["spans"] == 2
+    assert list(reader.read(tmp_path / "k")) == [wait(1, 0, 1, parent=3), tool(3, 0, 4)]
+    assert journal_files.names(tmp_path / "k", WAIT) == ["wait llm"]
+    assert ledgers.read(tmp_path / "k") == Counts(started=2, journaled=2)
+
+
 def test_a_run_of_a_file_can_be_exported(tmp_path: Path) -> None:
     folder = journal(tmp_path / "j")
     said("export", "--all", "--to", "all.jsonl", "--journal", folder)
@@ -217,6 +238,20 @@ def test_importing_what_another_tool_wrote_makes_spans_of_it(tmp_path: Path) -> 
     [read] = reader.read(tmp_path / "k")
     assert (found["spans"], read.name, read.duration_ns) == (1, "GET", 5_000_000)
     assert dict(read.resource)["service.name"] == "shop"
+
+
+def test_ids_that_otlp_has_no_room_for_become_the_same_ones_each_time(tmp_path: Path) -> None:
+    root, child = "2f1b3a8e-93a7-4b9c-9b1e-0123456789ab", "2f1b3a8e-93a7-4b9c-9b1e-0123456789ac"
+    run = {"id": root, "trace_id": root, "name": "desk", "run_type": "chain", "start_time": "2026-09-21T14:13:20",
+           "end_time": "2026-09-21T14:13:29"}  # fmt: skip
+    runs = [run, {**run, "id": child, "parent_run_id": root, "name": "ask", "run_type": "llm"}]
+    (tmp_path / "runs.json").write_text(json.dumps(runs))
+    for _ in range(2):
+        assert document("import", tmp_path / "runs.json", "--journal", tmp_path / "k")["spans"] == 2
+    report = reader.ReadReport()
+    desk, ask, *again = reader.read(tmp_path / "k", report)
+    assert (report.skipped, again) == ([], [desk, ask])
+    assert (desk.trace_id, ask.trace_id, ask.parent_id) == (root.replace("-", ""), desk.trace_id, desk.span_id)
 
 
 def test_of_files_of_which_one_holds_no_span_none_is_imported(tmp_path: Path) -> None:
@@ -285,3 +320,17 @@ def test_cursors_of_a_damaged_stream_say_what_they_could_not_read(tmp_path: Path
     [states] = cursors.read_all(tmp_path / "j").values()
     assert [(state.delivered, state.set_aside) for state in states.values()] == [(1, 1)]
     assert isinstance(states["s"], CursorState)
+
+
+def test_what_was_set_aside_is_sent_again_whole(tmp_path: Path, line: Line) -> None:
+    line.reply = lambda names: Reply("refused", "HTTP 400") if {"0", "7"} & set(names) else ACCEPTED
+    write(tmp_path / "j", "stream", [str(number) for number in range(9)]).close()
+    found = document("export", "--all", "--to", "otlp", "--journal", tmp_path / "j")
+    assert (found["delivered"], found["set_aside"]) == (7, 2)
+    line.reply = lambda _: ACCEPTED
+    [refused] = (tmp_path / "j" / "set-aside" / "otlp").iterdir()
+    assert document("export", refused, "--to", "otlp")["delivered"] == 2
+    assert line.accepted[-2:] == ["0", "7"]
+    copy = tmp_path / "copy.jsonl"
+    copy.write_bytes(refused.read_bytes())
+    assert document("export", copy, "--to", "otlp")["delivered"] == 2

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.secret_corpus import LOOK_ALIKES, Example, examples
 
+from spanwise.content import patterns
 from spanwise.content.redact import Redactor, is_card
 from spanwise.errors import InputError
 
@@ -84,6 +87,31 @@ def test_a_rare_at_sign_in_a_long_text_is_found() -> None:
     assert Redactor().text(f"{words}ada@example.com {words}bob%40example.com") == (
         f"{words}[redacted:email] {words}[redacted:email]"
     )
+
+
+def test_addresses_are_found_alike_where_they_are_rare_and_where_they_are_many() -> None:
+    line = "ada@example.com, \\x@example.com, git@example.com, a%40b.example.org; icons/app@3x.webp, user@host\n"
+    redacted = "[redacted:email], \\x@example.com, git@example.com, [redacted:email]; icons/app@3x.webp, user@host\n"
+    far = " " * 10_000
+    assert [Redactor().text(line * 50), Redactor().text(line + far)] == [redacted * 50, redacted + far]
+
+
+def test_a_class_of_all_but_some_characters_leaves_out_every_blank() -> None:
+    every = "".join(map(chr, (*range(0x3100), sys.maxunicode)))
+    assert re.findall(patterns.all_but('"x]\\-'), every) == re.findall(r"[^\s\"x\]\\-]", every)
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("Secret: 7aaaaaaaaaaa TOKEN=7bbbbbbbbbbb", "Secret: [redacted:secret] TOKEN=[redacted:token]"),
+        ("PASSWD=abc PWD=abc PassWord=abc", "PASSWD=[redacted:passwd] PWD=[redacted:pwd] PassWord=[redacted:password]"),
+        ("api-Key=7aaaaaaaaaaa", "api-Key=[redacted:key]"),
+        ("authorization: digest 7aaaaaaaaaaa", "authorization: digest [redacted:authorization]"),
+    ],
+)
+def test_what_is_redacted_by_its_name_is_called_by_that_name(text: str, redacted: str) -> None:
+    assert Redactor().text(text) == redacted
 
 
 def test_a_text_with_nothing_in_it_comes_back_as_the_same_object() -> None:

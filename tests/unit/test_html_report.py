@@ -152,7 +152,7 @@ def test_the_data_hold_every_span_and_the_whole_path() -> None:
     made = desk_profile()
     [run] = stored(report([made]))["runs"]
 
-    assert len(run["start"]) == made.run.totals.spans == 14
+    assert len(run["start"]) == made.run.totals.lines == 14
     assert sum(length for _, _, length, _, _ in run["path"]) == made.run.duration_ns
     assert [BUCKETS[bucket] for _, _, _, bucket, _ in run["path"]] == [bucket for *_, bucket, _ in DESK_PATH]
     assert run["waits"] == [[5, 8]]

@@ -13,6 +13,7 @@ from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from support import journal_files
 from support.loops import as_in_a_loop
+from support.otlp_json import attributes
 
 import spanwise
 from spanwise import assembly
@@ -21,6 +22,7 @@ from spanwise.buffer import ORDINARY, Buffer
 from spanwise.journal import ledger
 from spanwise.journal.format import END, START
 from spanwise.journal.ledger import Counts
+from spanwise.journal.reader import read
 from spanwise.journal.stream import Stream
 from spanwise.recorder import Recorder
 
@@ -215,7 +217,7 @@ def test_spans_of_other_libraries_are_weighed_too() -> None:
     span = ReadableSpan("s", context=context, attributes={"text": "x" * 50 * ORDINARY, "short": "x"})
     waiting.hold_foreign(span)
     assert (waiting.room, waiting.is_full) == (50, False)
-    waiting.release(span)
+    waiting.release((span,))
     waiting.moved()
     assert (waiting.room, waiting.heavy) == (100, 0)
 
@@ -318,9 +320,7 @@ def test_the_starts_of_workflows_agents_and_remote_children_are_written_while_th
     assert ledger.read(tmp_path) == telemetry.ledger() == Counts(started=5, journaled=5)
 
 
-def test_a_span_that_nobody_wants_and_one_that_a_hook_decides_on_have_no_start(
-    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_span_that_nobody_wants_has_no_start(tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     telemetry = configured(tmp_path)
     with spanwise.workflow("desk"):
@@ -329,11 +329,48 @@ def test_a_span_that_nobody_wants_and_one_that_a_hook_decides_on_have_no_start(
     assert (starts(tmp_path), telemetry.ledger()) == ([], Counts(1, dropped={"sampled": 1}))
 
 
-def test_a_hook_that_decides_on_ended_spans_leaves_no_starts(tmp_path: Path, gate: Gate) -> None:
+def test_where_a_hook_decides_on_ended_spans_a_start_holds_the_identity_alone(tmp_path: Path, gate: Gate) -> None:
     telemetry = configured(tmp_path, span_hook=lambda span: span)
+    carrier = {"traceparent": f"00-{7:032x}-{8:016x}-01"}
+    with spanwise.workflow("for Ada", run_id="run-7", variant="v") as run, spanwise.agent("Ada's") as agent:
+        agent.set("customer", "Ada").set("gen_ai.operation.name", "looks after Ada")
+        token = otel_context.attach(propagate.extract(carrier))
+        with spanwise.step("serves Ada"):
+            telemetry.flush()
+        otel_context.detach(token)
+        shown = journal_files.spans(tmp_path, START)
+        assert ("invoke_workflow", "open") in [(record.name, record.state) for record in read(tmp_path)]
+    assert [(span["name"], span.get("parentSpanId")) for span in shown] == [
+        ("invoke_workflow", None), ("", f"{run.context.span_id:016x}"), ("", f"{8:016x}"),
+    ]  # fmt: skip
+    assert shown[0]["attributes"] == attributes(
+        {"gen_ai.operation.name": "invoke_workflow", "spanwise.run.id": "run-7"}
+    )
+    assert [span.get("attributes") for span in shown[1:]] == [None, None]
+    assert b"Ada" not in b"".join(journal_files.payloads(tmp_path, START))
+
+
+def test_a_span_that_a_hook_drops_after_its_start_was_shown_is_not_taken_for_interrupted(
+    tmp_path: Path, gate: Gate
+) -> None:
+    telemetry = configured(tmp_path, span_hook=lambda span: None if "agent" in span.name else span)
     with spanwise.workflow("desk"):
+        with spanwise.agent("risk"):
+            telemetry.flush()
         telemetry.flush()
-    assert starts(tmp_path) == []
+        assert [(record.name, record.state) for record in read(tmp_path)] == [("invoke_workflow", "open")]
+    spanwise.shutdown()
+    assert [(record.name, record.state) for record in read(tmp_path)] == [("invoke_workflow desk", "ended")]
+    assert starts(tmp_path)[:2] == [("invoke_workflow", "0"), ("invoke_agent", "0")]
+    assert ledger.read(tmp_path) == Counts(started=2, journaled=1, dropped={"hook": 1})
+
+
+def test_an_open_span_of_a_hooks_program_that_is_killed_is_interrupted(tmp_path: Path, gate: Gate) -> None:
+    telemetry = configured(tmp_path, span_hook=lambda span: span)
+    spanwise.workflow("desk").start()
+    telemetry.flush()
+    spanwise.shutdown()
+    assert [(record.name, record.state) for record in read(tmp_path)] == [("invoke_workflow", "interrupted")]
 
 
 def test_a_span_that_a_garbage_collection_ends_amid_a_write_is_queued(tmp_path: Path) -> None:

@@ -143,8 +143,7 @@ def test_a_sound_installation_is_ok_throughout(tmp_path: Path, capsys: pytest.Ca
     assert checks["journal"] == ("ok", ".spanwise (made with the first run)")
     assert checks["endpoint"] == ("ok", "none configured; runs stay on this machine")
     assert document["settings"] == [
-        {"name": name, "value": shown(getattr(Settings(), name)), "source": "default"}
-        for name in Settings.__dataclass_fields__
+        {"name": name, "value": shown(getattr(Settings(), name)), "source": "default"} for name in Settings._fields
     ]
     assert list(tmp_path.iterdir()) == []
 

@@ -73,9 +73,11 @@ ENVIRONMENT = {
     "SPANWISE_SPAN_HOOK": "desk.privacy:keep",
     "SPANWISE_OTLP_CONTENT": "none",
     "SPANWISE_OTLP_DROP": "name=wait *\nhttp.route=/health*",
+    "SPANWISE_OTLP_WAITS": "no",
     "SPANWISE_LANGSMITH_PROJECT": "desk",
     "SPANWISE_LANGSMITH_CONTENT": "prompts",
     "SPANWISE_LANGSMITH_DROP": "name=step *",
+    "SPANWISE_LANGSMITH_WAITS": "yes",
     "SPANWISE_PROPAGATE_TO": "*.Internal, localhost:8080",
     "SPANWISE_THREAD_CONTEXT": "no",
     "SPANWISE_DISABLED": "true",
@@ -104,9 +106,11 @@ GIVEN = Settings(
     span_hook="desk.privacy:keep",
     otlp_content=(),
     otlp_drop=("name=wait *", "http.route=/health*"),
+    otlp_waits=False,
     langsmith_project="desk",
     langsmith_content=("prompts",),
     langsmith_drop=("name=step *",),
+    langsmith_waits=True,
     propagate_to=("*.internal", "localhost:8080"),
     thread_context=False,
     disabled=True,
@@ -198,7 +202,7 @@ def test_a_pyproject_without_our_table_changes_nothing(tmp_path: Path) -> None:
         ("redact_patterns", "a*", "regular expressions, one a line, that match at least a character"),
         ("span_hook", "module", "module:function"),
         ("otlp_content", "some", f"same, none, or some of {', '.join(KINDS)}"),
-        ("otlp_drop", "name=", "rules, one a line, such as name=wait * or http.route=/health*"),
+        ("otlp_drop", "name=", "rules, one a line, such as name=step * or http.route=/health*"),
         ("disabled", "perhaps", "true or false"),
     ],
 )
@@ -244,6 +248,30 @@ def test_a_pyproject_that_cannot_be_read_is_named(text: str, problem: str, tmp_p
     with pytest.raises(InputError) as error:
         resolved(tmp_path)
     assert str(error.value).startswith(f"{path}: {problem}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[tool.spanwise]\nservice_name = "desk"\n',
+        '[ tool . spanwise ]\nservice_name = "desk"\n',
+        '[tool."spanwise"]\nservice_name = "desk"\n',
+        "[ tool . 'spanwise' ]\nservice_name = 'desk'\n",
+        '[tool]\nspanwise.service_name = "desk"\n',
+        '[tool]\n"spanwise" = {service_name = "desk"}\n',
+        'tool = {other = 1, spanwise = {service_name = "desk"}}\n',
+        '[project]\ndependencies = ["spanwise"]\n[tool]\nspanwise\t.service_name="desk"\n',
+        'tool.spanwise.service_name = "desk"\n',
+    ],
+)
+def test_a_table_is_found_however_toml_lets_it_be_written(text: str, tmp_path: Path) -> None:
+    project(tmp_path, text)
+    assert settings_of(resolved(tmp_path)).service_name == "desk"
+
+
+def test_a_project_that_only_depends_on_this_is_not_parsed(tmp_path: Path) -> None:
+    project(tmp_path, "[project]\ndependencies = ['spanwise', \"spanwise>=1\", 'spanwise[grpc]']\n[ not toml\n")
+    assert settings_of(resolved(tmp_path)) == Settings()
 
 
 def test_a_tool_entry_that_is_no_table_is_somebody_elses_business(tmp_path: Path) -> None:

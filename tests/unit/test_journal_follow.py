@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.segments import OTHER_STREAM, STREAM, begin, end, living, payload_of, write_segments
+from support.segments import OTHER_STREAM, STREAM, begin, end, living, payload_of, withdraw, write_segments
 from support.traces import agent, record, span, workflow
 
 from spanwise.errors import InputError
 from spanwise.journal import follow as streams
 from spanwise.journal import packing, scan
 from spanwise.journal.follow import Follower
-from spanwise.journal.format import END, HEADER, START, Position, pack
+from spanwise.journal.format import END, HEADER, Position, pack
 from spanwise.journal.reader import ReadReport, SpanRecord, follow, is_segment, read, read_file
 from spanwise.journal.segment import SegmentWriter, path_of
 
@@ -218,6 +218,19 @@ def test_an_interrupted_write_is_followed_to_its_end(tmp_path: Path, writer: Seg
 
 
 def test_begun_spans_say_what_they_said_when_they_began(tmp_path: Path, writer: SegmentWriter) -> None:
-    writer.append(START, payload_of(agent(2, 1, 2, parent=1)), 1)
+    begin(writer, agent(2, 1, 2, parent=1))
     (found,) = read(tmp_path)
     assert (found.parent_id, found.attributes) == (agent(2, 1, 2, parent=1).parent_id, agent(2, 1, 2).attributes)
+
+
+def test_a_begun_span_that_has_ended_and_is_not_recorded_is_not_there_any_more(
+    tmp_path: Path, writer: SegmentWriter
+) -> None:
+    begin(writer, workflow(1, 0, 9), agent(2, 1, 2, parent=1))
+    follower = Follower(tmp_path)
+    with living(tmp_path):
+        assert seen(follower.poll()) == [("invoke_workflow trading", "open"), ("invoke_agent risk", "open")]
+        withdraw(writer, agent(2, 1, 2, parent=1))
+        assert seen(follower.poll()) == []
+        assert seen(read(tmp_path)) == [("invoke_workflow trading", "open")]
+    assert seen(follower.poll()) == seen(read(tmp_path)) == [("invoke_workflow trading", "interrupted")]

@@ -11,9 +11,11 @@ from support.segments import OTHER_STREAM, STREAM, begin, living, write_segments
 from support.traces import BEGIN_NS, agent, identifier, line_of, record, span, workflow
 from typer.testing import CliRunner
 
+import spanwise
 from spanwise.errors import CheckFailedError, InputError
-from spanwise.journal import bounds, cursor, follow, ledger, packing, purge, scan
+from spanwise.journal import bounds, closing, cursor, follow, ledger, packing, purge, scan
 from spanwise.journal.format import END
+from spanwise.journal.ledger import Counts
 from spanwise.journal.purge import Erased
 from spanwise.journal.reader import ReadReport, SpanRecord, read
 from spanwise.journal.segment import SegmentWriter
@@ -35,6 +37,10 @@ def trace(number: int) -> str:
 def erase(folder: Path, *traces: int, dry_run: bool = False) -> Erased:
     wanted = {trace(number) for number in traces}
     return purge.erase(folder, lambda trace_id, _: trace_id in wanted, dry_run=dry_run)
+
+
+def erase_trace(folder: Path, trace_id: str, *, dry_run: bool = False) -> Erased:
+    return purge.erase(folder, lambda found, _: found == trace_id, dry_run=dry_run)
 
 
 def everything_in(folder: Path) -> bytes:
@@ -133,12 +139,64 @@ def test_what_is_not_understood_is_left_alone(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_living_process_writes_to_is_not_touched(tmp_path: Path) -> None:
+def test_what_a_living_process_writes_to_and_does_not_close_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "PATIENCE", 0.05)
     closed, last = write_segments(tmp_path, [spans_of(1)], [spans_of(1, 2)])
     content = last.read_bytes()
     with living(tmp_path):
         assert erase(tmp_path, 1) == Erased(spans=3, files=1, still_written=3)
         assert (closed.exists(), last.read_bytes()) == (False, content)
+    assert list(tmp_path.glob("*.close")) == []
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_recording_process_closes_its_segment_for_a_purge_and_goes_on_in_another(tmp_path: Path) -> None:
+    telemetry = spanwise.configure(journal_dir=tmp_path)
+    for name in ("secret", "kept"):
+        with spanwise.workflow(name):
+            pass
+    [gone] = [span.trace_id for span in read(tmp_path) if span.name == "invoke_workflow secret"]
+    assert erase_trace(tmp_path, gone, dry_run=True) == Erased(spans=1)
+    assert erase_trace(tmp_path, gone) == Erased(spans=1)
+    assert gone.encode() not in everything_in(tmp_path)
+    with spanwise.workflow("later"):
+        pass
+    assert telemetry.ledger() == Counts(started=3, journaled=3)
+    assert [span.name for span in read(tmp_path)] == ["invoke_workflow kept", "invoke_workflow later"]
+    assert len(list(tmp_path.glob("*.seg"))) == 2
+    assert erase_trace(tmp_path, gone) == Erased()
+    assert len(list(tmp_path.glob("*.seg"))) == 2  # nobody is asked where nothing is to be erased
+    spanwise.shutdown()
+    assert ledger.read(tmp_path) == Counts(started=3, journaled=3)
+
+
+def test_a_writer_closes_its_segment_once_for_each_that_asks(tmp_path: Path) -> None:
+    with Stream(tmp_path) as stream:
+        asks = closing.path_of(tmp_path, stream.name)
+        asks.touch()
+        stream.close_segment_if_asked()  # nothing is written yet, and nobody can ask
+        assert asks.exists()
+        for number, sequence in enumerate([1, 2, 2], 1):
+            stream.add(line_of(*spans_of(number)).encode(), 3)
+            assert stream.segments.position.sequence == sequence
+            stream.close_segment_if_asked()
+        assert not asks.exists()
+    assert len(list(read(tmp_path))) == 9
+
+
+def test_a_question_that_a_killed_purge_left_is_removed_by_housekeeping(tmp_path: Path) -> None:
+    write_segments(tmp_path, [spans_of(1)])
+    closing.path_of(tmp_path, STREAM).touch()
+    bounds.keep(tmp_path, now=0)
+    assert list(tmp_path.glob("*.close")) == []
+
+
+def test_a_process_that_ends_while_it_is_asked_has_closed_its_segment(tmp_path: Path) -> None:
+    write_segments(tmp_path, [spans_of(1)])
+    assert closing.ask(tmp_path, {STREAM}) == {STREAM}
+    assert list(tmp_path.glob("*.close")) == []
 
 
 def test_a_dry_run_says_the_same_and_erases_nothing(tmp_path: Path) -> None:
@@ -186,7 +244,8 @@ def test_the_command_erases_a_run_or_what_is_old(tmp_path: Path) -> None:
     assert ran("--before", "1m", "--journal", tmp_path)["spans"] == 0
 
 
-def test_the_command_says_what_it_cannot_do(tmp_path: Path) -> None:
+def test_the_command_says_what_it_cannot_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "PATIENCE", 0.05)
     write_segments(tmp_path, [[workflow(1, 0, 1)]])
     with pytest.raises(InputError, match="nothing said to erase; give --before WHEN or --run RUN"):
         command.purge(journal=tmp_path)

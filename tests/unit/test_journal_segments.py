@@ -16,9 +16,10 @@ from support.traces import span
 
 from spanwise.errors import InputError
 from spanwise.journal import packing, scan
-from spanwise.journal.format import END, FORMAT, HEADER, MOST_SPANS, START, Record, pack
+from spanwise.journal.format import END, FORMAT, HEADER, MOST_SPANS, START, pack
 from spanwise.journal.scan import Damage, ScanReport, StreamFiles, records
 from spanwise.journal.segment import SegmentWriter, path_of, stream_name
+from spanwise.journal.window import Record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -323,7 +323,7 @@ def test_a_deep_run_and_a_wide_one_are_written_in_little_time() -> None:
         shown = profile(run, [(2, 0, 0.5, "unknown", "inferred"), (3_000, 0.5, 1, "unknown", "inferred")])
         file = speedscope(shown)
         assert len(perfetto_trace([shown])) > 100_000
-        assert sum(len(spans_of(file, chart)) for chart in file.profiles[1:]) == run.totals.spans
+        assert sum(len(spans_of(file, chart)) for chart in file.profiles[1:]) == run.totals.lines
 
 
 @settings(max_examples=50, deadline=None)

@@ -94,6 +94,7 @@ def test_the_document_of_a_run_holds_its_figures(tmp_path: Path) -> None:
         "error": None,
         "quality": None,
         "span_count": 4,
+        "wait_count": 0,
     }
 
 

@@ -24,7 +24,9 @@ def test_a_workflow_span_and_all_below_it_is_a_run() -> None:
         tool(8, 3, 4, parent=3, error="KeyError"),
         cache_lookup(9, 3, 4, parent=8, result="miss"),
         cache_lookup(10, 3, 4, parent=8, result="hit"),
+        wait(11, 3, 4, parent=4),
     )  # fmt: skip
+    assert run.totals.lines == 11
     assert (run.run_id, run.trace_id, run.title, run.service) == (
         "run-1",
         identifier(1, 32),
@@ -34,7 +36,7 @@ def test_a_workflow_span_and_all_below_it_is_a_run() -> None:
     assert (run.duration_ns, run.seconds, run.tokens_per_second) == (6_000_000_000, 120.0, 3.0)
     assert (run.grade, run.score, run.error, run.warnings) == ("A+", 100, None, ())
     assert run.totals == Totals(
-        spans=10, input_tokens=300, output_tokens=60, llm_calls=3, tool_calls=1, agents=2, retries=1,
+        spans=10, waits=1, input_tokens=300, output_tokens=60, llm_calls=3, tool_calls=1, agents=2, retries=1,
         cache_lookups=2, cache_hits=1, errors=1,
     )  # fmt: skip
 

@@ -90,5 +90,5 @@ def test_every_span_is_in_exactly_one_tree_and_can_be_shown(records: list[SpanRe
     walked = [record.span_id for _, record in trace.walk()]
     assert sorted(walked) == sorted({record.span_id for record in records})
     for run in runs_of([trace]):
-        assert len(timeline(run, 80, show_all=True).plain.splitlines()) == 1 + run.totals.spans
+        assert len(timeline(run, 80, show_all=True).plain.splitlines()) == 1 + run.totals.lines
         compact_timeline(run, 80)

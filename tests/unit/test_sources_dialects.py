@@ -58,6 +58,12 @@ def translated(**attributes: Any) -> dict[str, Any]:
             {c.OPERATION_NAME: "chat", c.REQUEST_MODEL: "m", c.REQUEST_STREAM: True,
              c.USAGE_CACHE_READ_INPUT_TOKENS: 2},
         ),
+        (
+            {"openinference__span__kind": "LLM", "llm__model_name": "m-1", "llm__request__model_name": "m",
+             "llm__response__model_name": "m-1"},
+            {c.OPERATION_NAME: "chat", c.REQUEST_MODEL: "m", c.RESPONSE_MODEL: "m-1"},
+        ),
+        ({"openinference__span__kind": "DECISION"}, {c.STEP_NAME: "it"}),
         # LangSmith
         (
             {"langsmith__span__kind": "llm", "langsmith__model": "m", "langsmith__usage__input_tokens": 7,
@@ -86,6 +92,10 @@ def translated(**attributes: Any) -> dict[str, Any]:
         (
             {"openai_agents__type": "function", "openai_agents__function": "prices", "openai_agents__output": "7"},
             {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: "prices", c.TOOL_CALL_RESULT: "7"},
+        ),
+        (
+            {"openai_agents__type": "speech", "openai_agents__time_to_first_token": 0.25},
+            {c.OPERATION_NAME: "chat", c.RESPONSE_TIME_TO_FIRST_CHUNK: 0.25},
         ),
         ({"openai_agents__type": "agent", "openai_agents__agent": "risk"},
          {c.OPERATION_NAME: "invoke_agent", c.AGENT_NAME: "risk"}),

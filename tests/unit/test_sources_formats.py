@@ -210,6 +210,29 @@ def test_langsmiths_runs_are_read_from_every_export(form: str) -> None:
     assert read(content[form]) == expected_runs()
 
 
+def test_a_run_that_came_over_opentelemetry_has_its_trace_its_resource_and_its_tokens_back() -> None:
+    metadata = {
+        "otel.trace_id": ONE_TRACE, "service.name": "desk", "spanwise.time.scale": 20.0, "spanwise.run.id": "r1",
+        "usage_metadata": {"input_tokens": 70, "output_tokens": 7, "input_token_details": {"cache_read": 50}},
+    }  # fmt: skip
+    run = {**LANGSMITH[1], "run_type": "LLM", "status": "ERROR", "error": None, "extra": {"metadata": metadata}}
+    [call] = read([run])
+    assert (call.trace_id, call.is_error) == (ONE_TRACE, True)
+    assert call.resource == {"service.name": "desk", "spanwise.time.scale": 20.0}
+    told = {key: value for key, value in call.attributes.items() if not key.startswith("langsmith.metadata.")}
+    assert told == {
+        "langsmith.span.kind": "llm", "langsmith.usage.input_tokens": 70, "langsmith.usage.output_tokens": 7,
+        "langsmith.usage.cache_read_input_tokens": 50, "langsmith.time_to_first_token": 0.25,
+        "langsmith.outputs": '{"text":"yes"}', "spanwise.run.id": "r1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("details", [{"cache_read": 60}, {"raw": {"cache_read": 60}}])
+def test_cached_tokens_are_read_as_each_api_writes_them(details: dict[str, Any]) -> None:
+    [call] = read([{**LANGSMITH[1], "prompt_token_details": details}])
+    assert call.attributes["langsmith.usage.cache_read_input_tokens"] == 60
+
+
 def test_runs_nested_in_a_run_are_read() -> None:
     top, child = LANGSMITH
     assert read([{**top, "child_runs": [child]}]) == expected_runs()
@@ -283,6 +306,21 @@ def test_langfuse_traces_are_read_with_their_observations() -> None:
     assert [record.parent_id for record in read({"data": observations, "meta": {}})] == ["a" * 16, None]
 
 
+@pytest.mark.parametrize(
+    ("details", "counted"),
+    [
+        ({"input": 10, "input_cached_tokens": 60, "output": 5, "output_reasoning_tokens": 2, "total": 77}, (70, 7, 60)),
+        ({"input": 10, "cache_read_input_tokens": 50, "cache_creation_input_tokens": 10, "output": 7}, (70, 7, 50)),
+        ({"prompt_tokens": 70, "completion_tokens": 7}, (70, 7, None)),
+    ],
+)
+def test_langfuses_usage_types_are_added_up(details: dict[str, int], counted: tuple[int | None, ...]) -> None:
+    [call] = read({"id": "b" * 16, "traceId": ONE_TRACE, "type": "GENERATION", "startTime": "2026-09-21T14:13:21Z",
+                   "usageDetails": details})  # fmt: skip
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens")
+    assert tuple(call.attributes.get(f"langfuse.usage.{name}") for name in names) == counted
+
+
 def test_chromes_trace_events_are_nested_by_what_encloses_them() -> None:
     events = [
         {"ph": "M", "name": "process_name", "pid": 1, "args": {"name": "desk"}},
@@ -321,8 +359,11 @@ def test_openai_agents_traces_are_read() -> None:
         {"object": "trace.span", "id": "span_cc", "trace_id": f"trace_{ONE_TRACE}", "parent_id": "span_aa",
          "started_at": "2026-09-21T14:13:23+00:00", "ended_at": None, "error": None,
          "span_data": {"type": "generation", "model": "sim-1", "usage": {"input_tokens": 7, "output_tokens": 3}}},
+        {"object": "trace.span", "id": "span_dd", "trace_id": f"trace_{ONE_TRACE}", "parent_id": "span_aa",
+         "started_at": "2026-09-21T14:13:23+00:00", "ended_at": None, "error": None,
+         "span_data": {"type": "speech", "model": "voice", "first_content_at": "2026-09-21T14:13:23.25+00:00"}},
     ]  # fmt: skip
-    risk, prices, call = read({"data": items})
+    risk, prices, call, speech = read({"data": items})
     assert (risk.span_id, risk.trace_id, risk.name) == ("span_aa", ONE_TRACE, "risk")
     assert risk.attributes == {"openai_agents.type": "agent", "openai_agents.agent": "risk"}
     assert (prices.parent_id, prices.status_code, prices.status_message) == ("span_aa", 2, "no")
@@ -334,4 +375,7 @@ def test_openai_agents_traces_are_read() -> None:
     assert call.attributes == {
         "openai_agents.type": "generation", "openai_agents.model": "sim-1", "openai_agents.usage.input_tokens": 7,
         "openai_agents.usage.output_tokens": 3,
+    }  # fmt: skip
+    assert speech.attributes == {
+        "openai_agents.type": "speech", "openai_agents.model": "voice", "openai_agents.time_to_first_token": 0.25,
     }  # fmt: skip

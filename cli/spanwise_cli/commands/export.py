@@ -12,7 +12,8 @@ import typer
 
 from spanwise.config.settings import masked, resolve, settings_of
 from spanwise.errors import InputError, UnavailableError
-from spanwise.journal import payloads, record_json
+from spanwise.journal import payloads, purge, record_json
+from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 
@@ -50,8 +51,9 @@ def export(
 ) -> None:
     """Send recorded runs to a destination, or write them to a file of OTLP/JSON lines.
 
-    Chosen runs are sent whether or not they were sent before. With --all the journal's cursors say what is pending, and
-    move; to a file everything goes. 4 where the destination cannot be reached: what is left stays pending.
+    Chosen runs are sent whether or not they were sent before; of a file below set-aside, all that was refused is sent
+    again. With --all the journal's cursors say what is pending, and move; to a file everything goes. 4 where the
+    destination cannot be reached: what is left stays pending.
 
     Example: spanwise export --all --to otlp
     """
@@ -81,10 +83,14 @@ def _settings(to: str) -> Settings:
 
 
 def _of_runs(references: Sequence[str], journal: Path) -> Iterator[bytes]:
-    """Yield the spans of runs as they were recorded."""
+    """Yield the spans of runs as they were recorded, and all of what a destination refused."""
     in_journal: list[Run] = []
     for reference in references:
-        run, recording = open_run(reference, journal)
+        if purge.SET_ASIDE in Path(reference).parts and Path(reference).is_file():
+            yield from payloads.of_file(Path(reference))
+            continue
+        with progress() as tell:
+            run, recording = open_run(reference, journal, (), tell)
         source = Path(recording.source)
         if source == Path(journal):
             in_journal.append(run)

@@ -1,9 +1,9 @@
-"""`spanwise import`: recorded spans out of files into the journal, so that every command finds them."""
+"""`spanwise import`: recorded spans out of files and servers into the journal, so that every command finds them."""
 
 from __future__ import annotations
 
 from itertools import chain, islice
-from pathlib import Path  # noqa: TC003 - typer looks the annotation up
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
@@ -14,11 +14,12 @@ from spanwise.journal import payloads, reader, record_json, wire
 from spanwise.journal.reader import Skipped
 from spanwise.journal.stream import Stream
 from spanwise_cli.commands.runs import warn
+from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
-from spanwise_profiling.sources import recognise
+from spanwise_profiling.sources import recognise, servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from spanwise.journal.reader import ReadReport, SpanRecord
 
@@ -36,11 +37,18 @@ def register(app: typer.Typer) -> None:
 
 def import_files(
     *,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files of recorded spans.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="Files of recorded spans; also a Jaeger address with a trace's id, and langsmith:ID or the address of "
+            "a run in LangSmith.",
+        ),
+    ],
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
-    """Take spans out of files into the journal: any format that `spanwise profile` reads, and segments of journals.
+    """Take spans out of files into the journal: any format or server that `spanwise profile` reads.
 
     They are kept as they are, content included, and count in the ledger as started. Destinations get them only with
     `spanwise export`.
@@ -48,10 +56,10 @@ def import_files(
     Example: spanwise import collector/traces.jsonl
     """
     report = reader.ReadReport()
-    opened = [(path, _first(path, report)) for path in files]
+    opened = [(file, _first(file, report)) for file in files]
     folders.prepare(journal)
     with Stream(journal) as stream:
-        numbers = {str(path): _take(requests, stream) for path, requests in opened}
+        numbers = {file: _take(requests, stream) for file, requests in opened}
     if json:
         document: dict[str, Any] = {"schema": "spanwise.import/1", "spans": sum(numbers.values()), "files": numbers}
         emit_json(document | {"stream": stream.name, "skipped": [str(one) for one in report.skipped]})
@@ -62,14 +70,23 @@ def import_files(
     out.print(f"{total:,} span{'' if total == 1 else 's'} imported into {journal}.", markup=False, soft_wrap=True)
 
 
-def _first(path: Path, report: ReadReport) -> Requests:
+def _first(file: str, report: ReadReport) -> Requests:
     """Return the requests of a file; raises `InputError`, before anything is written, where it holds no span."""
-    requests = _lines(path, report) if payloads.is_lines(path) else _records(path, report)
+    if servers.is_server(file):
+        requests = _of_server(file, report)
+    else:
+        requests = _lines(Path(file), report) if payloads.is_lines(Path(file)) else _records(Path(file), report)
     first = list(islice(requests, 1))
     if not first:
-        problem = str(report.skipped[-1]) if report.skipped else f"{path}: holds no span"
+        problem = str(report.skipped[-1]) if report.skipped else f"{file}: holds no span"
         raise InputError(f"{problem}; give a file of recorded spans ({recognise.READ_HERE})")
     return chain(first, requests)
+
+
+def _of_server(address: str, report: ReadReport) -> Requests:
+    with progress() as tell:
+        records = servers.read(address, report, (), tell)
+    return _ended(records)
 
 
 def _lines(path: Path, report: ReadReport) -> Requests:
@@ -89,7 +106,11 @@ def _lines(path: Path, report: ReadReport) -> Requests:
 
 
 def _records(path: Path, report: ReadReport) -> Requests:
-    return _requests(record for record in recognise.read(path, report) if not record.is_open)
+    return _ended(recognise.read(path, report))
+
+
+def _ended(records: Iterable[SpanRecord]) -> Requests:
+    return _requests(record for record in records if not record.is_open)
 
 
 def _requests(records: Iterator[SpanRecord]) -> Requests:
@@ -101,7 +122,8 @@ def _take(requests: Requests, stream: Stream) -> int:
     number = 0
     for payload, spans in requests:
         try:
-            stream.add(payload, spans)
+            for kind, part, held in payloads.records_of(payload, spans):
+                stream.add(part, held, kind)
         except OSError as error:
             raise UnavailableError(
                 f"{stream.folder}: takes no more ({error.strerror}); free the disk and import the rest again"

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
+from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.glyphs import glyphs_for
@@ -49,7 +50,7 @@ def profile(
         typer.Argument(
             metavar="RUN",
             help="Runs as `spanwise show` takes them, a file in any format that is read, a Jaeger address with a "
-            "trace's id, or - for standard input.",
+            "trace's id, langsmith:ID or the address of a run in LangSmith, or - for standard input.",
             show_default="last",
         ),
     ] = None,
@@ -164,7 +165,8 @@ def _profiles(
     from spanwise_profiling.profiled import profiled  # noqa: PLC0415 - other commands do not wait for it
 
     known = prices_of.load(table)
-    opened = [open_run(reference, journal, sources) for reference in references]
+    with progress() as tell:
+        opened = [open_run(reference, journal, sources, tell) for reference in references]
     warnings = dict.fromkeys(warning for _, recording in opened for warning in recording.warnings)
     return profiled([run for run, _ in opened], known), list(warnings)
 

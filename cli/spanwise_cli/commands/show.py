@@ -9,6 +9,7 @@ import typer
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.live import followed
+from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.documents import show_document
@@ -33,7 +34,8 @@ def show(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run or trace id or the first characters of one, last, last~2, last:workflow/variant, or a file.",
+            help="A run or trace id or the first characters of one, last, last~2, last:workflow/variant, a file, a "
+            "Jaeger address, or langsmith:ID.",
         ),
     ] = "last",
     show_all: Annotated[bool, typer.Option("--all", help="Every span, however many.")] = False,
@@ -52,7 +54,8 @@ def show(
             raise InputError("--follow and --json: a document is of a run that is over; give one of them")
         print_run(followed(run, journal, console()), console(), show_all=show_all)
         return
-    chosen, recording = open_run(run, journal)
+    with progress() as tell:
+        chosen, recording = open_run(run, journal, (), tell)
     if json:
         emit_json(show_document(chosen, recording.warnings))
         return

@@ -20,6 +20,7 @@ from spanwise.waits import record_wait, sum_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from weakref import ReferenceType
 
     from opentelemetry.trace import SpanContext
 
@@ -44,13 +45,15 @@ class Driver(Coroutine[Any, Any, Any]):
 
     __slots__ = (
         "__weakref__", "awaited", "coroutine", "end", "ended", "explicit", "gathered", "part", "span", "suspended",
-        "thread",
+        "task", "thread",
     )  # fmt: skip
     is_driver = True
 
     def __init__(self, coroutine: Any) -> None:
         self.coroutine = coroutine
         """The host's."""
+        self.task: ReferenceType[Any] | None = None
+        """The task, once it is made; none where it cannot be referred to."""
         self.awaited: Any = None
         """What the task waits for."""
         self.span: Any = None
@@ -106,6 +109,12 @@ class Driver(Coroutine[Any, Any, Any]):
         if self.part:
             self._suspend()
         return awaited
+
+    @property
+    def title(self) -> str:
+        """Name of the task, while there is one, and of its coroutine function."""
+        task, function = self.task() if self.task is not None else None, getattr(self.coroutine, "__qualname__", "")
+        return f"{task.get_name()} ({function})" if task is not None else f"({function})"
 
     def close(self) -> None:
         """Close the coroutine."""
@@ -166,10 +175,14 @@ class Driver(Coroutine[Any, Any, Any]):
             sum_up(span, 1, (now - began) / 1e9)
             return
         edge = edge_of(self, self.awaited, thrown=thrown)
-        if edge.span is None and self.gathered is not None and self.gathered.is_one_too_many():
+        is_known = edge.span is not None or edge.released_by is not None
+        if not is_known and self.gathered is not None and self.gathered.is_one_too_many(now - began):
             self.gathered.short_count += 1
             self.gathered.short_ns += now - began
             return
         offset = open_spans.clocks.offset
         other = edge.span is not None and edge.span.span_id != span.get_span_context().span_id
-        record_wait(edge.kind, edge.resource, began + offset, now + offset, released_by=edge.span if other else None)
+        record_wait(
+            edge.kind, edge.resource, began + offset, now + offset, released_by=edge.span if other else None,
+            task=edge.released_by.title if edge.released_by is not None and not other else None,
+        )  # fmt: skip

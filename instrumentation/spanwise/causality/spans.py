@@ -25,7 +25,9 @@ BLOCKED_NS: Final = 100_000_000
 """Time without giving the loop back from which a span is said to have blocked it: asyncio's own debug threshold."""
 
 UNLINKED_LIMIT: Final = 8
-"""So many waits of a span for a timer or a connection get spans of their own; a stream has hundreds, all alike."""
+"""So many waits of a span for a timer or a connection are always recorded; a stream has hundreds, all alike."""
+LONG_WAIT_NS: Final = 100_000_000
+"""From here on every one is, however many: recording it takes less than a ten thousandth of it."""
 
 
 class Gathered:
@@ -41,10 +43,10 @@ class Gathered:
         self.short_ns = 0
         self.unlinked = 0
 
-    def is_one_too_many(self) -> bool:
-        """Count a wait that nobody is known to have ended; return whether the span has enough of these."""
+    def is_one_too_many(self, took: int) -> bool:
+        """Count a wait that nobody is known to have ended; return whether the span has enough that are as short."""
         self.unlinked += 1
-        return self.unlinked > UNLINKED_LIMIT
+        return self.unlinked > UNLINKED_LIMIT and took < LONG_WAIT_NS
 
 
 class OpenSpans:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from spanwise import runtime, watching
 from spanwise.causality.driver import Driver, State
@@ -135,11 +136,15 @@ def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, coro, **options)
         factory = self.get_task_factory()
         eager = factory is not None and factory is getattr(asyncio, "eager_task_factory", None)
-        if factory is not None and not eager:
-            return original(self, Driver(coro), **options)
-        started: dict[str, Any] = {"eager_start": True} if eager else {}
         driver = Driver(coro)
+        if factory is not None and not eager:
+            made = original(self, driver, **options)
+            with suppress(TypeError):  # a host's task is anything
+                driver.task = ref(made)
+            return made
+        started: dict[str, Any] = {"eager_start": True} if eager else {}
         task = TracedTask(driver, loop=self, **options, **started)
+        driver.task = ref(task)
         if eager:
             task.eager_driver = driver
         if task._source_traceback:  # type: ignore[attr-defined]  # noqa: SLF001 - as in the loop's own method

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args
 from urllib.parse import urlsplit, urlunsplit
@@ -29,9 +29,11 @@ _SHORTEST_LIMIT: Final = 256
 _UNITS: Final = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What `configure` works from. Durations are seconds."""
+class Settings(NamedTuple):
+    """What `configure` works from. Durations are seconds.
+
+    No dataclass, since one of so many fields takes 2 ms to make, of the 60 that starting may take.
+    """
 
     service_name: str = "unknown_service"
     """`service.name` of the resource; Prometheus' `job`."""
@@ -59,7 +61,7 @@ class Settings:
     time_scale: float = 1.0
     """How many system seconds a recorded second stands for; above 1 only for systems run in scaled time."""
     wait_threshold: float = 0.001
-    """Shortest recorded (real) wait that gets a span of its own; shorter ones are summed on the waiter."""
+    """Shortest recorded (real) wait that gets a record of its own; shorter ones are summed on the waiter."""
     causality: Causality = "off"
     """Whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`."""
     shutdown_timeout: float = 5.0
@@ -81,13 +83,17 @@ class Settings:
     otlp_content: tuple[str, ...] = SAME
     """Kinds of content that the OTLP receiver gets of those recorded; `same`: all of them."""
     otlp_drop: tuple[str, ...] = ()
-    """Rules such as `name=wait *` of spans that the OTLP receiver does not get."""
+    """Rules such as `http.route=/health*` of spans that the OTLP receiver does not get."""
+    otlp_waits: bool = True
+    """Whether the OTLP receiver gets waits, each as a span `wait {resource}`."""
     langsmith_project: str | None = None
     """Project of LangSmith that is sent to, with the key in `LANGSMITH_API_KEY`; none: nothing is sent there."""
     langsmith_content: tuple[str, ...] = SAME
     """Kinds of content that LangSmith gets of those recorded; `same`: all of them."""
-    langsmith_drop: tuple[str, ...] = ("name=wait *",)
-    """Rules of spans that LangSmith does not get: waits, without others."""
+    langsmith_drop: tuple[str, ...] = ()
+    """Rules of spans that LangSmith does not get."""
+    langsmith_waits: bool = False
+    """Whether LangSmith gets waits, each as a run `wait {resource}`."""
     propagate_to: tuple[str, ...] = ()
     """Hosts that requests carry the trace to (`inject(headers, url=…)`), such as `*.internal` or `localhost:8080`."""
     thread_context: bool = True
@@ -264,10 +270,12 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "redact_patterns": _Rule(_patterns, "regular expressions, one a line, that match at least a character"),
     "span_hook": _Rule(_hook, "module:function"),
     "otlp_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
-    "otlp_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
+    "otlp_drop": _Rule(_rules, "rules, one a line, such as name=step * or http.route=/health*"),
+    "otlp_waits": _Rule(_truth, "true or false"),
     "langsmith_project": _Rule(str, "the name of a project"),
     "langsmith_content": _Rule(destination_kinds, f"same, none, or some of {', '.join(KINDS)}", empty="none"),
-    "langsmith_drop": _Rule(_rules, "rules, one a line, such as name=wait * or http.route=/health*"),
+    "langsmith_drop": _Rule(_rules, "rules, one a line, such as name=step * or http.route=/health*"),
+    "langsmith_waits": _Rule(_truth, "true or false"),
     "propagate_to": _Rule(_hosts, "hosts with commas, such as *.internal, localhost:8080"),
     "thread_context": _Rule(_truth, "true or false"),
     "disabled": _Rule(_truth, "true or false", ("OTEL_SDK_DISABLED",)),
@@ -308,7 +316,7 @@ def resolve(
 
 def settings_of(resolved: Mapping[str, Sourced]) -> Settings:
     """Return the plain settings of a resolution."""
-    return Settings(**{field.name: resolved[field.name].value for field in fields(Settings)})
+    return Settings(**{name: resolved[name].value for name in Settings._fields})
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> Sourced | None:
@@ -354,11 +362,10 @@ def _project_table(directory: Path) -> tuple[Mapping[str, Any], Path | None]:
 
 
 def _read_table(path: Path) -> Mapping[str, Any]:
-    import tomllib  # noqa: PLC0415 - only where there is a pyproject.toml
-
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        document = _parsed(text) if _may_have_table(text) else {}
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); mend it or run from another folder") from None
     tools = document.get("tool", {})
     table: object = cast("dict[str, Any]", tools).get("spanwise", {}) if isinstance(tools, dict) else {}
@@ -369,3 +376,20 @@ def _read_table(path: Path) -> Mapping[str, Any]:
         if name not in _RULES:
             raise InputError(f"{path}: [tool.spanwise]: unknown key {name!r}; {nearest(name, _RULES)}")
     return keys
+
+
+def _may_have_table(text: str) -> bool:
+    """Return whether a TOML text may have a key `spanwise`; most name it as a dependency only, if at all."""
+    for before, after in pairwise(text.split("spanwise")):
+        quote = before[-1:] if before[-1:] in {'"', "'"} else ""
+        behind = after.removeprefix(quote).lstrip(" \t")[:1] if after.startswith(quote) else ""
+        is_header = before.rpartition("\n")[2].lstrip().startswith("[")
+        if before.endswith(".") or behind in {".", "="} or (behind == "]" and is_header):
+            return True
+    return False
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - 5 ms with the reading, and only where there is something of ours
+
+    return tomllib.loads(text)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from spanwise import conventions as c
 from spanwise.content.policy import SAME, kind_of
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Outlet:
     Args:
         content: kinds of content that it gets, or `SAME`.
         drop: rules; a span that matches one of them does not get there.
+        waits: whether waits get there, each as a span.
         translate: rewrites what is left of a span for a destination that speaks a dialect of its own.
     """
 
@@ -73,14 +75,18 @@ class Outlet:
         content: Sequence[str] = SAME,
         drop: Sequence[str] = (),
         translate: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+        *,
+        waits: bool = True,
     ) -> None:
+        self.waits = waits
+        """Whether it lets waits through."""
         self._kinds = None if tuple(content) == SAME else frozenset(content)
         self._rules = tuple(rule(text) for text in drop)
         self._translate = translate
 
     def admitted(self, span: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return what of `span` gets there, without the content that does not; none where nothing of it does."""
-        if any(rule.matches(span) for rule in self._rules):
+        if any(rule.matches(span) for rule in self._rules) or (not self.waits and is_wait(span)):
             return None
         if self._kinds is not None:
             span = self._stripped(span, self._kinds)
@@ -90,6 +96,11 @@ class Outlet:
         kept = _kept(span, kinds)
         events = [_kept(event, kinds) for event in span.get("events", ())]
         return {**kept, "events": events} if events else kept
+
+
+def is_wait(span: Mapping[str, Any]) -> bool:
+    """Whether a span as it is in the journal is a wait, whatever record it stands in."""
+    return any(pair.get("key") == c.WAIT_KIND for pair in span.get("attributes", ()))
 
 
 def _kept(holder: Mapping[str, Any], kinds: frozenset[str]) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, get_args
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Hook: TypeAlias = "Callable[[SpanView], SpanView | None]"
 _EVENT_CONTENT: Final = "content"
+_OPERATIONS: Final = frozenset(get_args(c.Operation))
 _REMEMBERED: Final = 256
 """Longest value that is remembered as harmless, in characters."""
 _MEMORY: Final = 10_000
@@ -82,6 +83,21 @@ class Guard:
             text = truncated(text, self._limit, plain_cut if self._redactor is None else self._redactor.cut)
         return text if self._redactor is None else self._redactor.text(text)
 
+    @property
+    def hooked(self) -> bool:
+        """Whether a hook has the last word on each span."""
+        return self._hook is not None
+
+    def keeps_attribute(self, name: str) -> bool:
+        """Whether attributes of that name may be recorded, if their values may."""
+        kind = policy.kind_of(name)
+        allowed = kind is None or kind in self.kinds
+        return allowed and (self._redactor is None or not self._redactor.is_secret_name(name))
+
+    def keeps(self, value: Any) -> bool:
+        """Whether the value of an attribute, or the name of a span, may be recorded as it is."""
+        return self._value("", value) is value
+
     def admit(self, span: ReadableSpan) -> ReadableSpan:
         """Return `span` as it may be recorded: itself where nothing has to change.
 
@@ -100,12 +116,18 @@ class Guard:
             return span
         return rebuilt(span, name=name, attributes=attributes, events=events, links=links, status=status)
 
-    def begun(self, span: ReadableSpan) -> ReadableSpan | None:
-        """Return what may be recorded of a span that is still open; none where a hook decides on ended spans."""
-        if self._hook is not None:
-            return None
+    def begun(self, span: ReadableSpan, end_ns: int | None = None) -> ReadableSpan:
+        """Return what may be recorded of a span that is still open, or of which no more than its end will be.
+
+        Where a hook decides on ended spans, that is its identity alone: nothing that it may want to take out.
+        """
         given = dict(span.attributes or {})  # another thread may be setting one
-        return unended(span, self.text(span.name), self.attributes(given))
+        if self._hook is None:
+            return unended(span, self.text(span.name), self.attributes(given), end_ns)
+        operation = given.get(c.OPERATION_NAME)
+        known = operation if isinstance(operation, str) and operation in _OPERATIONS else ""
+        about = {c.OPERATION_NAME: known, c.RUN_ID: given.get(c.RUN_ID)}
+        return unended(span, known, self.attributes({name: value for name, value in about.items() if value}), end_ns)
 
     def attributes(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return attributes as they may be recorded; the same object where nothing has to change."""

@@ -70,11 +70,11 @@ def rebuilt(
     return copy
 
 
-def unended(span: ReadableSpan, name: str, attributes: Mapping[str, Any]) -> ReadableSpan:
-    """Return a copy of `span` that says how it began: no end, no events, no status."""
+def unended(span: ReadableSpan, name: str, attributes: Mapping[str, Any], end_ns: int | None = None) -> ReadableSpan:
+    """Return a copy of `span` that says how it began: no events, no status, and no end unless one is given."""
     return ReadableSpan(
         name=name, context=span.context, parent=span.parent, resource=span.resource, attributes=attributes,
-        kind=span.kind, start_time=span.start_time, instrumentation_scope=span.instrumentation_scope,
+        kind=span.kind, start_time=span.start_time, end_time=end_ns, instrumentation_scope=span.instrumentation_scope,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ nothing are remembered, as span attributes repeat; what does hold something neve
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -21,8 +22,9 @@ _REMEMBERED: Final = 256
 """Longest text that is remembered as clean, in characters."""
 _MEMORY: Final = 10_000
 _DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
-_SIGN: Final = re.compile("@|%40")
-_LONGEST_LOCAL, _LONGEST_DOMAIN = 66, 260
+_LONGEST_LOCAL: Final = 66
+_APART: Final = 100
+"""From how many characters for each domain on it is quicker to look only in front of each."""
 _ESCAPES: Final = "nrtbf"
 _HIDDEN: Final = dict(zip(_ESCAPES, "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4", strict=True))
 """Characters that Unicode reserves for a program's own use: no text holds them."""
@@ -41,6 +43,14 @@ def marker(what: str) -> str:
     return f"[redacted:{what}]"
 
 
+_KEY: Final = marker("key")
+_BY_NAME: Final = {
+    "swo": marker("password"), "pwd": marker("pwd"), "swd": marker("passwd"), "ecr": marker("secret"),
+    "oke": marker("token"), "iza": marker("authorization"),
+}  # fmt: skip
+"""What stands for a secret, by what is around the letter that the name before it is recognised at; else a key."""
+
+
 def is_card(digits: str) -> bool:
     """Whether digits are a payment card's: a known issuer, its length, and a checksum (Luhn) that holds."""
     return _issued(digits) and not _luhn(digits) % 10
@@ -51,7 +61,7 @@ def _luhn(digits: str) -> int:
     return sum(code[-1::-2]) + sum(code[-2::-2].translate(_DOUBLED)) - 48 * len(code)
 
 
-_ISSUERS: Final = (
+_ISSUERS: Final = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
     r"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
     r"|3[47][0-9]{13}"  # American Express
@@ -64,23 +74,12 @@ _ISSUERS: Final = (
 
 
 def _issued(digits: str) -> bool:
-    return re.fullmatch(_ISSUERS, digits) is not None
-
-
-def _replaced(match: re.Match[str]) -> str:
-    what = match.lastgroup or "secret"
-    begin, end = match.span(what)
-    text, start = match.group(), match.start()
-    return f"{text[: begin - start]}{marker(what)}{text[end - start :]}"
+    return _ISSUERS.fullmatch(digits) is not None
 
 
 def _token(match: re.Match[str]) -> str:
-    return _replaced(match) if match.lastgroup == "bearer" else marker(match.lastgroup or "secret")
-
-
-def _card(match: re.Match[str]) -> str:
-    text = match.group()
-    return marker("card") if is_card(text.replace(" ", "").replace("-", "")) else text
+    what = match.lastgroup or "secret"
+    return marker(what) if what != "bearer" else f"{match[0][: match.start(what) - match.start()]}{marker(what)}"
 
 
 class Redactor:
@@ -202,10 +201,11 @@ def _secrets(text: str) -> str:
     if "\\" not in text:
         return _searched(text)
     # In JSON a word can follow an escape, whose letter would count as part of it: it is hidden while searching.
-    for letter in _ESCAPES:
+    escapes = [letter for letter in _ESCAPES if f"\\{letter}" in text]
+    for letter in escapes:
         text = text.replace(f"\\{letter}", f"\\{_HIDDEN[letter]}")
     text = _searched(text)
-    for letter in _ESCAPES:
+    for letter in escapes:
         text = text.replace(f"\\{_HIDDEN[letter]}", f"\\{letter}")
     return text
 
@@ -213,27 +213,54 @@ def _secrets(text: str) -> str:
 def _searched(text: str) -> str:
     if patterns.gate().search(text) is not None or any(literal in text for literal in patterns.literals()):
         text = patterns.tokens().sub(_token, text)
-    text = patterns.named().sub(_replaced, text)
+    text = _without_named(text)
     if "@" in text or "%40" in text:
         text = _without_emails(text)
-    return patterns.card().sub(_card, text)
+    return _without_cards(text)
+
+
+def _without_named(text: str) -> str:
+    """Replace the secrets alone: a loop, since a call for each would cost as much again as finding it."""
+    pattern = patterns.named()
+    by_name, password = pattern.groupindex["secret"], pattern.groupindex["password"]
+    parts: list[str] = []
+    done = 0
+    for match in pattern.finditer(text):
+        index = match.lastindex or 0
+        begin, end = match.span(index)
+        if index in (password, by_name):
+            around = text[match.start() - 1 : match.start() + 2].lower()
+            parts += text[done:begin], _BY_NAME.get(around, _KEY)
+        else:
+            parts += text[done:begin], marker(match.lastgroup or "secret")
+        done = end
+    return "".join((*parts, text[done:])) if parts else text
 
 
 def _without_emails(text: str) -> str:
-    """Look only around each at sign where they are rare: every character of a text can begin an address."""
+    """Look only in front of each domain where they are rare: every character of a text can begin an address."""
     pattern, mark = patterns.email(), marker("email")
-    signs = (
-        [match.start() for match in _SIGN.finditer(text)]
-        if text.count("@") + text.count("%40") < len(text) / 200
-        else []
-    )
-    if not signs:
+    most = len(text) // _APART
+    domains = list(itertools.islice(patterns.at_domain().finditer(text), most + 1))
+    if len(domains) > most:
         return pattern.sub(mark, text)
     parts: list[str] = []
     done = 0
-    for sign in signs:
-        match = pattern.search(text, max(done, sign - _LONGEST_LOCAL), sign + _LONGEST_DOMAIN) if sign >= done else None
+    for domain in domains:
+        sign, end = domain.span()
+        match = pattern.search(text, max(done, sign - _LONGEST_LOCAL), end + 1)  # one more: what must not follow
         if match is not None:
             parts += text[done : match.start()], mark
             done = match.end()
-    return "".join((*parts, text[done:]))
+    return "".join((*parts, text[done:])) if parts else text
+
+
+def _without_cards(text: str) -> str:
+    parts: list[str] = []
+    done = 0
+    for match in patterns.card().finditer(text):
+        digits = match[0]
+        if is_card(digits if digits.isdigit() else digits.replace(" ", "").replace("-", "")):
+            parts += text[done : match.start()], marker("card")
+            done = match.end()
+    return "".join((*parts, text[done:])) if parts else text

@@ -44,6 +44,8 @@ class Entry(NamedTuple):
 
 
 EXPIRED: Final = Entry(None, None, is_expired=True)
+NOT_MEANT: Final = Entry(None, None)
+"""One that the destination does not get, whatever it says."""
 
 
 def entries(payload: bytes, count: int, outlet: Outlet) -> list[Entry]:
@@ -81,11 +83,11 @@ def request(some: Sequence[Entry]) -> bytes:
     return protobuf.request(entry.wire for entry in some if entry.wire is not None)
 
 
-def portions(some: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """Yield `some` in requests that a receiver takes; a span that is too large alone is one."""
+def portions(some: Sequence[Entry], most: int = MOST_SPANS) -> Iterator[Sequence[Entry]]:
+    """Yield `some` in requests of at most `most` that a receiver takes; a span that is too large alone is one."""
     begin, weight = 0, 0
     for position, entry in enumerate(some):
-        if position > begin and (weight + entry.weight > MOST_BYTES or position - begin >= MOST_SPANS):
+        if position > begin and (weight + entry.weight > MOST_BYTES or position - begin >= most):
             yield some[begin:position]
             begin, weight = position, 0
         weight += entry.weight

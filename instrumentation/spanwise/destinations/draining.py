@@ -7,17 +7,18 @@ that a cursor, a filter and a refusal mean the same.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from spanwise.destinations import batches
+from spanwise.destinations.batches import MOST_SPANS
 from spanwise.destinations.sources import StreamSource
 from spanwise.journal import cursor as cursors
 from spanwise.journal import payloads, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from spanwise.content.filters import Outlet
@@ -56,6 +57,11 @@ class Sent:
     tell: Callable[[Sent], None] = lambda _: None
     """Called after each change."""
 
+    @property
+    def settled(self) -> int:
+        """Spans whose fate is known."""
+        return self.delivered + self.set_aside + self.filtered + self.expired
+
     def settle(self, *, delivered: int = 0, set_aside: int = 0, filtered: int = 0, expired: int = 0) -> None:
         """Count what became of spans."""
         self.delivered += delivered
@@ -77,11 +83,15 @@ class Sent:
 def drain(folder: Path, destination: str, delivery: Delivery, outlet: Outlet, sent: Sent) -> None:
     """Send what is pending of every stream of a journal; stops at the first failure, which `sent` then names.
 
+    A stream in which a span fails waits until the others had their turn: they show whether it is the span's fault.
+
     Raises:
         InputError: a newer version wrote a segment or a cursor.
         OSError: the journal cannot be read, or its cursors not be made.
     """
-    for name in [stream.name for stream in scan.streams(folder)]:
+    waiting = deque(stream.name for stream in scan.streams(folder))
+    while waiting:
+        name = waiting.popleft()
         is_alive = scan.is_alive(folder, name)
         held = cursors.open_cursor(folder, destination, name)
         if held is None:
@@ -92,29 +102,49 @@ def drain(folder: Path, destination: str, delivery: Delivery, outlet: Outlet, se
             continue
         source = StreamSource(folder, destination, held, outlet, tally=sent.settle)
         try:
-            if not _drained(source, delivery, sent):
+            is_drained = _drained(source, delivery, sent)
+            if is_drained is None:
                 return
-            if not is_alive:
+            if not is_drained:
+                waiting.append(name)
+            elif not is_alive:
                 source.finish()
         finally:
             source.close()
 
 
-def _drained(source: StreamSource, delivery: Delivery, sent: Sent) -> bool:
+def _drained(source: StreamSource, delivery: Delivery, sent: Sent) -> bool | None:
+    """Send what is pending of a stream; false where a span in it fails, none where delivering stops."""
     while batch := source.batch():
-        before = source.cursor.state.set_aside
+        before = source.cursor.state
         if not delivery.deliver(batch, source):
             sent.failure = source.cursor.state.problem
-            return False
-        if more := source.cursor.state.set_aside - before:
+            return None
+        if more := source.cursor.state.set_aside - before.set_aside:
             sent.reasons["refused"] += more
+        if source.cursor.state.settled - before.settled < len(batch):
+            return False
     return True
 
 
 def send(requests: Iterable[bytes], delivery: Delivery, outlet: Outlet, sent: Sent) -> None:
     """Send the spans of `requests` (OTLP/JSON), whether or not they were sent before; stops at the first failure."""
+    for entries in _together(requests, outlet):
+        left = entries
+        while left:
+            before = sent.settled
+            if not delivery.deliver(left, sent):
+                return
+            left = left[sent.settled - before :]
+
+
+def _together(requests: Iterable[bytes], outlet: Outlet) -> Iterator[list[Entry]]:
+    """Yield the spans of many small requests in larger ones."""
+    found: list[Entry] = []
     for payload in requests:
-        entries = batches.entries(payload, payloads.counted(payload), outlet)
-        if not delivery.deliver(entries, sent):
-            return
-        sent.failure = ""
+        found += batches.entries(payload, payloads.counted(payload), outlet)
+        if len(found) >= MOST_SPANS:
+            yield found
+            found = []
+    if found:
+        yield found

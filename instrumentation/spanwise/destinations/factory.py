@@ -56,8 +56,10 @@ def transport_of(settings: Settings, name: str) -> Transport:
 def outlet_of(settings: Settings, name: str) -> Outlet:
     """Return what a destination gets of what is recorded."""
     if name == langsmith.NAME:
-        return Outlet(settings.langsmith_content, settings.langsmith_drop, langsmith.translated)
-    return Outlet(settings.otlp_content, settings.otlp_drop)
+        return Outlet(
+            settings.langsmith_content, settings.langsmith_drop, langsmith.translated, waits=settings.langsmith_waits
+        )
+    return Outlet(settings.otlp_content, settings.otlp_drop, waits=settings.otlp_waits)
 
 
 @contextmanager

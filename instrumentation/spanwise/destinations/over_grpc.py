@@ -26,6 +26,8 @@ _DETAILS: Final = "grpc-status-details-bin"
 # Pauses are `Delivery`'s: of its own, a channel would not even look for two minutes whether the receiver is back.
 _OPTIONS: Final = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1_000))
 _REFUSED: Final = frozenset({"INVALID_ARGUMENT"})
+_LATER: Final = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"})
+"""What is not the spans' fault; whatever else fails may be, a deadline included."""
 
 
 class GrpcTransport:
@@ -85,7 +87,7 @@ class GrpcTransport:
         # Too large a request has the code of an overloaded receiver, and only its text tells them apart.
         if code in _REFUSED or (code == "RESOURCE_EXHAUSTED" and pause is None and "larger than max" in said):
             return Reply("refused", reason)
-        return Reply("later", reason, pause)
+        return Reply("later" if code in _LATER else "doubtful", reason, pause)
 
     def _retry_delay(self, metadata: Iterable[tuple[str, Any]]) -> float | None:
         """Return the seconds that a RetryInfo among the details of a status asks for."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from urllib3.exceptions import ProtocolError
 
 from spanwise.destinations.transport import (
     Reply,
@@ -34,6 +35,15 @@ REFUSED: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
 """Statuses that say that the spans are at fault."""
+LATER: Final = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+"""Statuses that OTLP says may be retried: the spans are not at fault."""
 _REMEDIES: Final[Mapping[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "the key is missing or wrong",
     HTTPStatus.FORBIDDEN: "the key may not write there",
@@ -86,7 +96,7 @@ class HttpTransport:
             except requests.ConnectionError:
                 answer = self._post(body)
         except (requests.RequestException, OSError) as error:
-            return Reply("later", _cause(error))
+            return Reply("doubtful" if _is_broken_off(error) else "later", _cause(error))
         return _reply(answer)
 
     def _post(self, body: bytes) -> requests.Response:
@@ -107,7 +117,14 @@ def _reply(answer: requests.Response) -> Reply:
     reason = f"HTTP {status}{f': {said}' if said else ''}"
     if status in REFUSED:
         return Reply("refused", reason)
-    return Reply("later", reason, retry_after(answer.headers.get("retry-after")))
+    return Reply("later" if status in LATER else "doubtful", reason, retry_after(answer.headers.get("retry-after")))
+
+
+def _is_broken_off(error: Exception) -> bool:
+    """Return whether the receiver had the request, and gave no answer: a span may be too much for it."""
+    if isinstance(error, requests.ReadTimeout | requests.exceptions.ChunkedEncodingError):
+        return True
+    return isinstance(error, requests.ConnectionError) and any(isinstance(one, ProtocolError) for one in error.args)
 
 
 def _cause(error: Exception) -> str:

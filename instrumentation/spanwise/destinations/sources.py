@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from spanwise.destinations import batches, set_aside
-from spanwise.destinations.batches import EXPIRED, MOST_BYTES, MOST_SPANS, Entry
+from spanwise.destinations.batches import EXPIRED, MOST_BYTES, MOST_SPANS, NOT_MEANT, Entry
 from spanwise.journal import follow, otlp_json
-from spanwise.journal.format import END, HEADER
+from spanwise.journal.format import COUNTED, HEADER, WAIT
 from spanwise.journal.scan import Header
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from spanwise.content.filters import Outlet
     from spanwise.journal.cursor import Cursor
-    from spanwise.journal.format import Position, Record
+    from spanwise.journal.format import Position
+    from spanwise.journal.window import Record
 
 HELD: Final = 100_000
 """Most spans that are kept in memory for a receiver, where there is no journal."""
@@ -89,12 +90,14 @@ class StreamSource:
         self._ahead: deque[tuple[int, Position]] = deque()
 
     def batch(self, most: int = MOST_SPANS) -> list[Entry]:
-        """Return the next spans, up to the record in which there are `most`; none where nothing is pending.
+        """Return the next spans that are not settled, up to the record in which there are `most`; none: all is settled.
 
         Raises:
             OSError: a segment cannot be read.
             InputError: a newer version wrote it.
         """
+        if self._ahead:
+            self.rewind()
         found: list[Entry] = []
         weight, to_skip = 0, self._skip
         while len(found) < most and weight < MOST_BYTES and (record := self._next()) is not None:
@@ -103,13 +106,16 @@ class StreamSource:
             weight += len(record.payload)
             found += made[to_skip:]
             to_skip = max(0, to_skip - len(made))
+        self._stop_reading()  # a purge may replace the file before the next batch
         if not found:
             self._advance()
         return found
 
     def _made(self, record: Record) -> list[Entry]:
         """Return the spans of a record; for the first of a segment, those that were in segments deleted before."""
-        if record.kind == END:
+        if record.kind == WAIT and not self._outlet.waits:
+            return [NOT_MEANT] * record.count
+        if record.kind in COUNTED:
             return batches.entries(record.payload, record.count, self._outlet)
         if record.kind != HEADER:
             return []

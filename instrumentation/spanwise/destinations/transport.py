@@ -1,8 +1,8 @@
 """What a receiver's answer to a request means for the spans in it, whichever way it came.
 
-Three things can come of a request: it was taken (perhaps not all of it), it will never be taken as it is, or it may be
-taken later. The last holds for everything that is not the spans' fault: a missing key or a wrong address is mended by
-somebody, and nothing is lost meanwhile.
+A request was taken (perhaps not all of it), will never be taken as it is, or may be taken later. Where the answer does
+not say which of the last two holds (500, or none in time), it is in doubt: a receiver that fails is mended by somebody,
+and nothing may be lost meanwhile; one that fails for certain spans only must not hold up the others.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ _DEFAULT_TIMEOUT: Final = 10.0
 class Reply:
     """What became of one request."""
 
-    verdict: Literal["accepted", "refused", "later"]
-    """`refused`: these spans are not taken, however often they are sent."""
+    verdict: Literal["accepted", "refused", "later", "doubtful"]
+    """`refused`: these spans are not taken, however often they are sent; `later`: that is not their fault; `doubtful`:
+    it may be."""
     reason: str = ""
     """Why not, for people; without secrets."""
     retry_after: float | None = None

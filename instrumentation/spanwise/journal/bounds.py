@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from spanwise.journal import closing, packing, past, scan
 from spanwise.journal import counts as counters
-from spanwise.journal import packing, past, scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 1024**3
 MAX_AGE: Final = 14 * 86_400.0
 LINES_SUFFIX: Final = ".otlp.jsonl"
-_LEFT_BEHIND: Final = ("*.seg.*.tmp", f"*{LINES_SUFFIX}.*.tmp", f"{past.FILE}.*.tmp")
+_LEFT_BEHIND: Final = ("*.seg.*.tmp", f"*{LINES_SUFFIX}.*.tmp", f"{past.FILE}.*.tmp", f"*{closing.SUFFIX}")
 """What a process that was killed in the middle leaves; nobody else writes these while the lock is held."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from spanwise.journal import scan, wire
-from spanwise.journal.format import END, START, Position
+from spanwise.journal.format import HEADER, START, Position
 from spanwise.journal.records import ReadReport, Skipped
 from spanwise.journal.segment import path_of
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from spanwise.journal.format import Record
     from spanwise.journal.records import SpanRecord, State
     from spanwise.journal.scan import ScanReport, StreamFiles
+    from spanwise.journal.window import Record
 
 _Begun: TypeAlias = "dict[tuple[str, str], SpanRecord]"
 
@@ -139,7 +139,7 @@ class Follower:
         _tell(report, found, alive=alive)
 
     def _spans(self, stream: str, path: Path, record: Record, report: ReadReport) -> tuple[SpanRecord, ...]:
-        if record.kind not in {START, END}:
+        if record.kind == HEADER:
             return ()
         try:
             spans = wire.spans_of(record.payload)
@@ -147,12 +147,13 @@ class Follower:
             report.skipped.append(Skipped(path, record.start, str(error) or type(error).__name__))
             return ()
         begun = self._begun.setdefault(stream, {})
-        if record.kind == START:
-            spans = tuple(replace(span, end_ns=0, state="open") for span in spans)
-            begun.update({(span.trace_id, span.span_id): span for span in spans})
-        elif begun:
+        if begun:
             for span in spans:
                 begun.pop((span.trace_id, span.span_id), None)
+        if record.kind == START:
+            # One with an end is over, and a hook has dropped it.
+            spans = tuple(replace(span, state="open") for span in spans if not span.end_ns)
+            begun.update({(span.trace_id, span.span_id): span for span in spans})
         return spans
 
     def _left(self, stream: str, state: State) -> list[SpanRecord]:

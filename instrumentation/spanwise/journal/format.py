@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 FORMAT: Final = 1
@@ -28,7 +27,11 @@ START: Final = 1
 """Spans that began and have no end yet: OTLP/JSON ExportTraceServiceRequest."""
 END: Final = 2
 """Ended spans, likewise; the head's number says how many."""
-KINDS: Final = frozenset({HEADER, START, END})
+WAIT: Final = 3
+"""Waits, in the form that they have as spans of other tools; the kind of the record tells them from spans."""
+COUNTED: Final = frozenset({END, WAIT})
+"""What the ledger counts and destinations get; to both a wait is a span."""
+KINDS: Final = frozenset({HEADER, START, END, WAIT})
 
 
 class Position(NamedTuple):
@@ -38,20 +41,6 @@ class Position(NamedTuple):
     """Number of the segment, from 1."""
     offset: int = 0
     """Bytes into the segment as it was written; compressing it changes nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One whole record of a segment."""
-
-    kind: int
-    count: int
-    """Spans in an END or START record, else 0."""
-    payload: bytes
-    start: int
-    """Offset of its first byte in the uncompressed segment."""
-    end: int
-    """Offset behind its last byte."""
 
 
 def pack(kind: int, payload: bytes, count: int = 0) -> bytes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spanwise.errors import InputError
 from spanwise.journal import counts as counters
 from spanwise.journal.counts import ENDED, STARTED
-from spanwise.journal.format import END, Position
+from spanwise.journal.format import COUNTED, Position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -301,7 +301,7 @@ def _behind(path: Path, reading: Reading) -> int:
     position = Position(reading.sequence or 1, reading.offset)
     with suppress(InputError):  # nothing can be said of what a newer version wrote
         records = follow.records(path.parent, path.stem, position)
-        return sum(record.count for _, _, record in records if record.kind == END)
+        return sum(record.count for _, _, record in records if record.kind in COUNTED)
     return 0
 
 

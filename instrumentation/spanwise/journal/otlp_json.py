@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import msgspec
 
-from spanwise.journal import own_json
+from spanwise.journal.own_json import OwnJson
 from spanwise.own_span import OwnSpan
 
 if TYPE_CHECKING:
@@ -24,37 +25,50 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, Status
 
+    from spanwise.journal.own_json import Admission
+
 _HAS_REMOTE = 0x100
 _IS_REMOTE = 0x200
 _INT64 = range(-(2**63), 2**63)
 
-_Span: TypeAlias = "dict[str, Any] | msgspec.Raw"
-_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[_Span]]]"
+_Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[bytes]]]"
+_encode = msgspec.json.Encoder().encode
 
 
-def encode(spans: Sequence[ReadableSpan]) -> bytes:
-    """Return one line, newline included, that holds `spans` grouped by resource and scope."""
-    resource_spans = [_resource_spans(resource, scopes) for resource, scopes in _grouped(spans).items()]
-    return msgspec.json.encode({"resourceSpans": resource_spans}) + b"\n"
+def encode(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes] = MappingProxyType({})) -> bytes:
+    """Return one line, newline included, that holds `spans` grouped by resource and scope.
+
+    Args:
+        spans: that have ended, or were begun.
+        texts: of those that are encoded already (`own_json`).
+    """
+    pieces: list[bytes] = []
+    for resource, scopes in _grouped(spans, texts).items():
+        pieces += _resource_spans(resource, scopes)
+    if not pieces:
+        return b'{"resourceSpans":[]}\n'
+    # Joined in one go: a batch is some hundred KB, and each copy of it is memory that the system has to clear first.
+    pieces[0] = b'{"resourceSpans":[' + pieces[0]
+    pieces[-1] += b"]}\n"
+    return b",".join(pieces)
 
 
-def _grouped(spans: Sequence[ReadableSpan]) -> _Groups:
+def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes]) -> _Groups:
     groups: _Groups = {}
-    by_identity: dict[tuple[int, int], list[_Span]] = {}
+    by_identity: dict[tuple[int, int], list[bytes]] = {}
     for span in spans:
         identity = (id(span.resource), id(span.instrumentation_scope))
         members = by_identity.get(identity)
         if members is None:  # hashing a resource is slow, so it is done once for each object
             members = groups.setdefault(span.resource, {}).setdefault(span.instrumentation_scope, [])
             by_identity[identity] = members
-        members.append(_encoded(span))
+        members.append(texts.get(span) or _encoded(span))
     return groups
 
 
-def _encoded(span: ReadableSpan) -> _Span:
-    if isinstance(span, OwnSpan) and span.plain:
-        return msgspec.Raw(own_json.encode(span, _value))
-    return _span(span)
+def _encoded(span: ReadableSpan) -> bytes:
+    text = _own.text(span) if isinstance(span, OwnSpan) else None
+    return _encode(_span(span)) if text is None else text
 
 
 def _present(**fields: Any) -> dict[str, Any]:
@@ -62,19 +76,25 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | None, list[_Span]]) -> dict[str, Any]:
-    return {
-        "resource": _present(attributes=_attributes(resource.attributes)),
-        "scopeSpans": [_scope_spans(scope, members) for scope, members in scopes.items()],
-        **_present(schemaUrl=resource.schema_url),
-    }
+def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | None, list[bytes]]) -> list[bytes]:
+    """Return the spans of a resource in pieces, to be joined by commas like its neighbours."""
+    about = {"resource": _present(attributes=_attributes(resource.attributes)), **_present(schemaUrl=resource.schema_url)}
+    pieces = [piece for scope, members in scopes.items() for piece in _enclosed(_scope(scope), b"spans", members)]
+    return _enclosed(about, b"scopeSpans", pieces)
 
 
-def _scope_spans(scope: InstrumentationScope | None, spans: list[_Span]) -> dict[str, Any]:
+def _scope(scope: InstrumentationScope | None) -> dict[str, Any]:
     if scope is None:
-        return {"scope": {}, "spans": spans}
+        return {"scope": {}}
     about = _present(name=_text(scope.name), version=scope.version, attributes=_attributes(scope.attributes))
-    return {"scope": about, "spans": spans, **_present(schemaUrl=scope.schema_url)}
+    return {"scope": about, **_present(schemaUrl=scope.schema_url)}
+
+
+def _enclosed(about: Mapping[str, Any], name: bytes, members: list[bytes]) -> list[bytes]:
+    """Return `members` with the JSON of `about` around them, whose last field `name` they become."""
+    members[0] = b'%s,"%s":[%s' % (_encode(about)[:-1], name, members[0])
+    members[-1] += b"]}"
+    return members
 
 
 def _span(span: ReadableSpan) -> dict[str, Any]:
@@ -161,3 +181,11 @@ def _non_finite(value: float) -> str:
     if math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
+
+
+def own_json(admission: Admission | None = None) -> OwnJson:
+    """Return what encodes those of our own spans of which all may be recorded."""
+    return OwnJson(_value, admission)
+
+
+_own = own_json()

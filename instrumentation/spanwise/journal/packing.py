@@ -13,9 +13,11 @@ import struct
 import sys
 import zlib
 from contextlib import suppress
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from spanwise.journal.format import MAGIC
+from spanwise.loading import apart_from_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,11 +34,13 @@ _SIZE: Final = len(_MARK) + _PLACE.size + _CRC.size
 _LEVEL: Final = 3
 
 
+@cache
 def _zstd() -> Any:
-    if sys.version_info >= (3, 14):
-        from compression import zstd  # noqa: PLC0415 - only where something is compressed
-    else:
-        from backports import zstd  # noqa: PLC0415 - likewise
+    with apart_from_forks():
+        if sys.version_info >= (3, 14):
+            from compression import zstd  # noqa: PLC0415 - only where something is compressed
+        else:
+            from backports import zstd  # noqa: PLC0415 - likewise
     return zstd
 
 

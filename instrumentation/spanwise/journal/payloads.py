@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from spanwise import conventions as c
+from spanwise.content.filters import is_wait
 from spanwise.journal import scan
-from spanwise.journal.format import END
+from spanwise.journal.format import COUNTED, END, WAIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -18,7 +20,7 @@ _LINES = ".otlp.jsonl"
 
 
 def of_folder(folder: Path) -> Iterator[bytes]:
-    """Yield the ended spans of a journal, lines of earlier versions first.
+    """Yield the ended spans and the waits of a journal, lines of earlier versions first.
 
     Raises:
         InputError: a newer version wrote a segment.
@@ -34,7 +36,7 @@ def of_folder(folder: Path) -> Iterator[bytes]:
 def of_file(path: Path) -> Iterator[bytes]:
     """Yield what a segment, or a file with a request a line, holds; blank lines are left out. Raises as `of_folder`."""
     if scan.is_segment(path.name):
-        yield from (record.payload for record in scan.records(path) if record.kind == END)
+        yield from (record.payload for record in scan.records(path) if record.kind in COUNTED)
         return
     with path.open("rb") as lines:
         yield from (line for line in lines if line.strip())
@@ -59,21 +61,43 @@ def chosen(payload: bytes, wanted: Mapping[str, AbstractSet[str]]) -> tuple[byte
     lowered = payload.lower()
     if not any(trace_id.encode() in lowered for trace_id in wanted):
         return None
+    return _only(payload, lambda span: _is_wanted(span, wanted))
+
+
+def records_of(payload: bytes, number: int) -> Iterator[tuple[int, bytes, int]]:
+    """Yield a request of `number` spans as a journal holds it: kind of the record, its payload, how many it holds."""
+    waits = _only(payload, is_wait) if c.WAIT_KIND.encode() in payload else None
+    if waits is None:
+        yield END, payload, number
+        return
+    yield WAIT, *waits
+    if (spans := _only(payload, lambda span: not is_wait(span))) is not None:
+        yield END, *spans
+
+
+def _only(payload: bytes, keep: Callable[[Mapping[str, Any]], bool]) -> tuple[bytes, int] | None:
+    """Return the spans of a request that are kept, and their number; none where it is none or holds none of them."""
     try:
         request = _Request.decode(payload)
     except msgspec.MsgspecError:
         return None
     number = 0
-    for of_resource in request["resourceSpans"]:
+    for of_resource in request.resource_spans:
         for of_scope in of_resource.get("scopeSpans", ()):
-            of_scope["spans"] = [span for span in of_scope.get("spans", ()) if _is_wanted(span, wanted)]
+            of_scope["spans"] = [span for span in of_scope.get("spans", ()) if keep(span)]
             number += len(of_scope["spans"])
         of_resource["scopeSpans"] = [of_scope for of_scope in of_resource.get("scopeSpans", ()) if of_scope["spans"]]
-    kept = [of_resource for of_resource in request["resourceSpans"] if of_resource["scopeSpans"]]
+    kept = [of_resource for of_resource in request.resource_spans if of_resource["scopeSpans"]]
     return (msgspec.json.encode({"resourceSpans": kept}) + b"\n", number) if number else None
 
 
-_Request: msgspec.json.Decoder[dict[str, list[dict[str, Any]]]] = msgspec.json.Decoder(dict[str, list[dict[str, Any]]])
+class _Whole(msgspec.Struct, rename="camel"):
+    """A request whose spans are looked into; what else stands in the line is not passed on."""
+
+    resource_spans: list[dict[str, Any]]
+
+
+_Request: msgspec.json.Decoder[_Whole] = msgspec.json.Decoder(_Whole)
 
 
 def _is_wanted(span: Mapping[str, Any], wanted: Mapping[str, AbstractSet[str]]) -> bool:

@@ -2,7 +2,8 @@
 
 A record that holds spans to be erased is written again without them, padded with blanks to its old length; its number
 of spans stays, so that a cursor that comes to it sees how many are gone. A file of which nothing is left is deleted.
-What a living process is still writing to is not touched.
+What a living process is still writing to is not touched: it is asked to close its segment (`closing`), and goes on in
+another.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from spanwise.journal import cursor, packing, past, reader, scan
+from spanwise.journal import closing, cursor, packing, past, reader, scan
 from spanwise.journal.bounds import Deleting, closed, lines_in
-from spanwise.journal.format import END, HEADER, START, Position, pack
+from spanwise.journal.format import COUNTED, HEADER, START, Position, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from spanwise.journal.format import Record
+    from spanwise.journal.window import Record
 
     IsWanted: TypeAlias = Callable[[str, str], bool]
     """Takes a span's trace id and span id; true where it is to be erased."""
@@ -35,13 +36,13 @@ class Erased:
     """What was erased, or would be."""
 
     spans: int = 0
-    """Ended ones; what was recorded when they began goes with them."""
+    """Ended ones and waits; what was recorded when they began goes with them."""
     files: int = 0
     """Files that were deleted because nothing was left in them."""
     undelivered: Counter[str] = field(default_factory=Counter[str])
     """Of the spans, how many a destination had not taken, by its name."""
     still_written: int = 0
-    """Spans that are not erased: a living process writes to the segment they are in."""
+    """Spans that are not erased: a living process writes to the segment they are in, and did not close it."""
 
 
 def older(folder: Path, moment_ns: int) -> set[str]:
@@ -83,23 +84,33 @@ class _Eraser:
         self._erased = Erased()
 
     def run(self) -> Erased:
-        done_with = closed(self._folder)
-        for path in done_with:
+        done_with = {*self._closed_for_it(), *closed(self._folder)}
+        for path in sorted(done_with):
             self._segment(path)
-        for stream in scan.streams(self._folder):
-            for path in set(stream.segments).difference(done_with):
-                self._erased.still_written += self._wanted_in(path)
+        for path in self._segments().difference(done_with):
+            self._erased.still_written += sum(count for kind, count in self._wanted_in(path) if kind in COUNTED)
         for path in lines_in(self._folder):
             self._lines(path)
         for path in sorted((self._folder / SET_ASIDE).glob("*/*.jsonl")):
             self._refused(path)
         return self._erased
 
+    def _segments(self) -> set[Path]:
+        return {path for stream in scan.streams(self._folder) for path in stream.segments}
+
+    def _closed_for_it(self) -> set[Path]:
+        """Have the segments closed that living processes write and that hold what is wanted; returns those."""
+        written = self._segments().difference(closed(self._folder))
+        wanted = {path for path in written if any(count for _, count in self._wanted_in(path))}
+        if self._dry_run or not wanted:
+            return wanted
+        answered = closing.ask(self._folder, {scan.stream_of(path) for path in wanted})
+        return {path for path in wanted if scan.stream_of(path) in answered}
+
     def _segment(self, path: Path) -> None:
         report, left, changed = scan.ScanReport(), 0, list[tuple[int, bytes]]()
         for record in scan.records(path, 0, report):
-            if record.kind not in {START, END}:
-                left += record.kind != HEADER
+            if record.kind == HEADER:
                 continue
             payload, gone, kept = without(record.payload, self._is_wanted)
             left += kept
@@ -115,7 +126,7 @@ class _Eraser:
                 _overwrite(path, changed, report.damage)
 
     def _count(self, path: Path, record: Record, gone: int) -> None:
-        if record.kind != END:
+        if record.kind not in COUNTED:
             return
         self._erased.spans += gone
         stream, place = scan.stream_of(path), Position(scan.sequence_of(path), record.end)
@@ -124,9 +135,10 @@ class _Eraser:
             if state is not None and state.position < place:
                 self._erased.undelivered[destination] += gone
 
-    def _wanted_in(self, path: Path) -> int:
-        records = (record for record in scan.records(path) if record.kind == END)
-        return sum(without(record.payload, self._is_wanted)[1] for record in records)
+    def _wanted_in(self, path: Path) -> list[tuple[int, int]]:
+        """Return the kind of each record of spans or waits, and how many of these are to be erased."""
+        records = (record for record in scan.records(path) if record.kind in COUNTED | {START})
+        return [(record.kind, without(record.payload, self._is_wanted)[1]) for record in records]
 
     def _lines(self, path: Path) -> None:
         lines, gone, kept = self._without_lines(path)

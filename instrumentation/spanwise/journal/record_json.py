@@ -1,9 +1,15 @@
-"""Spans that were read from anywhere as the requests in OTLP/JSON that a journal holds."""
+"""Spans that were read from anywhere as the requests in OTLP/JSON that a journal holds.
+
+OTLP has room for ids of 8 and 16 bytes. Other tools have longer ones and words: these are hashed, so that the same id
+becomes the same one wherever it is met.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +21,8 @@ if TYPE_CHECKING:
     from spanwise.journal.records import SpanRecord
 
 
+_TRACE, _SPAN = 16, 8
+_HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
@@ -36,11 +44,11 @@ def encode(records: Sequence[SpanRecord]) -> bytes:
 
 
 def _span(record: SpanRecord) -> dict[str, Any]:
-    parent = {"parentSpanId": record.parent_id} if record.parent_id else {}
+    parent = {"parentSpanId": _id(record.parent_id, _SPAN)} if record.parent_id else {}
     message = {"message": record.status_message} if record.status_message else {}
     return {
-        "traceId": record.trace_id,
-        "spanId": record.span_id,
+        "traceId": _id(record.trace_id, _TRACE),
+        "spanId": _id(record.span_id, _SPAN),
         **parent,
         "name": record.name,
         "kind": record.kind,
@@ -48,7 +56,12 @@ def _span(record: SpanRecord) -> dict[str, Any]:
         "endTimeUnixNano": str(record.end_ns),
         "attributes": _attributes(record.attributes),
         "links": [
-            {"traceId": x.trace_id, "spanId": x.span_id, "attributes": _attributes(x.attributes)} for x in record.links
+            {
+                "traceId": _id(x.trace_id, _TRACE),
+                "spanId": _id(x.span_id, _SPAN),
+                "attributes": _attributes(x.attributes),
+            }
+            for x in record.links
         ],
         "events": [
             {"timeUnixNano": str(x.time_ns), "name": x.name, "attributes": _attributes(x.attributes)}
@@ -56,6 +69,13 @@ def _span(record: SpanRecord) -> dict[str, Any]:
         ],
         "status": {"code": record.status_code, **message},
     }
+
+
+def _id(given: str, size: int) -> str:
+    """Return `given` where it is an id of `size` bytes in hexadecimal, else its hash."""
+    if len(given) == 2 * size and _HEX.fullmatch(given):
+        return given
+    return hashlib.blake2b(given.encode("utf-8", "replace"), digest_size=size).hexdigest()
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from spanwise import conventions as c
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,7 +43,7 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class SpanRecord:
-    """One span as it was recorded: identifiers in lower-case hexadecimal, times in unscaled nanoseconds."""
+    """One span, or one wait, as it was recorded: ids in lower-case hexadecimal, times in unscaled nanoseconds."""
 
     trace_id: str
     span_id: str
@@ -72,6 +74,11 @@ class SpanRecord:
     def is_error(self) -> bool:
         """Whether the span ended in error."""
         return self.status_code == STATUS_ERROR
+
+    @property
+    def is_wait(self) -> bool:
+        """Whether it says what a span waited for: from a record of that kind, or a span in that form."""
+        return c.WAIT_KIND in self.attributes
 
     @property
     def is_open(self) -> bool:

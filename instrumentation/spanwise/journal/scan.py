@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from spanwise.journal.format import Record
+    from spanwise.journal.window import Record
 
 __all__ = [
     "Damage",
@@ -158,7 +158,7 @@ class Header(msgspec.Struct):
     created_ns: int = 0
     """Nanoseconds since 1970, UTC."""
     spans_before: int = 0
-    """Ended spans in the segments of the stream that came before."""
+    """Ended spans and waits in the segments of the stream that came before."""
     spanwise: str = ""
     """Version of the writer."""
 

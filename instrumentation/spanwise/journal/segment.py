@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from spanwise.journal import folder as folders
-from spanwise.journal.format import END, FORMAT, HEADER, Position, pack
+from spanwise.journal.format import COUNTED, FORMAT, HEADER, Position, pack
 from spanwise.version import VERSION
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class SegmentWriter:
             self._write(self._begin() + record)
         else:
             self._write(record)
-        self._spans += count if kind == END else 0
+        self._spans += count if kind in COUNTED else 0
         return self.position
 
     def rotate(self) -> None:

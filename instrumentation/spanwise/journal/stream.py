@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spanwise.journal import closing
 from spanwise.journal import folder as folders
 from spanwise.journal.counts import SUFFIX, CountsFile
-from spanwise.journal.format import END
+from spanwise.journal.format import COUNTED, END
 from spanwise.journal.ledger import Ledger
 from spanwise.journal.segment import SegmentWriter, stream_name
 
@@ -33,6 +34,7 @@ class Stream:
         self.name = stream_name()
         self.segments = SegmentWriter(folder, self.name)
         self._counts: CountsFile | None = None
+        self._asks = closing.path_of(folder, self.name)
 
     @property
     def is_open(self) -> bool:
@@ -64,7 +66,7 @@ class Stream:
             return CountsFile(path)
 
     def append(self, kind: int, payload: bytes, count: int = 0) -> None:
-        """Write one record; spans that have ended are counted as journaled.
+        """Write one record; spans that have ended, and waits, are counted as journaled.
 
         Raises:
             OSError: the disk did not take it; nothing of it is left.
@@ -72,19 +74,29 @@ class Stream:
         """
         self.open()
         position = self.segments.append(kind, payload, count)
-        self.ledger.journal(count if kind == END else 0, position)
+        self.ledger.journal(count if kind in COUNTED else 0, position)
 
-    def add(self, payload: bytes, count: int) -> None:
-        """Write ended spans that were recorded elsewhere: they count as started here, too. Raises as `append`."""
+    def add(self, payload: bytes, count: int, kind: int = END) -> None:
+        """Write spans, or waits, that were recorded elsewhere: they count as started here, too. Raises as `append`."""
         self.ledger.arrive(count)
         try:
-            self.append(END, payload, count)
+            self.append(kind, payload, count)
         except OSError:
             self.ledger.drop("disk_full", count)
             raise
         except ValueError:
             self.ledger.drop("invalid", count)
             raise
+
+    def close_segment_if_asked(self) -> None:
+        """End the segment where somebody asks for it, such as a purge; the next record begins another.
+
+        Raises:
+            OSError: the file that asks cannot be removed.
+        """
+        if self._counts is not None and self._asks.exists():
+            self.segments.rotate()
+            self._asks.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End the stream: what is open or waits is lost from now on. Without a span, nothing of it is left."""

@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from spanwise.errors import InputError
-from spanwise.journal import bounds
+from spanwise.loading import apart_from_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from spanwise.journal.stream import Stream
 
@@ -45,8 +46,15 @@ class Tidying:
         if now < self._due and sequence == self._sequence:
             return
         self._due, self._sequence = now + _AGAIN, sequence
-        # Another process does it later, too: what this one may not do, or does not understand, costs the host nothing.
-        with suppress(OSError, InputError):
-            bounds.keep(
+        # Another process does it later, too: what this one may not do, does not understand, or cannot load since it was
+        # installed anew, costs the host nothing.
+        with suppress(OSError, InputError, ImportError):
+            _bounds().keep(
                 self._stream.folder, now=time.time(), max_bytes=self._max_bytes, max_age=self._max_age, is_busy=is_busy
             )
+
+
+def _bounds() -> ModuleType:
+    with apart_from_forks():
+        from spanwise.journal import bounds  # noqa: PLC0415 - 8 ms, and only processes that last a second need it
+    return bounds

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from spanwise.journal import packing
-from spanwise.journal.format import HEAD, MAGIC, Record, is_whole
+from spanwise.journal.format import HEAD, MAGIC, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 UNKNOWN: Final = -1
 """Kind of a record with flags, which this version knows none of."""
 _PIECE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One whole record of a segment."""
+
+    kind: int
+    count: int
+    """Spans, or waits, in the record; 0 in a header."""
+    payload: bytes
+    start: int
+    """Offset of its first byte in the uncompressed segment."""
+    end: int
+    """Offset behind its last byte."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "error": run.error,
         "quality": None if run.grade is None and run.score is None else {"grade": run.grade, "score": run.score},
         "span_count": totals.spans,
+        "wait_count": totals.waits,
     }
 
 

@@ -123,3 +123,12 @@ def _needed(span_id: str, parents: Mapping[str, str], chosen: set[str], most: in
         needed.append(here)
         here = parents.get(here)
     return needed
+
+
+def note_of(run: Run, lines: Sequence[SpanLine | OmittedLine], first: str) -> str:
+    """Return the note below lines that are not all; empty where they are. `first` says which ones were taken first."""
+    shown, totals = sum(isinstance(line, SpanLine) for line in lines), run.totals
+    if shown == totals.lines:
+        return ""
+    what = "spans and waits" if totals.waits else "spans"
+    return f"{shown} of {totals.lines:,} {what} shown: {first}; --all shows the rest"

@@ -16,7 +16,7 @@ from rich.text import Text
 from spanwise_profiling.render.axis import axis_of
 from spanwise_profiling.render.budget import WAITS
 from spanwise_profiling.render.glyphs import UNICODE, Glyphs
-from spanwise_profiling.render.lines import OmittedLine, SpanLine, lines_of
+from spanwise_profiling.render.lines import OmittedLine, lines_of, note_of
 from spanwise_profiling.render.timeline import NARROWEST, SECONDS_WIDTH, label_of_line
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def path_tree(profile: Profile, width: int, *, glyphs: Glyphs = UNICODE, show_al
         else:
             text.append(glyphs.fit(label, name_width), style="red" if line.span.is_error else "")
             text.append_text(_row(line.span, path, axis, cells, glyphs))
-    shown = sum(isinstance(line, SpanLine) for line in lines)
-    if shown < run.totals.spans:
-        note = f"{shown} of {run.totals.spans:,} spans shown: those longest on the path first; --all shows the rest"
+    if note := note_of(run, lines, "those longest on the path first"):
         text.append(glyphs.fit(f"{glyphs.ellipsis} {note}", whole).rstrip(), style="dim")
     text.rstrip()
     return text

@@ -14,7 +14,7 @@ from rich.text import Text
 from spanwise_profiling import kinds
 from spanwise_profiling.render.axis import Axis, axis_of, style_of
 from spanwise_profiling.render.glyphs import UNICODE, Glyphs
-from spanwise_profiling.render.lines import MOST_SPANS, OmittedLine, Place, SpanLine, lines_of
+from spanwise_profiling.render.lines import MOST_SPANS, OmittedLine, Place, SpanLine, lines_of, note_of
 from spanwise_profiling.render.numbers import seconds
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ def timeline(
             text.append(glyphs.fit(label, whole).rstrip() + "\n", style="dim")
         else:
             text.append_text(row(glyphs.fit(label, name_width), [line.span], axis, glyphs))
-    shown = sum(isinstance(line, SpanLine) for line in lines)
-    if shown < run.totals.spans:
-        note = f"{shown} of {run.totals.spans:,} spans shown: errors and the longest; --all shows the rest"
+    if note := note_of(run, lines, "errors and the longest"):
         text.append(glyphs.fit(f"{glyphs.ellipsis} {note}", whole).rstrip(), style="dim")
     text.rstrip()
     return text

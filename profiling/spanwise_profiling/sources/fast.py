@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import struct
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +22,12 @@ import numpy as np
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
 from spanwise_profiling import columns, dialects, kinds
-from spanwise_profiling.sources import recognise, streams, values
+from spanwise_profiling.sources import parts, recognise, streams, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spanwise_profiling.columns import Builder, Columns, Meaning
+    from spanwise_profiling.columns import Builder, Columns
 
     _Kind: TypeAlias = tuple[int, int, int]
     """Number of the kind, and where its subject and the one that stands in for it are."""
@@ -43,6 +44,7 @@ _ODD_OPERATIONS: Final = dialects.ROLES[c.OPERATION_NAME].keys()
 _NO_PARENT: Final = "0" * 16
 _ID_DIGITS: Final = 16
 _MOST_SHAPES: Final = 4096
+_TOGETHER: Final = 4096
 
 
 class _Value(msgspec.Struct, rename="camel", gc=False):
@@ -132,12 +134,13 @@ def _give_back() -> None:
 
 
 def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] | None) -> Columns:
-    loader = _Loader(columns.Builder(), report, str(path))
+    loader = Loader(columns.Builder(), report, str(path))
     with streams.open_stream(path) as stream:
         head = stream.peek(_HEAD)[:_HEAD]
         if head[:1] == b"{" and _SIGN in head.partition(b"\n")[0]:
             report.files += 1
-            loader.read(stream, progress)
+            if not loader.read_in_parts(path, progress):
+                loader.read(stream, progress)
         else:
             for record in dialects.translated(recognise.read_stream(stream, str(path), report)):
                 loader.builder.add(record)
@@ -145,30 +148,66 @@ def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] 
 
 
 @dataclass(slots=True)
-class _Loader:
+class Loader:
+    """Takes lines of OTLP/JSON into `builder`."""
+
     builder: Builder
-    report: ReadReport
-    name: str
+    report: ReadReport = field(default_factory=ReadReport)
+    name: str = ""
+    """Of the file."""
     number: int = 0
+    """How many lines were taken."""
     shapes: dict[tuple[str, ...], _Shape] = field(default_factory=dict["tuple[str, ...]", "_Shape"])
+    meanings: list[bytes] = field(default_factory=list[bytes])
+    """Of the last spans; together they cost less."""
 
     def read(self, stream: IO[bytes], progress: Callable[[int], None] | None) -> None:
         """Take the lines of `stream`."""
         done = 0
-        for number, line in enumerate(streams.lines(stream, self.name), start=1):
-            self.number = number
+        for line in streams.lines(stream, self.name):
+            self.take(line)
             done += len(line)
             if progress is not None and self.number % _TELL_EVERY == 0:
                 progress(done)
-            try:
-                request = _DECODER.decode(line)
-            except _FAULTS:
-                self._slowly(line)
-                continue
-            for of_resource in request.resource_spans:
-                self._of_resource(of_resource)
+        self.flush()
         if progress is not None:
             progress(done)
+
+    def read_in_parts(self, path: str | Path, progress: Callable[[int], None] | None) -> bool:
+        """Take the lines of a big file by several processes; returns whether that was worth it and could be done."""
+        count = min(parts.cores(), parts.MOST)
+        if count == 1 or str(path) == streams.STDIN:
+            return False
+        with Path(path).open("rb") as file:
+            wanted = parts.ranges(file) if file.peek(1)[:1] == b"{" else []
+            with parts.processes(file, min(count, len(wanted))) as readers:
+                if not readers:
+                    return False
+                for (_, end), part in zip(wanted, parts.read(self.name, wanted, readers), strict=True):
+                    self._take_part(part)
+                    if progress is not None:
+                        progress(end)
+        return True
+
+    def _take_part(self, part: parts.Part) -> None:
+        self.builder.extend(part.columns, part.strings, part.services, part.traces)
+        self.report.spans += part.spans
+        self.report.incomplete += part.incomplete
+        self.report.skipped += [Skipped(Path(self.name), self.number + line, reason) for line, reason in part.skipped]
+        self.number += part.lines
+
+    def take(self, line: bytes | memoryview) -> None:
+        """Take the next line, with its end."""
+        self.number += 1
+        try:
+            request = _DECODER.decode(line)
+        except _FAULTS:
+            self._slowly(bytes(line))
+            return
+        for of_resource in request.resource_spans:
+            self._of_resource(of_resource)
+        if len(self.meanings) > _TOGETHER:
+            self.flush()
 
     def _slowly(self, line: bytes) -> None:
         """Take a line that is odd: damaged, the last one, or of a more lenient writer."""
@@ -178,6 +217,7 @@ class _Loader:
         self.report.skipped += [
             Skipped(one.path, self.number, one.reason) for one in found.skipped if isinstance(one, Skipped)
         ]
+        self.flush()
         for record in dialects.translated(records):
             self.report.spans += 1
             self.builder.add(record)
@@ -208,8 +248,8 @@ class _Loader:
         builder.trace.extend(self._traces(spans))
         texts = builder.strings
         builder.name.extend([texts[span.name] for span in spans])
-        builder.service.extend([service] * len(spans))
-        builder.add_meanings(self._meanings(spans, row))
+        builder.service += array("h", [service]) * len(spans)
+        self._add_meanings(spans, row)
         for number, span in enumerate(spans, start=row):
             if span.links:
                 self._links(number, span)
@@ -255,10 +295,9 @@ class _Loader:
                 service,
             )
 
-    def _meanings(self, spans: list[_Span], row: int) -> list[Meaning]:
-        """Return what the attributes of `spans` say; integers are not yet checked."""
-        shapes, texts = self.shapes, self.builder.strings
-        meanings: list[Meaning] = []
+    def _add_meanings(self, spans: list[_Span], row: int) -> None:
+        """Take what the attributes of `spans` say, the first of which has the number `row`."""
+        shapes, texts, meanings, pack = self.shapes, self.builder.strings, self.meanings, columns.MEANING.pack
         for number, span in enumerate(spans, start=row):
             pairs = span.attributes
             names = tuple([pair.key for pair in pairs])
@@ -266,20 +305,24 @@ class _Loader:
             pairs.append(_NOTHING)  # what stands nowhere stands at -1
             found = by_operation[pairs[operation].value.string_value]
             if found is None:
-                meanings.append(self.builder.meaning_of(number, _translated(span)))
+                meanings.append(pack(*self.builder.meaning_of(number, _translated(span))))
                 continue
             kind, subject, other = found
             if first != -1 and (seconds := _number(pairs[first].value)) is not None:
                 self.builder.add_first_chunk(number, seconds)
-            meanings.append((
-                kind,
-                -1 if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1),
-                texts[pairs[agent].value.string_value],
-                texts[pairs[subject].value.string_value or pairs[other].value.string_value],
-                _tokens(value) if (count := (value := pairs[tokens_in].value).int_value) is None else count,
-                _tokens(value) if (count := (value := pairs[tokens_out].value).int_value) is None else count,
-            ))  # fmt: skip
-        return meanings
+            wait_kind = -1 if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1)
+            named = texts[pairs[agent].value.string_value]
+            about = texts[pairs[subject].value.string_value or pairs[other].value.string_value]
+            given, made = pairs[tokens_in].value, pairs[tokens_out].value
+            try:
+                meanings.append(pack(kind, wait_kind, named, about, given.int_value, made.int_value))
+            except struct.error:  # no count, or none that fits
+                meanings.append(pack(kind, wait_kind, named, about, _tokens(given), _tokens(made)))
+
+    def flush(self) -> None:
+        """Give the builder what it does not have yet of the lines that were taken."""
+        self.builder.add_meanings(self.meanings)
+        self.meanings.clear()
 
     def _shape(self, names: tuple[str, ...]) -> _Shape:
         if len(self.shapes) >= _MOST_SHAPES:

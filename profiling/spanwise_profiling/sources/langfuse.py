@@ -6,6 +6,7 @@ Exports write names in camel case or in snake case, depending on where they were
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -122,8 +123,9 @@ def _attributes(observation: _Observation, start_ns: int) -> dict[str, Attribute
     found: dict[str, Any] = {
         "langfuse.observation.type": observation.type,
         "langfuse.model": observation.provided_model_name or observation.model,
-        "langfuse.usage.input_tokens": _count(usage, _INPUT),
-        "langfuse.usage.output_tokens": _count(usage, _OUTPUT),
+        "langfuse.usage.input_tokens": _summed(observation.usage_details, "input") or _count(usage, _INPUT),
+        "langfuse.usage.output_tokens": _summed(observation.usage_details, "output") or _count(usage, _OUTPUT),
+        "langfuse.usage.cache_read_input_tokens": _cached(observation.usage_details),
         "langfuse.time_to_first_token": None if first is None else (values.nanoseconds(first) - start_ns) / 1e9,
         "langfuse.input": _text(observation.input),
         "langfuse.output": _text(observation.output),
@@ -142,6 +144,17 @@ def _resource(observation: _Observation) -> dict[str, AttributeValue]:
 def _count(usage: object, names: tuple[str, ...]) -> int | None:
     counts = values.members(usage)
     return next((counts[name] for name in names if isinstance(counts.get(name), int)), None)
+
+
+def _summed(details: object, word: str) -> int | None:
+    """Return the sum of the usage types that have `word` in their names, as Langfuse counts: none holds another one."""
+    counts = [count for name, count in values.members(details).items() if word in name and isinstance(count, int)]
+    return sum(counts) if counts else None
+
+
+def _cached(details: object) -> int | None:
+    kept = {name: count for name, count in values.members(details).items() if "cache" in name}
+    return _summed({name: n for name, n in kept.items() if not re.search("creat|writ", name)}, "cache")
 
 
 def _text(content: Any) -> str | None:

@@ -1,24 +1,29 @@
-"""LangSmith's runs, as its API, its SDK and its bulk export write them: one JSON object a run.
+"""LangSmith's runs, as its API (both versions), its SDK and its bulk export write them: one JSON object a run.
 
 A run is a span here. The parent is `parent_run_id` where it is given, else the last but one of `dotted_order`. What
-came in over OpenTelemetry has its attributes back from the metadata.
+came in over OpenTelemetry has its attributes back from the metadata, and the trace id from what our destination put
+there: LangSmith gives traces the id of their first run.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, SpanRecord
 from spanwise_profiling.sources import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 _ID_DIGITS: Final = 36
 _OTEL_ID: Final = "0" * 16
 _LIFTED: Final = ("gen_ai.", "spanwise.", "openinference.", "llm.", "error.", "server.")
+_OF_RESOURCE: Final = ("service.", "host.", "telemetry.", c.TIME_SCALE)
+_WITH_TOKENS: Final = frozenset({"llm", "embedding"})
 
 
 class _Run(msgspec.Struct):
@@ -40,10 +45,14 @@ class _Run(msgspec.Struct):
     outputs: Any = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_token_details: Any = None
     first_token_time: Any = None
     child_runs: list[msgspec.Raw] | None = None
 
 
+_EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)\(", re.ASCII)
+FIELDS: Final = tuple(name for name in _Run.__struct_fields__ if name != "child_runs")
+"""What of a run is read."""
 _RUN: Final = msgspec.json.Decoder(_Run)
 
 
@@ -63,21 +72,28 @@ def read_run(item: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
 
 def _record(run: _Run) -> SpanRecord:
     start = values.nanoseconds(run.start_time)
-    failed = run.error is not None or run.status == "error"
+    failed = run.error is not None or (run.status or "").lower() == "error"
+    metadata = values.members((run.extra or {}).get("metadata")) | (run.metadata or {})
     return SpanRecord(
-        trace_id=values.identifier(run.trace_id or _root_of(run) or run.id),
+        trace_id=values.identifier(metadata.get(c.OTEL_TRACE_ID) or run.trace_id or _root_of(run) or run.id),
         span_id=_span_id(run.id),
         parent_id=_span_id(parent) if (parent := _parent_of(run)) else None,
         name=run.name or "",
         kind=0,
         start_ns=start,
         end_ns=0 if run.end_time is None else values.nanoseconds(run.end_time),
-        attributes=_attributes(run, start),
+        attributes=_attributes(run, start, metadata),
         status_code=STATUS_ERROR if failed else 0,
         status_message=str(run.error or "").partition("\n")[0],
-        resource={"service.name": run.session_name} if run.session_name else {},
+        resource=_resource(run, metadata),
         scope_name="langsmith",
     )
+
+
+def _resource(run: _Run, metadata: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    """Return what is of the process: the project by its name, and the attributes of the resource in the metadata."""
+    named = {"service.name": run.session_name} if run.session_name else {}
+    return named | {key: values.attribute(value) for key, value in metadata.items() if key.startswith(_OF_RESOURCE)}
 
 
 def _span_id(run_id: str) -> str:
@@ -100,32 +116,49 @@ def _parent_of(run: _Run) -> str | None:
     return run.parent_run_id or (above[-1] if above else None)
 
 
-def _attributes(run: _Run, start_ns: int) -> dict[str, AttributeValue]:
-    metadata = values.members((run.extra or {}).get("metadata")) | (run.metadata or {})
+def _attributes(run: _Run, start_ns: int, metadata: Mapping[str, Any]) -> dict[str, AttributeValue]:
     invocation = values.members((run.extra or {}).get("invocation_params"))
-    lifted = {key: value for key, value in metadata.items() if key.startswith(_LIFTED)}
-    named = {f"langsmith.metadata.{key}": value for key, value in metadata.items() if key not in lifted}
+    own = {key: value for key, value in metadata.items() if not key.startswith(_OF_RESOURCE) and key != c.OTEL_TRACE_ID}
+    lifted = {key: value for key, value in own.items() if key.startswith(_LIFTED)}
+    named = {f"langsmith.metadata.{key}": value for key, value in own.items() if key not in lifted}
     found: dict[str, Any] = {
-        "langsmith.span.kind": run.run_type,
+        "langsmith.span.kind": run.run_type.lower(),
         "langsmith.model": metadata.get("ls_model_name") or invocation.get("model"),
         "langsmith.provider": metadata.get("ls_provider"),
-        "langsmith.usage.input_tokens": _tokens(run, run.prompt_tokens, "input_tokens"),
-        "langsmith.usage.output_tokens": _tokens(run, run.completion_tokens, "output_tokens"),
+        **_tokens(run, metadata),
         "langsmith.time_to_first_token": _first_token(run, start_ns),
         "langsmith.inputs": _text(run.inputs),
         "langsmith.outputs": _text(run.outputs),
+        c.ERROR_TYPE: _error_type(run.error),
         **named,
         **lifted,
     }
     return {key: values.attribute(value) for key, value in found.items() if value is not None}
 
 
-def _tokens(run: _Run, counted: int | None, name: str) -> int | None:
-    """Return a count of tokens, of a model's run alone: LangSmith sums them up on every run above as well."""
-    if run.run_type != "llm":
-        return None
-    own = values.members(values.members(run.outputs).get("usage_metadata")).get(name)
-    return own if isinstance(own, int) else counted
+def _tokens(run: _Run, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tokens of a model's run alone: LangSmith sums them up on every run above as well."""
+    if run.run_type.lower() not in _WITH_TOKENS:
+        return {}
+    told = (values.members(run.outputs).get("usage_metadata"), metadata.get("usage_metadata"))
+    usage = next((found for found in map(values.members, told) if found), dict[str, Any]())
+    details = values.members(usage.get("input_token_details")) or values.members(run.prompt_token_details)
+    cached = values.members(details.get("raw", details)).get("cache_read")
+    return {
+        "langsmith.usage.input_tokens": _count(usage.get("input_tokens"), run.prompt_tokens),
+        "langsmith.usage.output_tokens": _count(usage.get("output_tokens"), run.completion_tokens),
+        "langsmith.usage.cache_read_input_tokens": _count(cached, None),
+    }
+
+
+def _count(value: object, otherwise: int | None) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def _error_type(error: Any) -> str | None:
+    """Return the class of an exception, of which the SDK writes `repr` and then the traceback."""
+    found = _EXCEPTION.match(error) if isinstance(error, str) else None
+    return found[1] if found else None
 
 
 def _first_token(run: _Run, start_ns: int) -> float | None:

@@ -42,29 +42,32 @@ def read_item(item: bytes, _skip: Callable[[str], None]) -> Iterator[SpanRecord]
 def _record(item: _Item) -> SpanRecord:
     data = item.span_data or {}
     kind = str(data.get("type") or "custom")
+    start = values.nanoseconds(item.started_at)
     return SpanRecord(
         trace_id=values.identifier((item.trace_id or "").removeprefix("trace_")),
         span_id=values.identifier(item.id),
         parent_id=values.parent_identifier(item.parent_id),
         name=str(data.get("name") or kind),
         kind=0,
-        start_ns=values.nanoseconds(item.started_at),
+        start_ns=start,
         end_ns=0 if item.ended_at is None else values.nanoseconds(item.ended_at),
-        attributes=_attributes(kind, data),
+        attributes=_attributes(kind, data, start),
         status_code=STATUS_ERROR if item.error else 0,
         status_message=str(values.members(item.error).get("message") or ""),
         scope_name="openai_agents",
     )
 
 
-def _attributes(kind: str, data: dict[str, Any]) -> dict[str, AttributeValue]:
+def _attributes(kind: str, data: dict[str, Any], start_ns: int) -> dict[str, AttributeValue]:
     usage = values.members(data.get("usage"))
+    first = data.get("first_content_at")
     found: dict[str, Any] = {
         "openai_agents.type": kind,
         f"openai_agents.{_NAMED.get(kind, 'name')}": data.get("name"),
         "openai_agents.model": data.get("model"),
         "openai_agents.usage.input_tokens": usage.get("input_tokens"),
         "openai_agents.usage.output_tokens": usage.get("output_tokens"),
+        "openai_agents.time_to_first_token": None if first is None else (values.nanoseconds(first) - start_ns) / 1e9,
         "openai_agents.input": _text(data.get("input")),
         "openai_agents.output": _text(data.get("output")),
     }

@@ -96,7 +96,8 @@ def _figures_of(profile: Profile) -> Iterator[tuple[str, str]]:
         yield "Errors", f'<span class="bad">{totals.errors:,}</span>'
     if run.grade or run.score is not None:
         yield "Grade", escaped(run.grade or f"{run.score:g}")
-    yield "Spans", f"{totals.spans:,}"
+    waits = f" <small>and {totals.waits:,} wait{'' if totals.waits == 1 else 's'}</small>" if totals.waits else ""
+    yield "Spans", f"{totals.spans:,}{waits}"
 
 
 def _warnings(profiles: Sequence[Profile]) -> str:
