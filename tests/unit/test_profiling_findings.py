@@ -261,6 +261,8 @@ def test_a_limit_that_the_path_waited_at_may_be_too_low() -> None:
     assert briefly(*limited("concurrency", 2)) == [("low-limit", 2.0, "medium")]
     assert briefly(*limited("human", 2)) == []
     assert briefly(*limited("concurrency", 0.01)) == []
+    refused = chat(5, 2, 3, parent=2, error="429")  # then the provider's own limit may be near
+    assert briefly(*limited("concurrency", 2, refused)) == [("low-limit", 2.0, "low")]
 
 
 def test_a_wait_at_a_limit_beside_the_path_costs_nothing() -> None:
