@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import random
 import resource
 import statistics
@@ -286,23 +287,46 @@ def memory(spans: int = 1_000_000) -> None:
         spanwise.shutdown()
 
 
+STARTING = """
+import time, opentelemetry.trace
+seconds = [(time.perf_counter(), time.process_time())]
+for statement in {statements!r}:
+    exec(statement)
+    seconds.append((time.perf_counter(), time.process_time()))
+print(*(number for pair in seconds for number in pair))
+"""
+SDK_FIRST = ("import opentelemetry.sdk.trace", "import spanwise")
+STARTS = {
+    "configure()": (*SDK_FIRST, "spanwise.configure()"),
+    "with a journal": (*SDK_FIRST, "spanwise.configure(journal_dir='journal')"),
+}
+
+
 def imports(rounds: int) -> None:
-    """Print what `import spanwise` and `configure()` add to a process that has imported OpenTelemetry's API."""
-    base = "import time, tempfile; import opentelemetry.trace; a = time.perf_counter()\n"
-    code = {
-        "import spanwise": "import spanwise\n",
-        "and configure()": "import spanwise; spanwise.configure()\n",
-        "and a journal": "import spanwise; spanwise.configure(journal_dir=tempfile.mkdtemp())\n",
-        "opentelemetry.sdk.trace": "import opentelemetry.sdk.trace\n",
-    }
-    print("\nover importing opentelemetry-api")
-    for name, statement in code.items():
-        taken = [
-            float(subprocess.run([sys.executable, "-c", base + statement + "print(time.perf_counter() - a)"],
-                                 capture_output=True, text=True, check=True).stdout)
-            for _ in range(rounds)
-        ]  # fmt: skip
-        print(f"  {name:<26}{statistics.median(taken) * 1000:>8.1f} ms")
+    """Print what `import spanwise` and `configure()` add to a process that has imported OpenTelemetry's API.
+
+    Each time in a fresh process in an empty folder, in turns, with modules that are compiled already, as those of an
+    installed package are: compiling all of spanwise takes as long as all the rest.
+    """
+    taken: dict[str, list[list[float]]] = {name: [] for name in STARTS}
+    with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as folder:
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = cache
+        for number in range(rounds + 1):
+            for name in random.sample(list(STARTS), len(STARTS)):
+                done = subprocess.run(
+                    [sys.executable, "-c", STARTING.format(statements=STARTS[name])],
+                    cwd=folder, env=environment, capture_output=True, text=True, check=True,
+                )  # fmt: skip
+                if number:  # the first round compiles
+                    taken[name].append([float(one) * 1000 for one in done.stdout.split()])
+    print("\nover importing opentelemetry-api, ms: median (least)")
+    print(f"  {'':<18}{'CPU':>16}{'elapsed':>16}{'of it the SDK':>18}{'import spanwise':>18}{'configure()':>18}")
+    for name, found in taken.items():
+        steps = [[after - before for before, after in zip(one, one[2:], strict=False)] for one in found]
+        whole = [[sum(one[1::2]), sum(one[::2]), *one[1::2]] for one in steps]
+        columns = [f"{statistics.median(column):.1f} ({min(column):.1f})" for column in zip(*whole, strict=True)]
+        print(f"  {name:<18}" + "".join(f"{one:>{16 if at < 2 else 18}}" for at, one in enumerate(columns)))
 
 
 def main() -> None:

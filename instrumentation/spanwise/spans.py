@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from opentelemetry.trace import Link, SpanKind
@@ -30,6 +30,8 @@ from spanwise.streams import AsyncStream, Stream
 from spanwise.values import text
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+
     from opentelemetry.context import Context
 
 
@@ -124,7 +126,9 @@ class ModelCall(_Returning):
     """A span of a model call; a stream's chunks are told to it one by one, or it reads the stream itself."""
 
     chunks = 0
-    """How many were read so far."""
+    """How many were read so far, without those that took a number from `further`."""
+    further: Iterator[int] = iter(())
+    """Counts chunks where no code of Python's runs between them."""
     _output_tokens = 0
     _first_ns = 0
     _streamed = False
@@ -221,8 +225,10 @@ class ModelCall(_Returning):
             on_chunk: called with each chunk before the reader gets it: the place to call `usage` and `response`.
         """
         self._streamed = True
+        if type(self.further) is not count:
+            self.further = count()
         end = None if self._token is not None else self.end
-        if isinstance(source, AsyncIterable):
+        if hasattr(type(source), "__aiter__"):  # what `AsyncIterable` asks, too, from Python
             return AsyncStream(source, self, end, on_chunk)
         return Stream(source, self, end, on_chunk)
 
@@ -237,6 +243,7 @@ class ModelCall(_Returning):
     def _before_end(self) -> None:
         if not self.chunks:
             return
+        self.chunks += next(self.further, 0)
         told: dict[str, AttributeValue] = {
             c.RESPONSE_TIME_TO_FIRST_CHUNK: (self._first_ns - self._started_ns) / 1e9,
             c.STREAM_CHUNKS: self.chunks,

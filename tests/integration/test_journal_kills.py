@@ -9,7 +9,13 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
+from support import journal_files
 from support.kills import INTERVAL, kill_one
+from support.otlp_receiver import receiving
+from typer.testing import CliRunner
+
+from spanwise.journal import ledger
+from spanwise_cli.main import build_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,3 +48,20 @@ def test_a_kill_loses_nothing_where_each_span_is_written_before_its_end_returns(
         killed = kill_one(tmp_path / str(number), chance, durability="sync")
         figure(f"sync: {killed.lost} of {killed.ended} lost")
         assert (killed.lost, killed.adds_up) == (0, True), killed
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_kill_amid_sending_leaves_both_sums_whole_and_the_rest_to_be_sent(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    with receiving() as receiver:
+        for number in range(KILLS):
+            killed = kill_one(tmp_path / str(number), chance, endpoint=receiver.address)
+            assert killed.adds_up, killed
+            fates, folder = killed.counts.destinations["otlp"], tmp_path / str(number) / "journal"
+            assert fates["delivered"] + fates["pending"] == killed.counts.journaled
+            assert len(set(receiver.spans)) >= fates["delivered"]
+            words = ["export", "--all", "--to", receiver.address, "--journal", str(folder)]
+            assert CliRunner().invoke(build_app(), words).exit_code == 0
+            assert set(receiver.spans) == set(journal_files.names(folder, may_be_torn=True))
+            assert ledger.read(folder).destinations["otlp"]["delivered"] == killed.counts.journaled
+            receiver.spans.clear()

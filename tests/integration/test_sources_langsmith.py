@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from support.command import spanwise
@@ -120,6 +120,11 @@ def test_any_run_of_a_trace_and_the_address_of_its_page_mean_the_trace(smith: La
         smith.page(id_of(smith, "ChatOpenAI")),
     ):
         assert read(text) == whole
+
+
+def test_the_second_api_is_asked_for_what_it_has() -> None:
+    fields: Any = pytest.importorskip("langsmith.types.run_select_field")
+    assert set(langsmith_api._SECOND) <= set(get_args(fields.RunSelectField))
 
 
 def test_a_run_of_the_sdk_is_profiled_with_its_tokens_errors_and_kinds(smith: LangSmith) -> None:

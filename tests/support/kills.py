@@ -26,8 +26,8 @@ INTERVAL = 0.2
 LOAD = """
 import asyncio, os, sys, threading, time
 import spanwise
-durability, threads, said = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-spanwise.configure(journal_dir="journal", durability=durability)
+durability, threads, said, endpoint = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+spanwise.configure(journal_dir="journal", durability=durability, endpoint=endpoint or None)
 def record(number):
     with spanwise.step(f"{number}"):
         if not number % 4:
@@ -64,16 +64,18 @@ class Killed:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the ledger's first equation holds, with nothing open or waiting."""
+        """Whether the ledger's equations hold, with nothing open or waiting."""
         counts = self.counts
-        return (
+        return all(counts.journaled == sum(fates.values()) for fates in counts.destinations.values()) and (
             counts.open == counts.buffered == 0
             and counts.started == counts.journaled + sum(counts.dropped.values())
             and counts.dropped.keys() <= {"crash"}
         )
 
 
-def kill_one(folder: Path, chance: random.Random, *, durability: str = "interval", threads: int = 2) -> Killed:
+def kill_one(
+    folder: Path, chance: random.Random, *, durability: str = "interval", threads: int = 2, endpoint: str = ""
+) -> Killed:
     """Run the load in `folder`, kill it at a random moment of its first second, and return what was found.
 
     A torn record that is read as a whole one fails the caller's test, as does one that is damaged elsewhere than at
@@ -84,7 +86,7 @@ def kill_one(folder: Path, chance: random.Random, *, durability: str = "interval
     with notes.open("wb") as said:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_"))}
         process = subprocess.Popen(
-            [sys.executable, "-c", LOAD, durability, str(threads), str(said.fileno())],
+            [sys.executable, "-c", LOAD, durability, str(threads), str(said.fileno()), endpoint],
             cwd=folder, env=inherited, pass_fds=[said.fileno()],
         )  # fmt: skip
         try:

@@ -28,6 +28,13 @@ TENANT = "7c0ffee0-0000-4000-8000-0000000000aa"
 PROJECT = "7c0ffee0-0000-4000-8000-0000000000bb"
 PAGE = 3
 """Runs of a page: few, so that each trace has several."""
+_SELECT = frozenset({
+    "app_path", "completion_cost", "completion_tokens", "dotted_order", "end_time", "error", "events", "extra",
+    "feedback_stats", "first_token_time", "id", "inputs", "name", "outputs", "parent_run_id", "parent_run_ids",
+    "prompt_cost", "prompt_tokens", "reference_example_id", "run_type", "s3_urls", "session_id", "start_time",
+    "status", "tags", "total_cost", "total_tokens", "trace_id",
+})  # fmt: skip
+"""What the first API can be asked for: no more than its SDK asks for of itself."""
 _OPERATIONS = {"chat": "llm", "completion": "llm", "embedding": "embedding"}
 _METADATA = "langsmith.metadata."
 _INVOCATION = {
@@ -208,6 +215,8 @@ class LangSmith:
 
     def _first(self, method: str, path: list[str], body: Json) -> tuple[int, Any]:
         if (method, path) == ("POST", ["runs", "query"]):
+            if not _SELECT.issuperset(body["select"]):
+                return 422, {"detail": "select"}
             found = [run for run in self.runs.values() if run["trace_id"] == body["trace"]]
             begin = int(body.get("cursor") or 0)
             selected = [{k: v for k, v in run.items() if k in body["select"]} for run in found[begin : begin + PAGE]]

@@ -6,6 +6,7 @@ Run by path in a process of its own; beside it a receiver that takes a second a 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -53,17 +54,18 @@ def slow_receiver() -> Generator[str]:
             process.terminate()
 
 
-def burst_at(kind: str, spans: int, folder: Path, endpoint: str = "") -> dict[str, Any]:
+def burst_at(kind: str, spans: int, folder: Path, endpoint: str = "", *, buffer: str = "64 MiB") -> dict[str, Any]:
     """Run a burst in a process of its own and return what it told.
 
     Args:
-        kind: `spanwise`, or `sdk` for the SDK's batch processor.
+        kind: `spanwise`, `loop` for the same in the thread of an event loop, or `sdk` for the SDK's batch processor.
         spans: how many.
         folder: the journal.
         endpoint: where to send; without it, nowhere.
+        buffer: how much may wait.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_"))}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "SPANWISE_BUFFER_SIZE": buffer}
     done = subprocess.run(
         [sys.executable, __file__, kind, str(spans), str(folder), endpoint],
         env=environment, capture_output=True, text=True, timeout=300, check=True,
@@ -86,7 +88,7 @@ def _timed(end_one: Callable[[], None], spans: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - began, "growth_mib": (max(peak, _resident()) - begin) / 2**20}
 
 
-def _with_spanwise(spans: int, folder: str, endpoint: str) -> dict[str, Any]:
+def _with_spanwise(spans: int, folder: str, endpoint: str, *, in_loop: bool) -> dict[str, Any]:
     import spanwise  # noqa: PLC0415 - the other kind is not to load it
 
     telemetry = spanwise.configure(journal_dir=folder, endpoint=endpoint or None, shutdown_timeout=2)
@@ -97,10 +99,15 @@ def _with_spanwise(spans: int, folder: str, endpoint: str) -> dict[str, Any]:
 
     end_one()
     telemetry.flush(1.5)
-    told: dict[str, Any] = dict(_timed(end_one, spans))
+
+    async def burst() -> dict[str, float]:
+        return _timed(end_one, spans)
+
+    told: dict[str, Any] = dict(asyncio.run(burst()) if in_loop else _timed(end_one, spans))
     spanwise.shutdown()
     counts = telemetry.ledger()
-    return told | {"started": counts.started, "journaled": counts.journaled, "destinations": counts.destinations}
+    kept = {name: getattr(counts, name) for name in ("started", "journaled", "dropped", "destinations")}
+    return told | kept
 
 
 def _with_sdk(spans: int, endpoint: str) -> dict[str, Any]:
@@ -136,7 +143,7 @@ def _with_sdk(spans: int, endpoint: str) -> dict[str, Any]:
 def main() -> None:
     """Run one burst and print what became of it as a line of JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["spanwise", "sdk"])
+    parser.add_argument("kind", choices=["spanwise", "loop", "sdk"])
     parser.add_argument("spans", type=int)
     parser.add_argument("folder")
     parser.add_argument("endpoint", nargs="?", default="")
@@ -144,7 +151,7 @@ def main() -> None:
     if given.kind == "sdk":
         told = _with_sdk(given.spans, given.endpoint)
     else:
-        told = _with_spanwise(given.spans, given.folder, given.endpoint)
+        told = _with_spanwise(given.spans, given.folder, given.endpoint, in_loop=given.kind == "loop")
     sys.stdout.write(json.dumps(told) + "\n")
 
 

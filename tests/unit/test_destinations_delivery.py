@@ -14,7 +14,7 @@ from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.sources import StreamSource
 from spanwise.destinations.transport import Reply
 from spanwise.journal import cursor as cursors
-from spanwise.journal import packing
+from spanwise.journal import packing, purge
 from spanwise.journal.cursor import CursorState
 from spanwise.journal.format import END, START, Position
 
@@ -123,6 +123,15 @@ def test_spans_of_deleted_segments_have_expired(tmp_path: Path) -> None:
     line = Line()
     assert counts(deliver_all(source(tmp_path), line)) == fates(delivered=100 - lost, expired=lost)
     assert line.accepted == names(lost, 100)
+
+
+def test_what_is_purged_while_a_stream_is_sent_is_not_sent_any_more(tmp_path: Path) -> None:
+    write(tmp_path, STREAM, ["a"], ["b"], ["c"]).close()
+    pending, line = source(tmp_path), Line()
+    assert delivery(line).deliver(pending.batch(1), pending)
+    assert purge.erase(tmp_path, lambda *_: True).spans == 3
+    assert counts(deliver_all(pending, line)) == fates(delivered=1, expired=2)
+    assert line.accepted == ["a"]
 
 
 def test_a_receiver_that_is_away_is_asked_until_it_is_back(tmp_path: Path) -> None:

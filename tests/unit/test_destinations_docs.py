@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from support.pages import ROOT
 
-from spanwise.destinations import over_http
+from spanwise.destinations import delivery, over_http
 from spanwise.destinations.batches import MOST_BYTES, MOST_SPANS
 from spanwise.destinations.delivery import LONGEST_PAUSE
+from spanwise.destinations.doubts import PROOFS
 from spanwise.destinations.sources import HELD
 from spanwise.destinations.transport import LONGEST_RETRY_AFTER
 
@@ -41,3 +42,14 @@ def test_the_numbers_are_those_of_the_code() -> None:
 def test_the_codes_that_set_spans_aside_are_those_of_the_code() -> None:
     [row] = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| it refuses these")]
     assert {int(code) for code in re.findall(r"\b\d{3}\b", row)} == {int(code) for code in over_http.REFUSED}
+    [row] = [
+        line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| the receiver is away")
+    ]
+    assert "(429, 502 to 504;" in row
+    assert {int(code) for code in over_http.LATER} == {429, 502, 503, 504}
+
+
+def test_what_proves_a_spans_fault_is_that_of_the_code() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert (PROOFS, "When ten others were accepted" in text) == (10, True)
+    assert (delivery._GOOD_REQUESTS, "grow again with each 16 that are accepted" in text) == (16, True)

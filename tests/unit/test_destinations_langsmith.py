@@ -46,7 +46,7 @@ def test_a_model_call_has_its_provider_model_and_all_its_tokens() -> None:
         "langsmith.metadata.gen_ai.usage.cache_read.input_tokens": "50",
         "langsmith.metadata.gen_ai.usage.reasoning.output_tokens": "3",
         "langsmith.span.kind": "llm",
-        "langsmith.metadata.otel.trace_id": "7d1f" * 8,
+        "langsmith.metadata.spanwise.trace.id": "7d1f" * 8,
         "langsmith.metadata.gen_ai.operation.name": "chat",
         "langsmith.metadata.ls_model_name": "sim-2026",
         "gen_ai.system": "openai",

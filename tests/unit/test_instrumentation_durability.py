@@ -410,3 +410,19 @@ def test_a_clock_that_goes_back_an_hour_loses_no_span_and_invents_no_duration(
     assert lengths["step across"] == 1
     assert min(lengths.values()) >= 1
     assert telemetry.ledger() == ledger.read(tmp_path) == Counts(started=303, journaled=303)
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_after_a_clock_has_gone_back_outermost_spans_are_waited_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telemetry = spanwise.configure(journal_dir=tmp_path, journal_interval=60)  # nothing is written by the clock here
+    now = time.time_ns
+    for _ in range(200):
+        with spanwise.step("quick"):
+            pass
+    monkeypatch.setattr(time, "time_ns", lambda: now() - 3_600 * 10**9)
+    assert telemetry.flush(10)
+    with spanwise.step("waited for"):
+        pass
+    assert telemetry.ledger() == Counts(started=201, journaled=201)

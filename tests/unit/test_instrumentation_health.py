@@ -99,9 +99,18 @@ def test_the_ledger_for_people(
         "otlp             1,200       29          1         0        0",
         (
             "4 of 1,235 spans were lost (disk_full 4); `spanwise doctor` checks the disk. otlp is behind by 29 spans "
-            "(HTTP 503); `spanwise export --all --to otlp` sends them. 1 span cannot be sent to otlp; they are in "
-            f"{tmp_path}/set-aside/otlp. 1 span not written yet: a process is still recording."
+            "(HTTP 503); `spanwise export --all --to otlp` sends them. otlp refused 1 span, kept in "
+            f"{tmp_path}/set-aside/otlp: `spanwise export FILE --to otlp` sends them again. 1 span not written yet: a "
+            "process is still recording."
         ),
+    ]
+
+
+def test_what_was_deleted_before_a_destination_took_it_is_warned_about(tmp_path: Path) -> None:
+    fates = {"delivered": 1, "pending": 0, "set_aside": 0, "filtered": 0, "expired": 2}
+    counts = Counts(started=3, journaled=3, destinations={"otlp": fates})
+    assert list(verdict(counts, {}, tmp_path)) == [
+        "2 spans had been deleted before otlp took them (journal_size, journal_age)."
     ]
 
 

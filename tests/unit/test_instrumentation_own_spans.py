@@ -297,6 +297,26 @@ def test_limits_refuse_new_attributes_cut_long_ones_and_push_out_the_oldest_even
     assert (written["droppedAttributesCount"], written["droppedEventsCount"], written["droppedLinksCount"]) == (1, 1, 2)
 
 
+@pytest.mark.parametrize("most", [None, 4])
+def test_attributes_set_together_are_those_set_one_by_one(most: int | None) -> None:
+    given: dict[Any, Any] = {
+        "text": "a", "number": 1, "float": 0.5, "truth": True, "long": "x" * 20, "one": ("stop",), "two": ("a", "b"),
+        "long one": ("x" * 20,), "list": ["a"], "": 1, 3: "no name", "number one": (1,), "none": None,
+    }  # fmt: skip
+    kept = Kept()
+    limits = SpanLimits(max_span_attributes=most, max_span_attribute_length=8)
+    with substituted(recording(kept, limits=limits)):
+        with spanwise.step("s") as together:
+            together.span.set_attributes(given)
+        with spanwise.step("s") as apart:
+            for name, value in given.items():
+                apart.span.set_attribute(name, value)
+        together.span.set_attributes({"text": "late"})
+    first, second = kept.spans
+    assert (first.attributes, first.dropped_attributes) == (second.attributes, second.dropped_attributes)
+    assert first.dropped_attributes >= 2  # a name that is none, and one that is no text
+
+
 def test_nothing_changes_a_span_that_has_ended() -> None:
     with capture() as spans, spanwise.step("s") as step:
         pass

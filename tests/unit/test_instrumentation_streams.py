@@ -407,6 +407,41 @@ def test_inside_a_with_block_the_block_ends_the_span() -> None:
         assert spans()[0]["attributes"]["gen_ai.usage.output_tokens"] == 2
 
 
+def test_what_is_no_stream_is_an_error_of_the_caller_and_ends_the_span() -> None:
+    nothing: Any = 3
+    with capture() as spans:
+        with pytest.raises(TypeError, match="not iterable"):
+            spanwise.llm_call("m").start().stream(nothing)
+        gc.collect()
+        assert ends(spans()) == [("chat m", "UNSET", None)]
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_stream_that_is_read_in_parts_counts_every_chunk_once(*, looked: bool) -> None:
+    seen: list[int] = []
+    with capture() as spans:
+        with spanwise.llm_call("m", stream=True) as call:
+            stream = call.stream(chunks(6), seen.append) if looked else call.stream(chunks(6))
+            for one in stream:
+                if one == 2:
+                    break
+            assert next(stream) == 3
+            assert list(stream) == [4, 5]
+            assert list(call.stream(chunks(2))) == [0, 1]
+        assert stream_end(spans()) == ("UNSET", None, 8, True)
+    assert seen == (list(range(6)) if looked else [])
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_stream_that_fails_inside_a_block_fails_the_call_with_what_it_had_read(*, looked: bool) -> None:
+    error = ConnectionError("reset")
+    with capture() as spans:
+        with pytest.raises(ConnectionError) as caught, spanwise.llm_call("m", stream=True) as call:
+            list(call.stream(chunks(3, error), id if looked else None))
+        assert caught.value is error
+        assert stream_end(spans()) == ("ERROR", "ConnectionError", 3, True)
+
+
 def test_an_async_stream_ends_its_span_exhausted_closed_abandoned_failed_and_cancelled() -> None:
     def begun(name: str, source: AsyncIterator[int]) -> Any:
         return spanwise.llm_call(name, stream=True).start().stream(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -191,6 +192,28 @@ def test_a_question_that_a_killed_purge_left_is_removed_by_housekeeping(tmp_path
     closing.path_of(tmp_path, STREAM).touch()
     bounds.keep(tmp_path, now=0)
     assert list(tmp_path.glob("*.close")) == []
+
+
+def test_a_process_that_goes_on_after_it_was_asked_and_is_killed_keeps_its_counters_and_cursors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream(tmp_path)
+    stream.add(line_of(*spans_of(1)).encode(), 3)
+    held = cursor.open_cursor(tmp_path, "otlp", stream.name)
+    assert held is not None
+    held.close()
+
+    def closes_writes_and_is_killed(folder: Path, streams: set[str]) -> set[str]:
+        stream.segments.rotate()
+        stream.add(line_of(*spans_of(2)).encode(), 3)
+        stream.abandon()
+        return streams
+
+    monkeypatch.setattr(closing, "ask", closes_writes_and_is_killed)
+    assert erase(tmp_path, 1) == Erased(spans=3, undelivered=Counter(otlp=3))
+    assert list(read(tmp_path)) == spans_of(2)
+    counts = ledger.read(tmp_path)
+    assert (counts.journaled, counts.destinations["otlp"]["pending"]) == (6, 6)
 
 
 def test_a_process_that_ends_while_it_is_asked_has_closed_its_segment(tmp_path: Path) -> None:

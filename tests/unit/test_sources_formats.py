@@ -214,7 +214,7 @@ def test_langsmiths_runs_are_read_from_every_export(form: str) -> None:
 
 def test_a_run_that_came_over_opentelemetry_has_its_trace_its_resource_and_its_tokens_back() -> None:
     metadata = {
-        "otel.trace_id": ONE_TRACE, "service.name": "desk", "spanwise.time.scale": 20.0, "spanwise.run.id": "r1",
+        "spanwise.trace.id": ONE_TRACE, "service.name": "desk", "spanwise.time.scale": 20.0, "spanwise.run.id": "r1",
         "usage_metadata": {"input_tokens": 70, "output_tokens": 7, "input_token_details": {"cache_read": 50}},
     }  # fmt: skip
     run = {**LANGSMITH[1], "run_type": "LLM", "status": "ERROR", "error": None, "extra": {"metadata": metadata}}

@@ -87,7 +87,8 @@ def verdict(counts: Counts, problems: Mapping[str, str], journal: Path) -> Itera
         yield f"{name} is behind by {_spans_of(number)}{why}; `spanwise export --all --to {name}` sends them."
     refused = {name: fates["set_aside"] for name, fates in sorted(counts.destinations.items()) if fates["set_aside"]}
     for name, number in refused.items():
-        yield f"{_spans_of(number)} cannot be sent to {name}; they are in {journal / set_aside.FOLDER / name}."
+        place, again = journal / set_aside.FOLDER / name, f"`spanwise export FILE --to {name}` sends them again"
+        yield f"{name} refused {_spans_of(number)}, kept in {place}: {again}."
     expired = {name: fates["expired"] for name, fates in sorted(counts.destinations.items()) if fates.get("expired")}
     for name, number in expired.items():
         yield f"{_spans_of(number)} had been deleted before {name} took them (journal_size, journal_age)."

@@ -53,7 +53,7 @@ def purge(
         console().print(_sentence(erased, dry_run=dry_run), markup=False)
     if erased.still_written:
         raise CheckFailedError(
-            f"{journal}: {erased.still_written:,} more spans are in a file that a living process writes to, and did not "
+            f"{journal}: {erased.still_written:,} more spans are in a file that a living process writes to and did not "
             "close when it was asked to; purge again when it has ended"
         )
 

@@ -146,7 +146,7 @@ _names_there: Final = lru_cache(maxsize=64)(_Names)
 def _about(span: Json, operation: str, values: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if trace_id := span.get("traceId"):
-        found[_METADATA + c.OTEL_TRACE_ID] = trace_id
+        found[_METADATA + c.TRACE_ID] = trace_id
     if name := values.get(_NAMED_BY.get(operation, "")):
         found["langsmith.trace.name"] = name
     if provider := values.get(c.PROVIDER_NAME):

@@ -82,9 +82,11 @@ class _Eraser:
         self._deleting = Deleting(folder)
         self._cursors = cursor.read_all(folder)
         self._erased = Erased()
+        self._closed: set[Path] = set()
 
     def run(self) -> Erased:
-        done_with = {*self._closed_for_it(), *closed(self._folder)}
+        self._closed = self._closed_for_it()
+        done_with = {*self._closed, *closed(self._folder)}
         for path in sorted(done_with):
             self._segment(path)
         for path in self._segments().difference(done_with):
@@ -119,7 +121,8 @@ class _Eraser:
                 changed.append((record.start, pack(record.kind, blank, record.count)))
                 self._count(path, record, gone)
         if changed and not self._dry_run:
-            is_empty = left == 0 and report.unknown == 0
+            # What was closed for this stays as a file: its stream goes on, and ends with another one at any moment.
+            is_empty = left == 0 and report.unknown == 0 and path not in self._closed
             if is_empty and self._deleting.delete(path):
                 self._erased.files += 1
             else:

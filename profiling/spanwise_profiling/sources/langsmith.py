@@ -75,7 +75,7 @@ def _record(run: _Run) -> SpanRecord:
     failed = run.error is not None or (run.status or "").lower() == "error"
     metadata = values.members((run.extra or {}).get("metadata")) | (run.metadata or {})
     return SpanRecord(
-        trace_id=values.identifier(metadata.get(c.OTEL_TRACE_ID) or run.trace_id or _root_of(run) or run.id),
+        trace_id=values.identifier(metadata.get(c.TRACE_ID) or run.trace_id or _root_of(run) or run.id),
         span_id=_span_id(run.id),
         parent_id=_span_id(parent) if (parent := _parent_of(run)) else None,
         name=run.name or "",
@@ -118,7 +118,7 @@ def _parent_of(run: _Run) -> str | None:
 
 def _attributes(run: _Run, start_ns: int, metadata: Mapping[str, Any]) -> dict[str, AttributeValue]:
     invocation = values.members((run.extra or {}).get("invocation_params"))
-    own = {key: value for key, value in metadata.items() if not key.startswith(_OF_RESOURCE) and key != c.OTEL_TRACE_ID}
+    own = {key: value for key, value in metadata.items() if not key.startswith(_OF_RESOURCE) and key != c.TRACE_ID}
     lifted = {key: value for key, value in own.items() if key.startswith(_LIFTED)}
     named = {f"langsmith.metadata.{key}": value for key, value in own.items() if key not in lifted}
     found: dict[str, Any] = {

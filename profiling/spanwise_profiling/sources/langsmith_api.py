@@ -7,12 +7,10 @@ are marked as deprecated in the SDK, which is no news to who runs this.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import uuid
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -45,8 +43,8 @@ _LONGEST_PAUSE_S: Final = 60
 _BUSY: Final = (408, 429, 500, 502, 503, 504)
 _DENIED: Final = (401, 403)
 _ABSENT: Final = (404,)
-# The first API has the project's id under the name of `session_id`; neither has its name.
-_FIRST: Final = [name for name in langsmith.FIELDS if name not in {"metadata", "session_name"}]
+# Neither API has the project's name, and the first one refuses what it has no such name for.
+_FIRST: Final = [name for name in langsmith.FIELDS if name not in {"metadata", "session_name", "prompt_token_details"}]
 _SECOND: Final = [name.upper() for name in langsmith.FIELDS if name not in {"parent_run_id", "session_name"}]
 
 
@@ -175,6 +173,9 @@ def _from_second_api(client: Any, reference: Reference) -> Iterator[Any]:
 
 
 def _awaited(coroutine: Coroutine[Any, Any, Iterable[Any]]) -> Iterable[Any]:
+    import asyncio  # noqa: PLC0415 - every command would load it
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - likewise
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
