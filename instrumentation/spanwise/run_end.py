@@ -45,6 +45,8 @@ class RunEnds:
         self._kept: dict[int, list[OwnSpan]] = {}
         """By trace."""
         self._count = 0
+        self._inner: dict[int, list[OwnSpan]] = {}
+        """Likewise, what is below runs that have ended: a run that encloses one has its time, too."""
 
     def ended(self, span: ReadableSpan) -> None:
         """Take a span that has ended, and write on it what is worked out, unless that was done before its end."""
@@ -121,6 +123,8 @@ class RunEnds:
 
     def _make_room(self) -> None:
         """Let go of half of what is kept."""
+        self._count -= sum(map(len, self._inner.values()))
+        self._inner.clear()
         for trace_id, kept in sorted(self._kept.items(), key=lambda one: one[1][-1].end_time or 0):
             self._count -= len(kept)
             self._kept.pop(trace_id, None)
@@ -132,14 +136,28 @@ class RunEnds:
         kept = self._kept.pop(workflow.trace_id, [])
         self._count -= len(kept)
         too_many = len(kept) > MOST_SPANS
+        below = kept if not workflow.parent_id else [] if too_many else _below(workflow, kept)
+        inner = self._inner.get(workflow.trace_id, [])
+        encloses = bool(inner) and any(c.RUN_ID in one.own_attributes for one in below)
+        whole = _below(workflow, [*below, *inner]) if encloses and not too_many else below
         if not workflow.parent_id:
-            return None if too_many else kept
-        below = [] if too_many else _below(workflow, kept)
+            self._count -= len(self._inner.pop(workflow.trace_id, ()))
+        else:
+            self._set_aside(workflow, kept, below)
+        return None if too_many or len(whole) > MOST_SPANS else whole
+
+    def _set_aside(self, workflow: OwnSpan, kept: list[OwnSpan], below: list[OwnSpan]) -> None:
+        """Keep what is beside a run that is no root, and what is below it for the run that may enclose it."""
         chosen = {one.span_id for one in below}
         if others := [one for one in kept if one.span_id not in chosen]:
             self._kept[workflow.trace_id] = others
             self._count += len(others)
-        return None if too_many else below
+        if workflow.foreign_parent is not None:
+            return  # somebody's request, as a rule: nothing of ours encloses it
+        inner = self._inner.setdefault(workflow.trace_id, [])
+        room = below[: MOST_SPANS + 1 - len(inner)]  # one more says that there were too many
+        inner.extend(room)
+        self._count += len(room)
 
 
 def _below(workflow: OwnSpan, spans: Sequence[OwnSpan]) -> list[OwnSpan]:

@@ -216,6 +216,49 @@ def test_the_keyboard_goes_everywhere(browser: Browser, write: Any) -> None:
         assert seen.page.evaluate("() => document.activeElement.id") == "search"
 
 
+def test_every_key_moves_what_it_says(browser: Browser, write: Any) -> None:
+    with opened(browser, write([desk_profile()])) as seen:
+        tree, whole = seen.page.get_by_role("tree"), picture(seen)
+
+        def pressed(*keys: str) -> str:
+            for key in keys:
+                tree.press(key)
+            return picture(seen)
+
+        def chosen(key: str) -> str:
+            tree.press(key)
+            return selected(seen)
+
+        zoomed = pressed("+", "+")
+        moved = pressed("Shift+ArrowRight")
+        assert len({whole, zoomed, moved, pressed("Shift+ArrowLeft", "Shift+ArrowLeft")}) == 4
+        assert len({whole, pressed("0", "+"), pressed("-", "-")}) == 2
+        assert pressed("0") == whole
+
+        assert chosen("p") == chosen("P") == "step dispatch"
+        assert chosen("PageDown") == "chat sim-1"
+        assert chosen("PageUp") == "workflow trading"
+        everything = rows(seen)
+        pressed("ArrowLeft")
+        assert rows(seen) == ["workflow trading"]
+        pressed("ArrowRight")
+        assert rows(seen) == everything
+        assert chosen("ArrowRight") == "step dispatch"
+
+        seen.page.locator("#search").fill("agent")
+        assert [chosen("n"), chosen("n"), chosen("N")] == [
+            "agent market_analyst", "agent news_analyst", "agent market_analyst",
+        ]  # fmt: skip
+        far = picture(seen)
+        close = pressed("f")
+        assert close != far
+        tree.press("Enter")
+        assert seen.page.evaluate("() => document.activeElement.id") == "details"
+        pressed("Escape")
+        assert seen.page.locator(".name[aria-selected=true]").count() == 0
+        assert pressed("0") != close
+
+
 def test_the_critical_path_can_be_walked(browser: Browser, write: Any) -> None:
     with opened(browser, write([desk_profile()])) as seen:
         tree, visited = seen.page.get_by_role("tree"), []

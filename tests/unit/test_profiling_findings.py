@@ -217,6 +217,10 @@ def test_another_attempt_of_a_call_is_no_repeat() -> None:
     again = {c.REQUEST_HASH: "a", c.RETRY_ATTEMPT: 2}
     failed = chat(3, 0, 2, parent=1, error="500", attributes={c.REQUEST_HASH: "a", c.RETRY_ATTEMPT: 1})
     assert briefly(workflow(1, 0, 4), failed, chat(4, 2, 4, parent=1, attributes=again)) == []
+    useless = replace(failed, status_code=0, attributes={**failed.attributes, c.ERROR_TYPE: ""})
+    assert briefly(workflow(1, 0, 4), useless, chat(4, 2, 4, parent=1, attributes=again)) == []
+    asked_anew = {**again, c.RETRY_ATTEMPT: 1}
+    assert briefly(workflow(1, 0, 4), useless, chat(4, 2, 4, parent=1, attributes=asked_anew)) != []
 
 
 def lookup(number: int, at: float, key: str, result: str = "miss") -> SpanRecord:
@@ -260,6 +264,8 @@ def test_a_limit_that_the_path_waited_at_may_be_too_low() -> None:
     assert briefly(*limited("concurrency", 2)) == [("low-limit", 2.0, "medium")]
     assert briefly(*limited("human", 2)) == []
     assert briefly(*limited("concurrency", 0.01)) == []
+    refused = chat(5, 2, 3, parent=2, error="429")  # then the provider's own limit may be near
+    assert briefly(*limited("concurrency", 2, refused)) == [("low-limit", 2.0, "low")]
 
 
 def test_a_wait_at_a_limit_beside_the_path_costs_nothing() -> None:

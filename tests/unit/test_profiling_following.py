@@ -115,8 +115,13 @@ def test_a_run_is_named_by_the_first_characters_of_its_own_or_its_trace_s_id() -
 def test_a_run_below_somebody_s_request_is_over_when_nothing_more_comes() -> None:
     growing = grown(news=(workflow(2, 0, 1, parent=1),))
     assert not shown(growing).is_over
+    for _ in range(QUIET_POLLS - 1):
+        growing.settle()
+    growing.add(chat(3, 1, 2, parent=1))  # somebody was still at work
     for _ in range(QUIET_POLLS):
         growing.settle()
+    assert not shown(growing).is_over
+    growing.settle()
     assert shown(growing).is_over
 
 

@@ -92,6 +92,41 @@ def test_each_run_of_a_batch_has_a_budget_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("isolated_provider")
+def test_a_run_that_encloses_others_has_their_time_by_what_it_went_to(tmp_path: Path) -> None:
+    def nested() -> None:
+        with spanwise.workflow("outer"), spanwise.agent("a"):
+            with spanwise.workflow("middle", run_id="m"):
+                with spanwise.workflow("inner", run_id="i"), spanwise.tool("prices"):
+                    time.sleep(0.012)
+                with spanwise.llm_call("m"):
+                    time.sleep(0.012)
+            with spanwise.workflow("other", run_id="o"), spanwise.retrieval("documents"):
+                time.sleep(0.012)
+
+    budgets = {span.name: budget_in(span) for span in recorded(nested, tmp_path)}
+    middle, outer = budgets["invoke_workflow middle"], budgets["invoke_workflow outer"]
+    assert (middle["tool"], middle["model"]) == (outer["tool"], outer["model"])
+    assert min(outer[bucket] for bucket in ("tool", "model", "retrieval")) >= 0.012
+    [run] = load(tmp_path).runs
+    assert outer == {bucket: length / 1e9 for bucket, length in profile_of(run).budget_ns.items() if length}
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_enclosed_runs_of_too_many_spans_leave_the_enclosing_one_to_the_profile(tmp_path: Path) -> None:
+    def nested() -> None:
+        with spanwise.workflow("outer"):
+            for number in range(3):
+                with spanwise.workflow("inner", run_id=f"{number}"):
+                    for _ in range(run_end.MOST_SPANS // 2):
+                        with spanwise.tool("prices"):
+                            pass
+                    time.sleep(0.012)
+
+    spans = [span for span in recorded(nested, tmp_path) if span.name.startswith("invoke_workflow")]
+    assert [bool(budget_in(span)) for span in spans] == [True, True, True, False]
+
+
+@pytest.mark.usefixtures("isolated_provider")
 def test_a_run_of_an_instant_or_of_too_many_spans_is_left_to_the_profile(tmp_path: Path) -> None:
     def instant() -> None:
         with spanwise.workflow("desk"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import struct
 import sys
@@ -20,6 +21,7 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SPANS = [workflow(1, 0, 9), agent(2, 1, 8, parent=1), chat(3, 2, 7, parent=2)]
@@ -282,6 +284,16 @@ def test_what_opentelemetrys_console_exporter_prints_is_read() -> None:
             links=(LinkRecord(ONE_TRACE, ONE_PARENT, {}),), resource={"service.name": "desk"},
         )
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_any_format_is_read_from_compressed_files(pack: Callable[[bytes], bytes]) -> None:
+    for content in (line_of(*SPANS), json.dumps(JAEGER), json.dumps(LANGSMITH), json.dumps(PHOENIX)):
+        raw = content.encode()
+        assert read(pack(raw)) == read(raw) != []
+        assert read(pack(raw + b"\n") + pack(raw)) == read(raw + b"\n" + raw)  # as log rotation appends them
+    message = as_protobuf(ONE_OF_EACH).SerializeToString()
+    assert read(pack(message)) == read(message)
 
 
 def test_langfuse_traces_are_read_with_their_observations() -> None:
