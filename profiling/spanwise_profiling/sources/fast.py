@@ -22,12 +22,13 @@ import numpy as np
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
 from spanwise_profiling import columns, dialects, kinds
-from spanwise_profiling.sources import parts, recognise, streams, values
+from spanwise_profiling.sources import recognise, streams, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spanwise_profiling.columns import Builder, Columns
+    from spanwise_profiling.sources import parts
 
     _Kind: TypeAlias = tuple[int, int, int]
     """Number of the kind, and where its subject and the one that stands in for it are."""
@@ -39,6 +40,8 @@ _FAULTS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowErro
 _SIGN: Final = b'"resourceSpans"'
 _HEAD: Final = 4096
 _TELL_EVERY: Final = 256
+LEAST_IN_PARTS: Final = 192 << 20
+"""Bytes of a file from which several processes are worth their start."""
 _SLOW: Final = dialects.MARKS | columns.INEXACT
 _ODD_OPERATIONS: Final = dialects.ROLES[c.OPERATION_NAME].keys()
 _NO_PARENT: Final = "0" * 16
@@ -175,8 +178,11 @@ class Loader:
 
     def read_in_parts(self, path: str | Path, progress: Callable[[int], None] | None) -> bool:
         """Take the lines of a big file by several processes; returns whether that was worth it and could be done."""
-        count = min(parts.cores(), parts.MOST)
-        if count == 1 or str(path) == streams.STDIN:
+        if str(path) == streams.STDIN or Path(path).stat().st_size < LEAST_IN_PARTS:
+            return False
+        from spanwise_profiling.sources import parts  # noqa: PLC0415 - loads what small files do not need
+
+        if (count := min(parts.cores(), parts.MOST)) == 1:
             return False
         with Path(path).open("rb") as file:
             wanted = parts.ranges(file) if file.peek(1)[:1] == b"{" else []
