@@ -24,7 +24,7 @@ from spanwise_profiling.text import printable
 from spanwise_profiling.trace import build_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from spanwise.journal.reader import SpanRecord
 
@@ -73,7 +73,12 @@ def load_runs(source: str | Path) -> list[Run]:
     return list(load(source).runs)
 
 
-def open_run(reference: str, journal: str | Path, sources: Sequence[str] = ()) -> tuple[Run, Recording]:
+def open_run(
+    reference: str,
+    journal: str | Path,
+    sources: Sequence[str] = (),
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Run, Recording]:
     """Return the run that `reference` names, and the recording that it is in.
 
     Args:
@@ -81,6 +86,8 @@ def open_run(reference: str, journal: str | Path, sources: Sequence[str] = ()) -
             a trace in Jaeger. Of a file the newest run is meant.
         journal: The folder of the journal.
         sources: More folders, files and Jaeger addresses that hold parts of the same run.
+        progress: Called now and then, while a big file is read, with the number of bytes read of it. The recording then
+            holds only the traces that the run is in.
 
     Raises:
         InputError: nothing is recorded, or no run or several are meant.
@@ -90,10 +97,18 @@ def open_run(reference: str, journal: str | Path, sources: Sequence[str] = ()) -
         return _opened(reference, _from_jaeger(reference), sources)
     if reference == STDIN or (_is_path(reference) and Path(reference).is_file()):
         report = reader.ReadReport()
-        return _opened(
-            reference if reference == STDIN else Path(reference), (_spans(reference, report), report), sources
-        )
+        records = None if sources or reference == STDIN else _newest_run(Path(reference), report, progress)
+        read = (_spans(reference, report) if records is None else records), report
+        return _opened(reference if reference == STDIN else Path(reference), read, sources)
     return _from_journal(reference, journal, sources)
+
+
+def _newest_run(
+    path: Path, report: reader.ReadReport, progress: Callable[[int], None] | None
+) -> list[SpanRecord] | None:
+    from spanwise_profiling import big_files  # noqa: PLC0415 - loads numpy, which few files need
+
+    return big_files.newest_run(path, report, progress)
 
 
 def _opened(

@@ -14,6 +14,7 @@ from rich.text import Text
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_cli.progress import reading
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.glyphs import glyphs_for
 from spanwise_profiling.render.markdown import markdown_report
@@ -164,7 +165,8 @@ def _profiles(
     from spanwise_profiling.profiled import profiled  # noqa: PLC0415 - other commands do not wait for it
 
     known = prices_of.load(table)
-    opened = [open_run(reference, journal, sources) for reference in references]
+    with reading(console(stderr=True)) as progress:
+        opened = [open_run(reference, journal, sources, progress) for reference in references]
     warnings = dict.fromkeys(warning for _, recording in opened for warning in recording.warnings)
     return profiled([run for run, _ in opened], known), list(warnings)
 

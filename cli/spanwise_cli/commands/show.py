@@ -10,6 +10,7 @@ from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.live import followed
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_cli.progress import reading
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.documents import show_document
 from spanwise_profiling.render.glyphs import glyphs_for
@@ -52,7 +53,8 @@ def show(
             raise InputError("--follow and --json: a document is of a run that is over; give one of them")
         print_run(followed(run, journal, console()), console(), show_all=show_all)
         return
-    chosen, recording = open_run(run, journal)
+    with reading(console(stderr=True)) as progress:
+        chosen, recording = open_run(run, journal, progress=progress)
     if json:
         emit_json(show_document(chosen, recording.warnings))
         return

@@ -139,8 +139,7 @@ def _give_back() -> None:
 def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] | None) -> Columns:
     loader = Loader(columns.Builder(), report, str(path))
     with streams.open_stream(path) as stream:
-        head = stream.peek(_HEAD)[:_HEAD]
-        if head[:1] == b"{" and _SIGN in head.partition(b"\n")[0]:
+        if _begins_with_line(stream):
             report.files += 1
             if not loader.read_in_parts(path, progress):
                 loader.read(stream, progress)
@@ -148,6 +147,21 @@ def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] 
             for record in dialects.translated(recognise.read_stream(stream, str(path), report)):
                 loader.builder.add(record)
     return loader.builder.finished()
+
+
+def holds_lines(path: str | Path) -> bool:
+    """Return whether a file, compressed or not, begins with a line of OTLP/JSON.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with streams.open_stream(path) as stream:
+        return _begins_with_line(stream)
+
+
+def _begins_with_line(stream: streams.Stream) -> bool:
+    head = stream.peek(_HEAD)[:_HEAD]
+    return head[:1] == b"{" and _SIGN in head.partition(b"\n")[0]
 
 
 @dataclass(slots=True)
