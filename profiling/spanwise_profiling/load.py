@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise.errors import InputError
 from spanwise.journal import reader
-from spanwise_profiling import dialects
+from spanwise_profiling import collecting, dialects
 from spanwise_profiling.runs import Run, runs_of
 from spanwise_profiling.sources import jaeger_api, recognise
 from spanwise_profiling.sources.streams import STDIN
@@ -57,6 +57,7 @@ class Recording:
         )
 
 
+@collecting.paused()
 def load(source: str | Path) -> Recording:
     """Read a journal folder or one file of any format; a folder that does not exist holds no runs.
 
@@ -73,6 +74,7 @@ def load_runs(source: str | Path) -> list[Run]:
     return list(load(source).runs)
 
 
+@collecting.paused()
 def open_run(
     reference: str,
     journal: str | Path,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import re
 from typing import TYPE_CHECKING
 
@@ -8,11 +9,14 @@ from support.traces import chat, identifier, line_of, record, run_of, span, work
 
 from spanwise import conventions as c
 from spanwise.errors import InputError
+from spanwise_profiling import dialects
 from spanwise_profiling.load import load, load_runs, open_run, require_runs, select, short_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.runs import Run
 
 
@@ -165,3 +169,26 @@ def test_titles_in_errors_cannot_act_on_a_terminal() -> None:
     with pytest.raises(InputError) as caught:
         select("zzzz", [run(1, "\x1b[2Jaaaa", "\x1b[31mred\n/x")])
     assert "\x1b" not in str(caught.value)
+
+
+def test_the_garbage_collector_rests_while_runs_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, workflow(1, 0, 9))
+    running: list[bool] = []
+    translated = dialects.translated
+
+    def noted(records: Iterable[SpanRecord]) -> Iterator[SpanRecord]:
+        running.append(gc.isenabled())
+        return translated(records)
+
+    monkeypatch.setattr(dialects, "translated", noted)
+    load(tmp_path)
+    open_run("last", tmp_path)
+    with pytest.raises(InputError):
+        open_run("last~9", tmp_path)
+    assert (running, gc.isenabled()) == ([False] * 3, True)
+    gc.disable()
+    try:
+        load(tmp_path)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import struct
 from array import array
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ import numpy as np
 
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
-from spanwise_profiling import columns, dialects, kinds
+from spanwise_profiling import collecting, columns, dialects, kinds
 from spanwise_profiling.sources import recognise, streams, values
 
 if TYPE_CHECKING:
@@ -107,6 +106,7 @@ _NOTHING: Final = _Pair("", _Value(int_value=columns.NONE))
 _DECODER: Final = msgspec.json.Decoder(_Request, strict=False)
 
 
+@collecting.paused()
 def load(path: str | Path, report: ReadReport | None = None, progress: Callable[[int], None] | None = None) -> Columns:
     """Return all spans of a file of any format as columns.
 
@@ -119,14 +119,9 @@ def load(path: str | Path, report: ReadReport | None = None, progress: Callable[
         InputError: it cannot be read, is empty, or is of no format that is read here.
     """
     report = ReadReport() if report is None else report
-    # The collector would look again and again at millions of objects that only counting frees.
-    collecting = gc.isenabled()
-    gc.disable()
     try:
         return _load(path, report, progress)
     finally:
-        if collecting:
-            gc.enable()
         _give_back()
 
 
