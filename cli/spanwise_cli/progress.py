@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
@@ -13,14 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from types import TracebackType
 
     from rich.console import Console, RenderableType
 
     from spanwise_pipeline.runner import RunPlan
 
-_MEGABYTE: Final = 1e6
 _FINISHED_SHOWN: Final = 6
 
 
@@ -36,24 +34,6 @@ class _Watched:
     def elapsed(self) -> float:
         now = time.perf_counter() if self.ended is None else self.ended
         return (now - self.began) * self.speed
-
-
-@contextmanager
-def reading(console: Console) -> Generator[Callable[[int], None] | None]:
-    """Give what shows, on a terminal, how many bytes of a big file were read; it is wiped at the end."""
-    if not console.is_terminal:
-        yield None
-        return
-    status = console.status("")
-
-    def tell(done: int) -> None:
-        status.update(f"reading: {done / _MEGABYTE:,.0f} MB")
-        status.start()
-
-    try:
-        yield tell
-    finally:
-        status.stop()
 
 
 class Progress:

@@ -1,8 +1,8 @@
 """Finding runs: out of a journal folder, a file of any format or a Jaeger server, and one of them by what one types.
 
 Everything is read anew each time: a journal is small beside the runs that wrote it, and an index would be one more
-thing that can be wrong. Several sources of one run are merged before spans are joined, so that it does not matter which
-of them has what.
+thing that can be wrong. Of a big file only the newest run is read in full (`big_files`). Several sources of one run are
+merged before spans are joined, so that it does not matter which of them has what.
 """
 
 from __future__ import annotations

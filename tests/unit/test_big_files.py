@@ -11,7 +11,7 @@ from support.traces import agent, chat, line_of, workflow
 
 from spanwise import conventions as c
 from spanwise.journal.reader import ReadReport
-from spanwise_cli.progress import reading
+from spanwise_cli.reading import reading
 from spanwise_profiling import big_files
 from spanwise_profiling.load import load, open_run
 

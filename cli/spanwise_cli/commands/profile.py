@@ -14,7 +14,7 @@ from rich.text import Text
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
-from spanwise_cli.progress import reading
+from spanwise_cli.reading import reading
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.glyphs import glyphs_for
 from spanwise_profiling.render.markdown import markdown_report
