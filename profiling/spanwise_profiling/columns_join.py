@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _STRETCH: Final = 200_000
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
+_BY_START: Final = ("start", "end", "span_id")
+_NOT_YET: Final = (1 << 63) - 1
+"""Sorts a span without an end as the longest."""
 _SPARSE: Final = ("first_chunk", "link", "inexact")
 _WORKFLOW: Final = 0
 """Index of `workflow` in `columns.KINDS`."""
@@ -132,15 +135,11 @@ def _joined_rows(rows: Rows) -> tuple[Array, Array]:
     run, parent = np.empty(count, np.int32), np.empty(count, np.int32)
     runs = 0
     for here in rows.stretches():
-        recorded = rows.of["end"][here].copy()
-        _mend_times(rows, here)
-        end = np.where(recorded == 0, rows.of["end"][here], recorded)
         local = _parents(rows, here)
         named = rows.of["parent_id"][here] != 0
         rows.repairs["without a recorded parent"] += int(((local < 0) & named).sum())
-        rows.repairs["in a circle of parents"] += _cut_circles(
-            local, (rows.of["start"][here], -end, rows.of["span_id"][here])
-        )
+        rows.repairs["in a circle of parents"] += _cut_circles(local, *(rows.of[name][here] for name in _BY_START))
+        _mend_times(rows, here)
         mine = _runs(rows, here, local, (local < 0) & named)
         used, numbers = np.unique(mine, return_inverse=True)
         has_none = len(used) > 0 and used[0] < 0
@@ -177,8 +176,12 @@ def _parents(rows: Rows, here: slice) -> Array:
     return np.where(matches, found, -1)
 
 
-def _cut_circles(parent: Array, order: tuple[Array, ...]) -> int:
-    """Make the row of each circle that is first in `order` a root, in place; returns how many were cut."""
+def _cut_circles(parent: Array, start: Array, end: Array, span_id: Array) -> int:
+    """Make the first row of each circle, as `trace.by_start` sorts, a root, in place; returns how many were cut."""
+
+    def by_start(row: int) -> tuple[int, int, int]:
+        return int(start[row]), -int(end[row] or _NOT_YET), int(span_id[row])
+
     above = parent.copy()
     for _ in range(max(1, len(parent).bit_length())):
         if (above < 0).all():
@@ -196,7 +199,7 @@ def _cut_circles(parent: Array, order: tuple[Array, ...]) -> int:
         if here in path:
             members = list(path)
             circle = members[members.index(here) :]
-            parent[min(circle, key=lambda member: [int(values[member]) for values in order])] = -1
+            parent[min(circle, key=by_start)] = -1
             cut += 1
         settled.update(path)
     return cut

@@ -1,8 +1,8 @@
 """Finding runs: out of a journal folder, a file of any format or a server, and one of them by what one types.
 
 Everything is read anew each time: a journal is small beside the runs that wrote it, and an index would be one more
-thing that can be wrong. Several sources of one run are merged before spans are joined, so that it does not matter which
-of them has what.
+thing that can be wrong. Of a big file only the newest run is read in full (`big_files`). Several sources of one run are
+merged before spans are joined, so that it does not matter which of them has what.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from spanwise.errors import InputError
 from spanwise.journal import reader
-from spanwise_profiling import dialects
+from spanwise_profiling import collecting, dialects
 from spanwise_profiling.runs import Run, runs_of
 from spanwise_profiling.sources import jaeger_api, recognise, servers
 from spanwise_profiling.sources.streams import STDIN
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from spanwise.journal.reader import SpanRecord
 
-    Progress: TypeAlias = Callable[[int], None] | None
+    Progress: TypeAlias = Callable[[str], None] | None
 
 SHORTEST_PREFIX: Final = 4
 _SHORT_ID: Final = 8
@@ -59,6 +59,7 @@ class Recording:
         )
 
 
+@collecting.paused()
 def load(source: str | Path) -> Recording:
     """Read a journal folder or one file of any format; a folder that does not exist holds no runs.
 
@@ -75,6 +76,7 @@ def load_runs(source: str | Path) -> list[Run]:
     return list(load(source).runs)
 
 
+@collecting.paused()
 def open_run(
     reference: str, journal: str | Path, sources: Sequence[str] = (), progress: Progress = None
 ) -> tuple[Run, Recording]:
@@ -86,7 +88,8 @@ def open_run(
             does not look like a path is a file only where no run of the journal has that name.
         journal: The folder of the journal.
         sources: More folders, files, addresses and `langsmith:ID` that hold parts of the same run.
-        progress: Is told how many runs LangSmith has sent so far.
+        progress: Told in words, now and then, how much of a big file or of LangSmith's answer was read. Of a big file
+            the recording holds only the traces that the run is in.
 
     Raises:
         InputError: nothing is recorded, or no run or several are meant.
@@ -108,7 +111,18 @@ def open_run(
 def _from_file(reference: str, sources: Sequence[str], progress: Progress) -> tuple[Run, Recording]:
     report = reader.ReadReport()
     source = reference if reference == STDIN else Path(reference)
-    return _opened(source, _spans(reference, report), sources, report, progress)
+    records = None if sources or reference == STDIN else _newest_run(Path(reference), report, progress)
+    return _opened(source, _spans(reference, report) if records is None else records, sources, report, progress)
+
+
+def _newest_run(path: Path, report: reader.ReadReport, progress: Progress) -> list[SpanRecord] | None:
+    from spanwise_profiling import big_files  # noqa: PLC0415 - loads numpy, which few files need
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(f"{done / 1e6:,.0f} MB of {path.name}")
+
+    return big_files.newest_run(path, report, tell)
 
 
 def _opened(

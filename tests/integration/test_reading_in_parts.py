@@ -25,7 +25,7 @@ SCRIPT = """
 import os, signal, sys
 from spanwise_profiling.sources import fast, parts
 
-parts.LEAST, parts.PART, parts.cores = 1, 2_000, lambda: 2
+fast.LEAST_IN_PARTS, parts.PART, parts.cores = 1, 2_000, lambda: 2
 
 def progress(done):
     if "interrupt" in sys.argv:
@@ -39,7 +39,7 @@ print(len(fast.load(sys.argv[1], progress=progress)), "spans")
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a file that is read in many parts by two processes."""
-    monkeypatch.setattr(parts, "LEAST", 1)
+    monkeypatch.setattr(fast, "LEAST_IN_PARTS", 1)
     monkeypatch.setattr(parts, "PART", 2_000)
     monkeypatch.setattr(parts, "cores", lambda: 2)
     path = tmp_path / "x.jsonl"

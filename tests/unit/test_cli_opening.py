@@ -1,4 +1,4 @@
-"""What is said while LangSmith sends a long trace: on a terminal alone."""
+"""What is said while a big file or a long trace is read: on a terminal alone."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_number_of_runs_is_shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_much_was_read_is_shown_on_a_terminal_and_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     monkeypatch.setattr(opening, "console", lambda *, stderr: Console(file=shown, force_terminal=stderr, width=80))
     with opening.progress() as tell:
         assert tell is not None
         assert shown.getvalue() == ""
-        tell(1)
-        tell(1_200)
-    assert "1,200 runs read from LangSmith" in shown.getvalue()
+        tell("1 runs of LangSmith")
+        tell("1,200 runs of [bold]\x1b[2J")
+    assert "reading: 1,200 runs of [bold]" in shown.getvalue()
+    assert "\x1b[2J" not in shown.getvalue()
+    assert shown.getvalue().endswith("\x1b[2K")
 
 
 def test_nothing_is_shown_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[parts.Range]:
     def processes(file: object, count: int) -> contextlib.nullcontext[list[None]]:
         return contextlib.nullcontext([None] * count)
 
-    monkeypatch.setattr(parts, "LEAST", 1)
+    monkeypatch.setattr(fast, "LEAST_IN_PARTS", 1)
     monkeypatch.setattr(parts, "PART", 700)
     monkeypatch.setattr(parts, "cores", lambda: 2)
     monkeypatch.setattr(parts, "processes", processes)
@@ -89,18 +89,25 @@ def test_a_compressed_file_is_read_by_one_process(tmp_path: Path, in_this_proces
     assert in_this_process == []
 
 
+def test_a_small_file_is_read_by_one_process(
+    tmp_path: Path, in_this_process: list[parts.Range], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(lines(5, 30))
+    monkeypatch.setattr(fast, "LEAST_IN_PARTS", path.stat().st_size + 1)
+    assert len(fast.load(path)) > 10
+    assert in_this_process == []
+
+
 def test_parts_are_whole_lines_and_all_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"ab\n" + b"c" * 30 + b"\n" + b"d\n" * 20 + b"end")
-    monkeypatch.setattr(parts, "LEAST", 10)
     monkeypatch.setattr(parts, "PART", 10)
     monkeypatch.setattr(parts, "_SEARCH", 4)
     with path.open("rb") as file:
         assert parts.ranges(file) == [(0, 34), (34, 46), (46, 58), (58, 70), (70, 77)]
         # The reader of whole files says which line is too long.
         assert parts.ranges(file, longest=33) == []
-        monkeypatch.setattr(parts, "LEAST", 78)
-        assert parts.ranges(file) == []
 
 
 @pytest.mark.parametrize("executable", ["", "/usr/bin/uwsgi", None])

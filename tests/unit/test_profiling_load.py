@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,13 @@ from support.traces import chat, identifier, line_of, record, run_of, span, work
 
 from spanwise import conventions as c
 from spanwise.errors import InputError
+from spanwise_profiling import dialects
 from spanwise_profiling.load import load, load_runs, open_run, require_runs, select, short_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from spanwise.journal.reader import SpanRecord
     from spanwise_profiling.runs import Run
 
 
@@ -173,3 +178,26 @@ def test_a_word_that_names_no_run_is_a_file_where_there_is_one(tmp_path: Path, m
     record(Path("journal"), workflow(1, 0, 1, name="desk", attributes={c.RUN_ID: "review-7"}))
     assert open_run("review-7", "journal")[0].workflow == "desk"
     assert open_run("./review-7", "journal")[0].workflow == "other"
+
+
+def test_the_garbage_collector_rests_while_runs_are_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, workflow(1, 0, 9))
+    running: list[bool] = []
+    translated = dialects.translated
+
+    def noted(records: Iterable[SpanRecord]) -> Iterator[SpanRecord]:
+        running.append(gc.isenabled())
+        return translated(records)
+
+    monkeypatch.setattr(dialects, "translated", noted)
+    load(tmp_path)
+    open_run("last", tmp_path)
+    with pytest.raises(InputError):
+        open_run("last~9", tmp_path)
+    assert (running, gc.isenabled()) == ([False] * 3, True)
+    gc.disable()
+    try:
+        load(tmp_path)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import struct
 from array import array
 from dataclasses import dataclass, field
@@ -21,13 +20,14 @@ import numpy as np
 
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
-from spanwise_profiling import columns, dialects, kinds
-from spanwise_profiling.sources import parts, recognise, streams, values
+from spanwise_profiling import collecting, columns, dialects, kinds
+from spanwise_profiling.sources import recognise, streams, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spanwise_profiling.columns import Builder, Columns
+    from spanwise_profiling.sources import parts
 
     _Kind: TypeAlias = tuple[int, int, int]
     """Number of the kind, and where its subject and the one that stands in for it are."""
@@ -39,6 +39,8 @@ _FAULTS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowErro
 _SIGN: Final = b'"resourceSpans"'
 _HEAD: Final = 4096
 _TELL_EVERY: Final = 256
+LEAST_IN_PARTS: Final = 192 << 20
+"""Bytes of a file from which several processes are worth their start."""
 _SLOW: Final = dialects.MARKS | columns.INEXACT
 _ODD_OPERATIONS: Final = dialects.ROLES[c.OPERATION_NAME].keys()
 _NO_PARENT: Final = "0" * 16
@@ -104,6 +106,7 @@ _NOTHING: Final = _Pair("", _Value(int_value=columns.NONE))
 _DECODER: Final = msgspec.json.Decoder(_Request, strict=False)
 
 
+@collecting.paused()
 def load(path: str | Path, report: ReadReport | None = None, progress: Callable[[int], None] | None = None) -> Columns:
     """Return all spans of a file of any format as columns.
 
@@ -116,14 +119,9 @@ def load(path: str | Path, report: ReadReport | None = None, progress: Callable[
         InputError: it cannot be read, is empty, or is of no format that is read here.
     """
     report = ReadReport() if report is None else report
-    # The collector would look again and again at millions of objects that only counting frees.
-    collecting = gc.isenabled()
-    gc.disable()
     try:
         return _load(path, report, progress)
     finally:
-        if collecting:
-            gc.enable()
         _give_back()
 
 
@@ -136,8 +134,7 @@ def _give_back() -> None:
 def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] | None) -> Columns:
     loader = Loader(columns.Builder(), report, str(path))
     with streams.open_stream(path) as stream:
-        head = stream.peek(_HEAD)[:_HEAD]
-        if head[:1] == b"{" and _SIGN in head.partition(b"\n")[0]:
+        if _begins_with_line(stream):
             report.files += 1
             if not loader.read_in_parts(path, progress):
                 loader.read(stream, progress)
@@ -145,6 +142,21 @@ def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] 
             for record in dialects.translated(recognise.read_stream(stream, str(path), report)):
                 loader.builder.add(record)
     return loader.builder.finished()
+
+
+def holds_lines(path: str | Path) -> bool:
+    """Return whether a file, compressed or not, begins with a line of OTLP/JSON.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with streams.open_stream(path) as stream:
+        return _begins_with_line(stream)
+
+
+def _begins_with_line(stream: streams.Stream) -> bool:
+    head = stream.peek(_HEAD)[:_HEAD]
+    return head[:1] == b"{" and _SIGN in head.partition(b"\n")[0]
 
 
 @dataclass(slots=True)
@@ -175,8 +187,11 @@ class Loader:
 
     def read_in_parts(self, path: str | Path, progress: Callable[[int], None] | None) -> bool:
         """Take the lines of a big file by several processes; returns whether that was worth it and could be done."""
-        count = min(parts.cores(), parts.MOST)
-        if count == 1 or str(path) == streams.STDIN:
+        if str(path) == streams.STDIN or Path(path).stat().st_size < LEAST_IN_PARTS:
+            return False
+        from spanwise_profiling.sources import parts  # noqa: PLC0415 - loads what small files do not need
+
+        if (count := min(parts.cores(), parts.MOST)) == 1:
             return False
         with Path(path).open("rb") as file:
             wanted = parts.ranges(file) if file.peek(1)[:1] == b"{" else []

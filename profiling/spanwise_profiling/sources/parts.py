@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     Range: TypeAlias = tuple[int, int]
     """Where a part begins, and where the next one does."""
 
-LEAST: Final = 192 << 20
-"""Bytes from which several processes are worth their start."""
 PART: Final = 16 << 20
 MOST: Final = 8
 """Processes: many more, and this one could not keep up with putting their parts together."""
@@ -78,9 +76,9 @@ def cores() -> int:
 
 
 def ranges(file: IO[bytes], longest: int = streams.LONGEST) -> list[Range]:
-    """Return the parts of `file`, each of whole lines; none where it is small, no file or has a line over `longest`."""
+    """Return the parts of `file`, each of whole lines; none where it is no plain file or has a line over `longest`."""
     status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode) or status.st_size < LEAST:
+    if not stat.S_ISREG(status.st_mode):
         return []
     starts = [0]
     while (start := _line_after(file.fileno(), starts[-1] + PART, status.st_size)) < status.st_size:

@@ -19,7 +19,7 @@ def is_server(text: str) -> bool:
 
 
 def read(
-    text: str, report: ReadReport, trace_ids: Iterable[str] = (), progress: Callable[[int], None] | None = None
+    text: str, report: ReadReport, trace_ids: Iterable[str] = (), progress: Callable[[str], None] | None = None
 ) -> list[SpanRecord]:
     """Return the spans of the trace that `text` names; where it names a server alone, of `trace_ids`.
 
@@ -27,14 +27,15 @@ def read(
         text: an address or `langsmith:ID`.
         report: counts what was read and what could not be.
         trace_ids: the traces that are meant where `text` names none.
-        progress: is told how many runs LangSmith has sent so far.
+        progress: is told in words how many runs LangSmith has sent so far.
 
     Raises:
         InputError: no trace is named, or it is not there.
         UnavailableError: the server cannot be reached, or the SDK that it takes is not installed.
     """
     if langsmith_api.is_reference(text):
-        return list(langsmith_api.read(text, report, progress))
+        tell = None if progress is None else lambda number: progress(f"{number:,} runs of LangSmith")
+        return list(langsmith_api.read(text, report, tell))
     address = jaeger_api.parse(text)
     wanted = [address.trace_id] if address.trace_id else list(trace_ids)
     if not wanted:
