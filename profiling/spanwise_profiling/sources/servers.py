@@ -34,7 +34,11 @@ def read(
         UnavailableError: the server cannot be reached, or the SDK that it takes is not installed.
     """
     if langsmith_api.is_reference(text):
-        tell = None if progress is None else lambda number: progress(f"{number:,} runs of LangSmith")
+
+        def tell(number: int) -> None:
+            if progress is not None:
+                progress(f"{number:,} runs of LangSmith")
+
         return list(langsmith_api.read(text, report, tell))
     address = jaeger_api.parse(text)
     wanted = [address.trace_id] if address.trace_id else list(trace_ids)
