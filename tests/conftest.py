@@ -14,7 +14,7 @@ from opentelemetry.util._once import Once
 from support.leaks import leaks, look
 
 import spanwise
-from spanwise import runtime
+from spanwise import providers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,6 +56,6 @@ def isolated_provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nothing_l
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(runtime, "_newest", None)
+    monkeypatch.setattr(providers, "_newest", None)
     yield
     spanwise.shutdown()

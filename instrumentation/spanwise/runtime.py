@@ -1,7 +1,7 @@
 """The one telemetry set-up of a process: `configure` makes it, the span helpers record through it.
 
-A tracer provider that the host has set is kept and given our recorder as one more processor; otherwise one is made and
-set. Calling `configure` again with the same settings changes nothing; with other ones it replaces the recorder.
+Calling `configure` again with the same settings changes nothing; with other ones it replaces the recorder. A forked
+child goes on recording for itself.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakSet
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from spanwise import conventions as c
-from spanwise import endings, threads
+from spanwise import endings, providers, threads
 from spanwise.assembly import recorder_of
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.content.guard import Guard
@@ -29,14 +26,13 @@ from spanwise.journal.ledger import Ledger
 from spanwise.metrics import SpanMetrics
 from spanwise.own_span import OwnSpan
 from spanwise.scope import with_span
-from spanwise.span_maker import SpanMaker, Watch
+from spanwise.span_maker import SpanMaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
-    from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import Span, TracerProvider
     from opentelemetry.trace import Tracer
 
     from spanwise.config.settings import Causality, Durability
@@ -44,76 +40,6 @@ if TYPE_CHECKING:
     from spanwise.exposition import MetricsServer
     from spanwise.journal.ledger import Counts
     from spanwise.recorder import Recorder
-
-
-class _Relay(SpanProcessor):
-    """The one processor that a provider gets from us: providers cannot give one back, so its target changes instead."""
-
-    target: Recorder | None = None
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        if self.target is not None:
-            self.target.on_start(span, parent_context)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        if self.target is not None:
-            self.target.on_end(span)
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self.target is None or self.target.force_flush(timeout_millis)
-
-
-class _Cleaner(SpanProcessor):
-    """Takes secrets out of spans of other libraries before other processors are shown them, as it stands first.
-
-    Our relay does not: a flush goes through the processors in turn, and theirs must not wait for what we send.
-    """
-
-    def __init__(self, relay: _Relay) -> None:
-        self._relay = relay
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - its signature
-        if (target := self._relay.target) is not None:
-            target.on_starting(span)
-
-    def _on_ending(self, span: Span) -> None:
-        if (target := self._relay.target) is not None:
-            target.on_ending(span)
-
-
-class _OwnProvider(TracerProvider):
-    """A provider that `configure` made: it knows whether somebody else added a processor."""
-
-    def __init__(self, resource: Resource) -> None:
-        self.watch = Watch(others=False)
-        super().__init__(resource=resource, shutdown_on_exit=False)
-
-    def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        if not isinstance(span_processor, _Relay):
-            self.watch.others = True
-        super().add_span_processor(span_processor)
-
-
-_relays: WeakKeyDictionary[TracerProvider, _Relay] = WeakKeyDictionary()
-
-
-def _relay(provider: TracerProvider) -> _Relay:
-    relay = _relays.get(provider)
-    if relay is None:
-        relay = _relays[provider] = _Relay()
-        provider.add_span_processor(relay)
-        _put_first(provider, _Cleaner(relay))
-    return relay
-
-
-def _put_first(provider: TracerProvider, cleaner: _Cleaner) -> None:
-    """Have `cleaner` called before the processors that are there already; where they run at once it is one of them."""
-    processors = provider._active_span_processor  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    if not isinstance(processors, SynchronousMultiSpanProcessor):
-        provider.add_span_processor(cleaner)
-        return
-    with processors._lock:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        processors._span_processors = (cleaner, *processors._span_processors)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 class Telemetry:
@@ -148,7 +74,11 @@ class Telemetry:
     @property
     def shared(self) -> bool:
         """Whether processors other than ours see the spans."""
-        return self.provider.watch.others if isinstance(self.provider, _OwnProvider) else self.provider is not None
+        return (
+            self.provider.watch.others
+            if isinstance(self.provider, providers.OwnProvider)
+            else self.provider is not None
+        )
 
     @property
     def hook_error(self) -> Exception | None:
@@ -172,7 +102,7 @@ class Telemetry:
 
     def _make_maker(self) -> None:
         if self.recorder is not None and isinstance(self._tracer, SdkTracer):
-            watch = self.provider.watch if isinstance(self.provider, _OwnProvider) else None
+            watch = self.provider.watch if isinstance(self.provider, providers.OwnProvider) else None
             self.maker = SpanMaker(self._tracer, self.recorder, watch, self.guard)
 
     def tracer(self) -> Tracer:
@@ -203,8 +133,8 @@ class Telemetry:
             self.recorder, self.maker = None, None
             return
         self.recorder = recorder
-        for provider in _recorded_providers(self.provider):
-            _relay(provider).target = recorder
+        for provider in providers.recorded(self.provider):
+            providers.relay_of(provider).target = recorder
         if self.maker is not None:
             self.maker.lock = threading.RLock()
             self._make_maker()
@@ -215,8 +145,8 @@ class Telemetry:
     def shutdown(self) -> None:
         """Flush, then end every thread; recording through this set-up ends."""
         _started.discard(self)
-        for provider in _recorded_providers(self.provider):
-            _relay(provider).target = None
+        for provider in providers.recorded(self.provider):
+            providers.relay_of(provider).target = None
         if self.settings.causality != "off" and not self.settings.disabled:
             _switch("off", 0)
         if self.settings.thread_context and not self.settings.disabled:
@@ -246,9 +176,9 @@ def _start(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
     except UnavailableError:
         recorder.shutdown(0)
         raise
-    provider = _provider(settings)
-    for one in _recorded_providers(provider):
-        _relay(one).target = recorder
+    provider = providers.in_force(settings)
+    for one in providers.recorded(provider):
+        providers.relay_of(one).target = recorder
     if settings.causality != "off":
         _switch(settings.causality, settings.wait_threshold)
     if settings.thread_context:
@@ -273,8 +203,6 @@ def _server(metrics: SpanMetrics, port: int) -> MetricsServer:
 _lock = threading.Lock()
 _active: Telemetry | None = None
 _started: set[Telemetry] = set()
-_own: WeakSet[TracerProvider] = WeakSet()
-_newest: TracerProvider | None = None
 _unconfigured: Guard | None = None
 
 
@@ -417,37 +345,6 @@ def guard() -> Guard | None:
 def shared() -> bool:
     """Whether processors other than ours see the spans that the helpers make."""
     return _active is None or _active.shared
-
-
-def _provider(settings: Settings) -> TracerProvider:
-    existing = trace.get_tracer_provider()
-    if isinstance(existing, TracerProvider) and existing not in _own:
-        return existing
-    return _own_provider(settings)
-
-
-def _own_provider(settings: Settings) -> TracerProvider:
-    global _newest  # noqa: PLW0603 - a process has one set-up
-    attributes: dict[str, Any] = {"service.name": settings.service_name}
-    if settings.time_scale != Settings().time_scale:
-        attributes[c.TIME_SCALE] = settings.time_scale
-    resource = Resource.create(attributes)
-    if _newest is None or _newest.resource != resource:
-        _newest = _OwnProvider(resource)
-        _own.add(_newest)
-    if not isinstance(trace.get_tracer_provider(), TracerProvider):
-        trace.set_tracer_provider(_newest)
-    return _newest
-
-
-def _recorded_providers(provider: TracerProvider | None) -> tuple[TracerProvider, ...]:
-    """Return `provider`, and the global one where that is an older one of ours: its tracers may still be in use."""
-    if provider is None:
-        return ()
-    current = trace.get_tracer_provider()
-    if isinstance(current, TracerProvider) and current is not provider and current in _own:
-        return provider, current
-    return (provider,)
 
 
 def _go_on() -> None:
