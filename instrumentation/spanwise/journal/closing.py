@@ -11,8 +11,6 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from spanwise.journal import scan
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -39,6 +37,8 @@ def ask(folder: Path, streams: Iterable[str], patience: float | None = None) -> 
     Raises:
         OSError: the folder takes no file.
     """
+    from spanwise.journal import scan  # noqa: PLC0415 - who records takes the name of the file from here, and no more
+
     waiting = {stream: path_of(folder, stream) for stream in streams}
     asked, until = set(waiting), time.monotonic() + (PATIENCE if patience is None else patience)
     try:
