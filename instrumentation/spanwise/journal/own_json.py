@@ -97,8 +97,8 @@ class OwnJson:
 class _Templates(dict[tuple[str, ...], tuple[list[str], list[str]]]):
     """Templates of spans without and with a parent, by the names of their attributes.
 
-    One is a list whose odd places are to be filled: copying and joining it is quicker than formatting, which looks for
-    what to replace in every text anew.
+    One is a list whose odd places are to be filled: copying and joining it is quicker than formatting, which looks at
+    each character for what to replace.
     """
 
     def __init__(self, admission: Admission | None) -> None:
