@@ -32,6 +32,7 @@ _NANO: Final = 1e-9
 _LARGEST: Final = 1e300
 """An integer can be too large for a float."""
 _NUMBERS: Final = (int, float)
+_NOT_SCALED: Final = (None, 1.0)
 
 Seen: TypeAlias = "tuple[int, int, int]"
 """Trace id, span id and Unix nanoseconds of an observation."""
@@ -126,8 +127,7 @@ class _Labelled(dict[_Meter, _Series]):
 
     def count_number(self, meter: _Meter, value: Any, seen: Seen | None) -> None:
         """Count an attribute, where it is a number."""
-        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if kind is int or kind is float or _number(value) is not None:
+        if type(value) is int or _number(value) is not None:
             self.count(meter, value, seen)
 
 
@@ -199,7 +199,7 @@ class SpanMetrics:
         self.ledger: Callable[[], Counts] | None = None
         """Reads what became of the spans, which is shown beside them."""
         self._given = registry
-        self._scaled: tuple[object, float] | None = None
+        self._scaled: tuple[object, float] = _NOT_SCALED
         """What made a span, and the time scale of its resource."""
         self.lock = threading.RLock()
         """Held by whoever observes spans or reads what was counted."""
@@ -244,7 +244,7 @@ class SpanMetrics:
     def renew(self) -> None:
         """Begin anew, in a forked child: what the parent has counted is the parent's."""
         self.lock = threading.RLock()
-        self._scaled = None
+        self._scaled = _NOT_SCALED
         for family in self._families.values():
             family.series.clear()
         for kind in (*self._by_operation.values(), self._lookups, self._waits, self._retries):
@@ -252,10 +252,9 @@ class SpanMetrics:
 
     def observe(self, span: ReadableSpan) -> None:
         """Count an ended span in every family that it belongs to; one thread at a time, which holds `lock`."""
-        attributes = span.own_attributes if isinstance(span, OwnSpan) else span.attributes or {}
+        attributes: Mapping[str, Any] = span.own_attributes if type(span) is OwnSpan else span.attributes or {}
         operation = attributes.get(c.OPERATION_NAME)
-        kind = self._by_operation.get(operation) if isinstance(operation, str) else None
-        if kind is not None:
+        if isinstance(operation, str) and (kind := self._by_operation.get(operation)) is not None:
             self._count(kind, span, attributes)
         if c.CACHE_RESULT in attributes:
             self._count(self._lookups, span, attributes)
@@ -265,12 +264,18 @@ class SpanMetrics:
             self._count(self._retries, span, attributes)
 
     def _count(self, kind: _Kind, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
-        end_ns, start_ns, scale = span.end_time or 0, span.start_time or 0, self._scale(span)
-        seconds = (end_ns - start_ns) * _NANO * scale
-        if type(span) is OwnSpan:
+        end_ns = span.end_time or 0
+        source: object
+        if type(span) is OwnSpan:  # whose fields are read without a call
+            start_ns, source = span.start_ns, span.maker
             seen = (span.trace_id, span.span_id, end_ns) if span.flags & SAMPLED else None
         else:
+            start_ns, source = span.start_time or 0, span.resource
             seen = _seen(span, end_ns)
+        of_source, scale = self._scaled
+        if of_source is not source:
+            scale = self._scale(span, source)
+        seconds = (end_ns - start_ns) * _NANO * scale
         try:
             labelled = kind.known.get(tuple(map(attributes.get, kind.names, _BLANKS)))
         except TypeError:  # an attribute of a foreign span that cannot be hashed
@@ -282,13 +287,10 @@ class SpanMetrics:
         if kind.observe is not None:
             kind.observe(attributes, labelled, seconds, scale, seen)
 
-    def _scale(self, span: ReadableSpan) -> float:
-        source = span.maker if type(span) is OwnSpan else span.resource
-        known = self._scaled
-        if known is None or known[0] is not source:
-            scale = span.resource.attributes.get(c.TIME_SCALE, 1.0)
-            self._scaled = known = (source, float(scale) if isinstance(scale, int | float) else 1.0)
-        return known[1]
+    def _scale(self, span: ReadableSpan, source: object) -> float:
+        scale = span.resource.attributes.get(c.TIME_SCALE, 1.0)
+        self._scaled = _, number = source, float(scale) if isinstance(scale, int | float) else 1.0
+        return number
 
     def snapshot(self) -> list[Snapshot]:
         """Return each family with its label sets: counts by bucket, sum, time of the first, exemplars."""

@@ -51,7 +51,8 @@ class RunEnds:
     def ended(self, span: ReadableSpan) -> None:
         """Take a span that has ended, and write on it what is worked out, unless that was done before its end."""
         if type(span) is OwnSpan and not span.worked_out:
-            if span.own_attributes.get(c.OPERATION_NAME) in _WORKED_OUT:
+            operation = span.own_attributes.get(c.OPERATION_NAME)
+            if operation in _WORKED_OUT:
                 self.before_end(span, span.end_time or 0)
             self.after_end(span)
 
@@ -73,7 +74,12 @@ class RunEnds:
         # A run that is no root may be enclosed in another one.
         if c.WORKFLOW_NAME in attributes and (span.parent_id or c.RUN_ID not in attributes):
             with self._lock:
-                self._keep(span)
+                kept = self._kept.get(span.trace_id) or self._kept.setdefault(span.trace_id, [])
+                if len(kept) <= MOST_SPANS:  # one more says that there were too many
+                    kept.append(span)
+                    self._count += 1
+                if self._count > _MOST_KEPT:
+                    self._make_room()
 
     def _call(self, span: OwnSpan) -> None:
         if self._of_calls is None:
@@ -112,14 +118,6 @@ class RunEnds:
     def _failed(self, error: Exception) -> None:
         if len(self.failures) < 100:  # noqa: PLR2004 - enough to see what is wrong
             self.failures.append(error)
-
-    def _keep(self, span: OwnSpan) -> None:
-        kept = self._kept.get(span.trace_id) or self._kept.setdefault(span.trace_id, [])
-        if len(kept) <= MOST_SPANS:  # one more says that there were too many
-            kept.append(span)
-            self._count += 1
-        if self._count > _MOST_KEPT:
-            self._make_room()
 
     def _make_room(self) -> None:
         """Let go of half of what is kept."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.secret_corpus import LOOK_ALIKES, Example, examples
 
-from spanwise.content import patterns
+from spanwise.content import patterns, redact
 from spanwise.content.redact import Redactor, is_card
 from spanwise.errors import InputError
 
@@ -195,3 +195,16 @@ def test_a_cut_goes_in_front_of_a_secret_that_it_would_halve() -> None:
 )
 def test_a_card_has_an_issuer_a_length_and_a_checksum(digits: str, card: bool) -> None:  # noqa: FBT001 - expected
     assert is_card(digits) is card
+
+
+def test_an_id_of_32_hexadecimal_digits_is_left_whatever_it_is_made_of() -> None:
+    card = "4111111111111111"
+    ids = [f"{number:032x}" for number in (0, 1, 1 << 127, int("dead" * 8, 16))] + [card * 2, card + "0" * 16, "9" * 32]
+    redactor = Redactor()
+    assert [redactor.text(one) for one in ids] == ids
+    assert not redactor._clean
+    assert [redact._secrets(one) for one in ids] == ids
+
+
+def test_an_own_pattern_is_looked_for_in_ids_too() -> None:
+    assert Redactor(["dead"]).text("dead" * 8) == "[redacted:pattern]" * 8

@@ -30,6 +30,9 @@ _ESCAPES: Final = "nrtbf"
 _HIDDEN: Final = dict(zip(_ESCAPES, "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4", strict=True))
 """Characters that Unicode reserves for a program's own use: no text holds them."""
 _LONGEST_SECRET: Final = 16_384
+_ID_LENGTH: Final = 32
+_is_id: Final = re.compile(r"[0-9a-f]{32}").fullmatch
+"""Whether a text is an id of a run or a trace: it is too long for a card, and no key is of these letters alone."""
 LARGE: Final = 10**12
 """From here on a number may be a payment card's."""
 _SECRET_NAME: Final = re.compile(
@@ -92,7 +95,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return `text` with what is secret or personal replaced; the same object where there is nothing."""
-        if text in self._clean or (len(text) < _SHORTEST and not self._own):
+        if text in self._clean or (
+            not self._own and (len(text) < _SHORTEST or (len(text) == _ID_LENGTH and _is_id(text)))
+        ):
             return text
         redacted = self._own_redacted(_secrets(text))
         if redacted == text:

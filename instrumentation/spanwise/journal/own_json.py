@@ -30,6 +30,13 @@ _REMEMBERED: Final = 512
 _MEMORY: Final = 10_000
 _LONGEST_TEMPLATE: Final = 8_192
 _MOST_TEMPLATES: Final = 1_000
+_ID: Final = "%016x"
+_BEGIN: Final = (
+    '{"traceId":"', '","spanId":"', '","flags":256,"name":', ',"kind":', ',"startTimeUnixNano":"',
+    '","endTimeUnixNano":"',
+)  # fmt: skip
+_KINDS: Final = tuple(map(str, range(6)))
+"""Numbers of OTLP's kinds of spans."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,7 +66,8 @@ class OwnJson:
 
     def __init__(self, value: Callable[[Any], dict[str, Any]], admission: Admission | None = None) -> None:
         self._template = _Templates(admission).__getitem__
-        self._value = _Values(value, admission).__getitem__
+        self._texts = _Texts(admission)
+        self._other = _Others(value, admission).field
         self._name = _Names(admission).__getitem__
         self._trace = (0, "0" * 32)
 
@@ -72,53 +80,74 @@ class OwnJson:
         if trace_id != span.trace_id:
             self._trace = _, trace = span.trace_id, f"{span.trace_id:032x}"
         try:
-            of_root, of_child = self._template(tuple(attributes))
-            values = map(self._value, attributes.values())
-            said = "{}" if status is None else _status(status)
-            if span.parent_id:
-                text = of_child % (
-                    trace, span.span_id, self._name(name), kind, start_ns, end_ns, span.parent_id, *values, said
-                )  # fmt: skip
-            else:
-                text = of_root % (trace, span.span_id, self._name(name), kind, start_ns, end_ns, *values, said)
-        except (_UnusualError, TypeError, RuntimeError):
+            above = (_ID % span.parent_id,) if span.parent_id else ()
+            pieces = self._template(tuple(attributes))[len(above)].copy()
+            texts, other = self._texts, self._other
+            pieces[1::2] = (
+                trace, _ID % span.span_id, self._name(name), _KINDS[kind], str(start_ns), str(end_ns), *above,
+                *[texts[value] if type(value) is str else other(value) for value in attributes.values()],
+                "{}" if status is None else _status(status),
+            )  # fmt: skip
+        except (_UnusualError, TypeError, ValueError, RuntimeError):
             # What cannot be hashed; or another thread was about to set an attribute when the span ended.
             return None
-        return text.encode("utf-8", "replace")
+        return "".join(pieces).encode("utf-8", "replace")
 
 
-class _Templates(dict[tuple[str, ...], tuple[str, str]]):
-    """Templates of spans without and with a parent, by the names of their attributes."""
+class _Templates(dict[tuple[str, ...], tuple[list[str], list[str]]]):
+    """Templates of spans without and with a parent, by the names of their attributes.
+
+    One is a list whose odd places are to be filled: copying and joining it is quicker than formatting, which looks at
+    each character for what to replace.
+    """
 
     def __init__(self, admission: Admission | None) -> None:
         self._admission = admission
 
-    def __missing__(self, names: tuple[str, ...]) -> tuple[str, str]:
+    def __missing__(self, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
         if self._admission is not None and not all(map(self._admission.keeps_attribute, names)):
             raise _UnusualError
-        begin = (
-            '{"traceId":"%s","spanId":"%016x","flags":256,"name":%s,"kind":%d,"startTimeUnixNano":"%d",'
-            '"endTimeUnixNano":"%d",'
+        keys = [f'{{"key":{encode_basestring(name)},"value":{{' for name in names]
+        pairs = ['"attributes":[' + keys[0], *("}}," + key for key in keys[1:]), "}}],"] if keys else [""]
+        first, *rest = *pairs[:-1], pairs[-1] + '"status":'
+        templates = (
+            _with_gaps(*_BEGIN, f'",{first}', *rest, "}"),
+            _with_gaps(*_BEGIN, '","parentSpanId":"', f'",{first}', *rest, "}"),
         )
-        keys = [encode_basestring(name).replace("%", "%%") for name in names]
-        pairs = ",".join(f'{{"key":{key},"value":{{%s}}}}' for key in keys)
-        end = f'"attributes":[{pairs}],"status":%s}}' if names else '"status":%s}'
-        templates = begin + end, f'{begin}"parentSpanId":"%016x",{end}'
-        if len(end) <= _LONGEST_TEMPLATE:
+        if sum(map(len, keys)) <= _LONGEST_TEMPLATE:
             if len(self) >= _MOST_TEMPLATES:
                 self.clear()
             self[names] = templates
         return templates
 
 
-class _Values(dict[Any, str]):
-    """Short texts as fields of an OTLP value. Numbers are no keys: 1, 1.0 and true are equal."""
+def _with_gaps(*pieces: str) -> list[str]:
+    template = [""] * (2 * len(pieces) - 1)
+    template[::2] = pieces
+    return template
+
+
+class _Texts(dict[str, str]):
+    """Texts as fields of an OTLP value."""
+
+    def __init__(self, admission: Admission | None) -> None:
+        self._keeps = admission.keeps if admission is not None else None
+
+    def __missing__(self, value: str) -> str:
+        if self._keeps is not None and not self._keeps(value):
+            raise _UnusualError
+        return _remembered(self, value, f'"stringValue":{_text(value)}')
+
+
+class _Others:
+    """Values that are no texts as fields of an OTLP value; they are not remembered, as 1, 1.0 and true are equal."""
 
     def __init__(self, value: Callable[[Any], dict[str, Any]], admission: Admission | None) -> None:
         self._value = value
         self._keeps = admission.keeps if admission is not None else None
 
-    def __missing__(self, value: Any) -> str:
+    def field(self, value: Any) -> str:
+        """Return the field that a value is written as."""
         kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is int and -_INT64 <= value < SMALL:
             return f'"intValue":"{value}"'
@@ -128,9 +157,7 @@ class _Values(dict[Any, str]):
             return '"boolValue":true' if value else '"boolValue":false'
         if self._keeps is not None and not self._keeps(value):
             raise _UnusualError
-        if kind is not str:
-            return _encode(self._value(value))[1:-1].decode()
-        return _remembered(self, value, f'"stringValue":{_text(value)}')
+        return _encode(self._value(value))[1:-1].decode()
 
 
 class _Names(dict[str, str]):
