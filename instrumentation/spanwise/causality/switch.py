@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ONE_IN: Final = 10
 """In mode `sampled`, waits of one trace in so many are recorded; its id decides, alike in all processes."""
 _MISSING: Final = object()
+_eager_factory: Final[Any] = getattr(asyncio, "eager_task_factory", None)  # from Python 3.12 on
 _mode: Causality = "off"
 _replaced: list[tuple[type[Any], str, Any, Any]] = []
 
@@ -57,6 +58,7 @@ def start(
     _mode = mode
     State.threshold_ns = int((_threshold() if wait_threshold is None else wait_threshold) * 1e9)
     State.sink = sink
+    State.short_ns = 0 if sink is not None else State.threshold_ns
     State.open_spans = OpenSpans(ONE_IN if mode == "sampled" else 1)
     State.open_spans.listen()
     watching.watcher = State.open_spans
@@ -70,6 +72,7 @@ def stop() -> None:
     _mode = "off"
     watching.watcher = None
     State.sink = None
+    State.short_ns = 0
     open_spans, State.open_spans = State.open_spans, None
     if open_spans is not None:
         open_spans.stop_listening()
@@ -135,7 +138,7 @@ def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
         if State.open_spans is None or self.is_closed() or not _drivable(coro):
             return original(self, coro, **options)
         factory = self.get_task_factory()
-        eager = factory is not None and factory is getattr(asyncio, "eager_task_factory", None)
+        eager = factory is not None and factory is _eager_factory
         driver = Driver(coro)
         if factory is not None and not eager:
             made = original(self, driver, **options)
