@@ -13,6 +13,7 @@ import inspect
 import itertools
 import sys
 from operator import itemgetter
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from opentelemetry import context as otel_context
@@ -121,11 +122,13 @@ def release_from(frame: FrameType, loop: Any) -> Release:
         loop: the future's.
     """
     try:
-        if _running_loop() is not loop:
+        # A loop of the standard library says which thread runs it; to ask for the running loop takes a system call
+        if getattr(loop, "_thread_id", None) != get_ident() and _running_loop() is not loop:
             return _by_nobody(p.UNKNOWN)  # from a thread that must not
         task = _task_of(loop)
         if task is None:
-            return _from_callback(frame)
+            is_bare = frame.f_code is p.RUN_HANDLE  # the loop itself resolves it
+            return _from_handle(frame.f_locals["self"], None) if is_bare else _from_callback(frame)
         place = p.RELEASING.get(id(frame.f_code))
         if place is not None and place.resource in p.PARTS:
             place = _outermost(frame)
@@ -143,8 +146,6 @@ def _outermost(frame: FrameType | None) -> p.Place | None:
 
 
 def _from_callback(frame: FrameType) -> Release:
-    if frame.f_code is p.RUN_HANDLE:  # the loop itself resolves it
-        return _from_handle(frame.f_locals["self"], None)
     place = _outermost(frame)
     node: FrameType | None = frame
     callback = frame
@@ -168,7 +169,7 @@ def _from_handle(handle: Any, place: p.Place | None) -> Release:
     origin = _origin.get(None)
     if origin is not None and origin.context is handle._context:  # noqa: SLF001 - not a copy of it
         return _by_nobody(_unless_bare(place, p.THREAD), origin.span)
-    return _by_nobody(_unless_bare(place, p.UNKNOWN))
+    return p.UNKNOWN if place is None or place is p.SLEEP else place, None, None, next_number()
 
 
 def _from_bare_callback(callback: FrameType, place: p.Place | None) -> Release:

@@ -81,6 +81,9 @@ class OpenSpans:
 
     def leaving(self) -> None:
         """Count what the current task ran since its last part for the current span."""
+        self._leave()
+
+    def _leave(self) -> Driver | None:
         driver = running_driver()
         if driver is not None and driver.part:
             now = perf_counter_ns()
@@ -88,11 +91,11 @@ class OpenSpans:
             if gathered is not None:
                 self.count(gathered, driver.part, now)
             driver.part = now
+        return driver
 
     def ended(self, span: Span) -> None:
         """Write what was gathered."""
-        self.leaving()
-        driver = running_driver()
+        driver = self._leave()
         if driver is not None:
             driver.ended = span.get_span_context()
         gathered = self.gathered.pop(span, None)
