@@ -5,9 +5,10 @@ Run from the repository's folder, on a quiet machine, three times:
     .venv/bin/python benchmarks/causality.py
 
 A step is one resumption of a task to its next suspension. `yield` gives the loop back and goes on, `future` awaits one
-that another task resolves, `callback` one that the loop resolves (`call_soon`), as a client's answer does, `queue` passes items through an asyncio.Queue of one place, `task` makes a task and awaits
-it. Rounds without, with causality but outside of any span, and inside a recorded span are interleaved; each figure is
-CPU time of the thread, the median over the rounds. Trust the differences and ratios within a run.
+that another task resolves, `callback` one that the loop resolves (`call_soon`), `queue` passes items through an
+asyncio.Queue of one place, `task` makes a task and awaits it. Rounds without, with causality but outside of any span,
+and inside a recorded span are interleaved; each figure is CPU time of the thread, the median over the
+rounds. Trust the differences and ratios within a run.
 """
 
 from __future__ import annotations

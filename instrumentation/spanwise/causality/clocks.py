@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Final
 
-REFRESH_NS: Final = 100_000
+REFRESH_NS: Final = 500_000
 LONG_NS: Final = 1_000_000
 """From here on a part of a step is measured with the CPU clock."""
 

@@ -34,19 +34,25 @@ _NOT_SUSPENDED: Final = -(1 << 62)
 """Longer ago than any wait is long."""
 
 
-class State:
-    """What is switched on, for all drivers."""
+class _State:
+    """What is switched on, for all drivers; an object, since what a class holds is dearer to look up."""
 
-    open_spans: OpenSpans | None = None
-    """None while causality is off."""
-    threshold_ns: int = 0
-    """Waits that are shorter are only summed."""
-    short_ns: int = 0
-    """The same, but 0 while there is a sink: waits that are shorter need no cause."""
-    sink: Callable[[Edge], None] | None = None
-    """Gets every edge, however short, with or without a span; for tests."""
-    failures: Final[deque[Exception]] = deque(maxlen=10)
-    """Why waits could not be recorded: faults of ours, which the host must not notice."""
+    __slots__ = ("failures", "open_spans", "short_ns", "sink", "threshold_ns")
+
+    def __init__(self) -> None:
+        self.open_spans: OpenSpans | None = None
+        """None while causality is off."""
+        self.threshold_ns = 0
+        """Waits that are shorter are only summed."""
+        self.short_ns = 0
+        """The same, but 0 while there is a sink: waits that are shorter need no cause."""
+        self.sink: Callable[[Edge], None] | None = None
+        """Gets every edge, however short, with or without a span; for tests."""
+        self.failures: Final[deque[Exception]] = deque(maxlen=10)
+        """Why waits could not be recorded: faults of ours, which the host must not notice."""
+
+
+state: Final = _State()
 
 
 class Driver(Coroutine[Any, Any, Any]):
@@ -88,7 +94,7 @@ class Driver(Coroutine[Any, Any, Any]):
         if now > self.reading.due:
             self.reading = read_at(now)
         waited, gathered = now - self.suspended, self.gathered
-        if waited < State.short_ns and gathered is not None and not self.explicit:
+        if waited < state.short_ns and gathered is not None and not self.explicit:
             gathered.short_count += 1
             gathered.short_ns += waited
         else:
@@ -100,7 +106,7 @@ class Driver(Coroutine[Any, Any, Any]):
         except BaseException as error:
             self._finish(error)
             raise
-        now, open_spans = perf_counter_ns(), State.open_spans
+        now, open_spans = perf_counter_ns(), state.open_spans
         context = current_context()
         if context is not self.context or open_spans is not self.open_spans:
             self._look_up(context)
@@ -129,7 +135,7 @@ class Driver(Coroutine[Any, Any, Any]):
         self._look_up(current_context())
         self._count_long(now)
         self.part = 0
-        self.suspended = now if State.open_spans is not None else _NOT_SUSPENDED
+        self.suspended = now if state.open_spans is not None else _NOT_SUSPENDED
         return awaited
 
     @property
@@ -152,7 +158,7 @@ class Driver(Coroutine[Any, Any, Any]):
         return getattr(self.coroutine, name)
 
     def _look_up(self, context: Context) -> None:
-        open_spans = State.open_spans
+        open_spans = state.open_spans
         self.context, self.open_spans = context, open_spans
         self.gathered = open_spans.gathered_of(span_of(context)) if open_spans is not None else None
 
@@ -162,23 +168,23 @@ class Driver(Coroutine[Any, Any, Any]):
 
     def _resume(self, now: int, *, thrown: bool) -> None:
         took, gathered = now - self.suspended, self.gathered
-        if State.open_spans is None or self.suspended == _NOT_SUSPENDED or self.explicit:
+        if state.open_spans is None or self.suspended == _NOT_SUSPENDED or self.explicit:
             return
-        if took < State.short_ns and gathered is not None:
+        if took < state.short_ns and gathered is not None:
             gathered.short_count += 1
             gathered.short_ns += took
             return
-        if gathered is NOBODY and State.sink is None:
+        if gathered is NOBODY and state.sink is None:
             return
         try:
             self._record(self.suspended, now, thrown=thrown)
         except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
-            State.failures.append(error)
+            state.failures.append(error)
 
     def _finish(self, error: BaseException) -> None:
         traceback = error.__traceback__
         error.__traceback__ = traceback.tb_next if traceback is not None else None
-        open_spans, part, self.part = State.open_spans, self.part, 0
+        open_spans, part, self.part = state.open_spans, self.part, 0
         if open_spans is None:
             return
         gathered = open_spans.gathered.get(span_of(current_context()))
@@ -187,12 +193,12 @@ class Driver(Coroutine[Any, Any, Any]):
         self.end = (p.TASK, self, self.ended or current_identity(), next_number())
 
     def _record(self, began: int, now: int, *, thrown: bool) -> None:
-        if State.sink is not None:
-            State.sink(edge_of(self, self.awaited, thrown=thrown))
-        span, open_spans = trace.get_current_span(), State.open_spans
+        if state.sink is not None:
+            state.sink(edge_of(self, self.awaited, thrown=thrown))
+        span, open_spans = trace.get_current_span(), state.open_spans
         if open_spans is None or not open_spans.takes(span):
             return
-        if now - began < State.threshold_ns:
+        if now - began < state.threshold_ns:
             sum_up(span, 1, (now - began) / 1e9)
             return
         edge = edge_of(self, self.awaited, thrown=thrown)
