@@ -113,7 +113,7 @@ class SpanMaker:
         began = time.time_ns() if start_ns is None else start_ns
         weight, is_remote, long = 0, False, self.long
         for key, value in attributes.items():
-            scalar = type(value)
+            scalar: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
             if scalar is str:
                 if len(value) > long:
                     attributes[key] = value[: self.longest_value]

@@ -185,8 +185,12 @@ def test_what_a_task_waits_for_while_causality_is_off_is_no_wait() -> None:
 
 
 def test_a_wait_that_is_too_short_to_be_recorded_has_no_cause_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr("spanwise.causality.driver.edge_of", lambda *about, **_: asked.append(about))
+    asked: list[Driver] = []
+
+    def ask(waiter: Driver, _: Any, **__: Any) -> None:
+        asked.append(waiter)
+
+    monkeypatch.setattr("spanwise.causality.driver.edge_of", ask)
 
     async def main() -> None:
         with spanwise.step("s"):
