@@ -5,9 +5,10 @@ Run from the repository's folder, on a quiet machine, three times:
     .venv/bin/python benchmarks/causality.py
 
 A step is one resumption of a task to its next suspension. `yield` gives the loop back and goes on, `future` awaits one
-that another task resolves, `queue` passes items through an asyncio.Queue of one place, `task` makes a task and awaits
-it. Rounds without, with causality but outside of any span, and inside a recorded span are interleaved; each figure is
-CPU time of the thread, the median over the rounds. Trust the differences and ratios within a run.
+that another task resolves, `callback` one that the loop resolves (`call_soon`), `queue` passes items through an
+asyncio.Queue of one place, `task` makes a task and awaits it. Rounds without, with causality but outside of any span,
+and inside a recorded span are interleaved; each figure is CPU time of the thread, the median over the
+rounds. Trust the differences and ratios within a run.
 """
 
 from __future__ import annotations
@@ -57,6 +58,16 @@ async def futures() -> int:
     return STEPS
 
 
+async def callbacks() -> int:
+    """A task that waits until the loop calls back."""
+    loop = asyncio.get_running_loop()
+    for _ in range(STEPS):
+        future = loop.create_future()
+        loop.call_soon(future.set_result, None)
+        await future
+    return STEPS
+
+
 async def queues() -> int:
     """A producer and a consumer that wait for one another."""
     queue: asyncio.Queue[int] = asyncio.Queue(1)
@@ -103,7 +114,7 @@ def microseconds(program: Callable[[], Coroutine[Any, Any, int]], mode: str) -> 
 def main() -> None:
     """Print the table."""
     print(f"{'step':8} {'plain':>8} {'on':>8} {'in a span':>10} {'added':>8} {'ratio':>6}   (us a step)")
-    programs = {"yield": yields, "future": futures, "queue": queues, "task": tasks}
+    programs = {"yield": yields, "future": futures, "callback": callbacks, "queue": queues, "task": tasks}
     with capture(wait_threshold=10.0):
         for name, program in programs.items():
             found: dict[str, list[float]] = {mode: [] for mode in MODES}

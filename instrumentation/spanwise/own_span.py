@@ -103,7 +103,7 @@ class OwnSpan(trace.Span, ReadableSpan):
 
     def get_span_context(self) -> SpanContext:
         """Return its identity."""
-        return self.context
+        return self._made_context or self.context
 
     # What methods of ReadableSpan read instead of the properties.
 

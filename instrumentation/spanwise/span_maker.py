@@ -114,13 +114,14 @@ class SpanMaker:
         began = time.time_ns() if start_ns is None else start_ns
         weight, is_remote, long = 0, False, self.long
         for key, value in attributes.items():
-            if type(value) is not str:
+            scalar: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
+            if scalar is str:
+                if len(value) > long:
+                    attributes[key] = value[: self.longest_value]
+                    weight += len(value)
+            elif scalar is not bool and scalar is not int and scalar is not float:
                 attributes[key] = kept = clean(value, self.longest_value)
-                if type(kept) is not int:
-                    weight += weight_of(kept)
-            elif len(value) > long:
-                attributes[key] = value[: self.longest_value]
-                weight += len(value)
+                weight += weight_of(kept)
         if self._guard is not None and (self._sampler is not None or self.watch.others):
             name, attributes = self._allowed(self._guard, name, attributes)
             links = self._allowed_links(self._guard, links)

@@ -128,7 +128,7 @@ class ModelCall(_Returning):
     chunks = 0
     """How many were read so far, without those that took a number from `further`."""
     further: Iterator[int] = iter(())
-    """Counts chunks where no code of Python's runs between them."""
+    """Numbers chunks from 1 where no code of Python's runs between them."""
     _output_tokens = 0
     _first_ns = 0
     _streamed = False
@@ -226,7 +226,7 @@ class ModelCall(_Returning):
         """
         self._streamed = True
         if type(self.further) is not count:
-            self.further = count()
+            self.further = count(1)
         end = None if self._token is not None else self.end
         if hasattr(type(source), "__aiter__"):  # what `AsyncIterable` asks, too, from Python
             return AsyncStream(source, self, end, on_chunk)
@@ -243,7 +243,7 @@ class ModelCall(_Returning):
     def _before_end(self) -> None:
         if not self.chunks:
             return
-        self.chunks += next(self.further, 0)
+        self.chunks += next(self.further, 1) - 1
         told: dict[str, AttributeValue] = {
             c.RESPONSE_TIME_TO_FIRST_CHUNK: (self._first_ns - self._started_ns) / 1e9,
             c.STREAM_CHUNKS: self.chunks,

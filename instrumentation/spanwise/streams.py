@@ -9,19 +9,20 @@ chunks.
 
 from __future__ import annotations
 
-from itertools import chain
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
+from itertools import chain, compress
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
 T = TypeVar("T")
-_CHUNK: Final = itemgetter(0)
 
 
 class _Call(Protocol):
-    """What is told of chunks: the first one by a call, the others by adding to `chunks` or by taking from `further`."""
+    """What is told of chunks: the first one by a call, the others by adding to `chunks` or by taking from `further`.
+
+    What is taken is true, so that `compress` passes every chunk.
+    """
 
     chunks: int
     further: Iterator[int]
@@ -53,12 +54,6 @@ class _Reading(Generic[T]):
         if self._end is not None:
             self._end(error)
 
-    def _seen(self, item: T) -> T:
-        self._call.chunk()
-        if self._on_chunk is not None:
-            self._on_chunk(item)
-        return item
-
     def __getattr__(self, name: str) -> Any:
         """Reach what else the client's stream has (its response, its request id)."""
         if name.startswith("_"):
@@ -78,7 +73,7 @@ class Stream(_Reading[T]):
     def __iter__(self) -> Iterator[T]:
         """Return an iterator over the chunks that are left; whoever stops in between can go on later."""
         if self._end is None and self._on_chunk is None:  # the block sees how the reading ends
-            return chain(self._first(), map(_CHUNK, zip(self._left, self._call.further, strict=False)))
+            return chain(self._first(), compress(self._left, self._call.further))
         return self._read()
 
     def _first(self) -> Generator[T]:
@@ -108,13 +103,17 @@ class Stream(_Reading[T]):
     def __next__(self) -> T:
         """Return the next chunk."""
         try:
-            return self._seen(next(self._left))
+            item: T = next(self._left)
+            self._call.chunk()
+            if self._on_chunk is not None:
+                self._on_chunk(item)
         except StopIteration:
             self._finish()
             raise
         except BaseException as error:
             self._finish(error)
             raise
+        return item
 
     def close(self) -> None:
         """Close the source, where it can be closed, and end the span."""
@@ -143,13 +142,20 @@ class AsyncStream(_Reading[T]):
     async def __anext__(self) -> T:
         """Return the next chunk."""
         try:
-            return self._seen(await self._left.__anext__())
+            item: T = await self._left.__anext__()
+            if self._call.chunks:
+                self._call.chunks += 1
+            else:
+                self._call.chunk()
+            if self._on_chunk is not None:
+                self._on_chunk(item)
         except StopAsyncIteration:
             self._finish()
             raise
         except BaseException as error:
             self._finish(error)
             raise
+        return item
 
     async def aclose(self) -> None:
         """Close the source, where it can be closed, and end the span."""

@@ -15,7 +15,7 @@ from support.random_programs import Cause, Program
 
 from spanwise import conventions as c
 from spanwise.causality import observed
-from spanwise.causality.driver import State
+from spanwise.causality.driver import state
 from spanwise.journal.reader import LinkRecord
 from spanwise.virtual_clock import run_virtual
 
@@ -111,7 +111,7 @@ def recorded(seed: int, delays: Mapping[str, float] | None = None) -> Recorded:
 
     program.names, program.finished = Names(), Finished()
     with observed():
-        State.sink = lambda edge: edges.append((edge, now()))
+        state.sink = lambda edge: edges.append((edge, now()))
         run_virtual(program.main)
     waits: dict[str, list[Waited]] = {name: [] for name in begins}
     causes = {name: iter(expected) for name, expected in program.expected.items()}

@@ -147,6 +147,59 @@ def test_short_waits_are_summed_on_the_waiter() -> None:
     assert named(spans, "step s")[c.WAIT_SHORT_SECONDS] > 0
 
 
+def test_short_waits_are_summed_on_the_span_that_was_current_in_each_of_them() -> None:
+    async def main() -> None:
+        with spanwise.step("outer"):
+            await asyncio.sleep(0)
+            with spanwise.step("inner"):
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    spans = recorded(main, wait_threshold=10.0)
+    assert (named(spans, "step outer")[c.WAIT_SHORT_COUNT], named(spans, "step inner")[c.WAIT_SHORT_COUNT]) == (2, 2)
+
+
+def test_short_waits_of_a_span_are_summed_when_the_mode_is_changed_under_it() -> None:
+    async def main() -> None:
+        with spanwise.step("s"):
+            await asyncio.sleep(0)
+            causality.start("on")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    assert named(recorded(main, wait_threshold=10.0), "step s")[c.WAIT_SHORT_COUNT] == 2
+
+
+def test_what_a_task_waits_for_while_causality_is_off_is_no_wait() -> None:
+    async def main() -> None:
+        with spanwise.step("s"):
+            await asyncio.sleep(0)
+            causality.stop()
+            await asyncio.sleep(0.01)
+            causality.start("on")
+
+    spans = recorded(main, wait_threshold=0.005)
+    assert [span["name"] for span in spans if c.WAIT_KIND in span["attributes"]] == []
+
+
+def test_a_wait_that_is_too_short_to_be_recorded_has_no_cause_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Driver] = []
+
+    def ask(waiter: Driver, _: Any, **__: Any) -> None:
+        asked.append(waiter)
+
+    monkeypatch.setattr("spanwise.causality.driver.edge_of", ask)
+
+    async def main() -> None:
+        with spanwise.step("s"):
+            await asyncio.sleep(0.001)
+
+    recorded(main, wait_threshold=10.0)
+    assert asked == []
+
+
 def test_of_many_waits_that_nobody_is_known_to_have_ended_the_first_eight_are_spans() -> None:
     async def main() -> None:
         with spanwise.step("s"):

@@ -7,39 +7,57 @@ subtract from, at most once in `REFRESH_NS`. What a long part is said to use is 
 
 from __future__ import annotations
 
+import threading
 import time
-from threading import get_ident
 from typing import Final
 
-REFRESH_NS: Final = 100_000
+REFRESH_NS: Final = 500_000
 LONG_NS: Final = 1_000_000
 """From here on a part of a step is measured with the CPU clock."""
 
 
-class Clocks:
-    """The last readings of each thread."""
+class Reading:
+    """The last reading of a thread's clocks, in ns."""
+
+    __slots__ = ("cpu", "due", "offset")
 
     def __init__(self) -> None:
-        self.offset = time.time_ns() - time.perf_counter_ns()
+        self.due = -1
+        """When the clocks are to be read again (performance counter)."""
+        self.cpu = 0
+        """The thread's CPU time."""
+        self.offset = 0
         """What turns the performance counter into Unix time."""
-        self._readings: dict[int, tuple[int, int]] = {}
 
-    def begin(self, now: int) -> int:
-        """Note that a step begins at `now` (performance counter); returns the identity of the thread."""
-        thread = get_ident()
-        reading = self._readings.get(thread)
-        if reading is None or now - reading[0] > REFRESH_NS:
-            self._readings[thread] = (now, time.thread_time_ns())
-            self.offset = time.time_ns() - time.perf_counter_ns()
-        return thread
+    def read(self, now: int) -> None:
+        """Read the clocks at `now` (performance counter)."""
+        self.due = now + REFRESH_NS
+        self.cpu = time.thread_time_ns()
+        self.offset = time.time_ns() - time.perf_counter_ns()
 
-    def cpu_of(self, began: int, now: int) -> int:
-        """Return the CPU time of the part of a step from `began` until `now`, which this thread runs."""
-        if now - began < LONG_NS:
-            return now - began
-        before = self._readings.get(get_ident())
-        used = time.thread_time_ns()
-        self._readings[get_ident()] = (now, used)
-        if before is None:
-            return 0
-        return min(now - began, used - before[1])
+
+NEVER: Final = Reading()
+"""The reading of a thread that is not known yet: it is always due."""
+_here: Final = threading.local()
+
+
+def read_at(now: int) -> Reading:
+    """Return the current thread's reading, made anew where it is due at `now`."""
+    reading: Reading | None = getattr(_here, "reading", None)
+    if reading is None:
+        reading = _here.reading = Reading()
+    if now > reading.due:
+        reading.read(now)
+    return reading
+
+
+def cpu_of(began: int, now: int) -> int:
+    """Return the CPU time of the part of a step from `began` until `now`, which this thread runs."""
+    if now - began < LONG_NS:
+        return now - began
+    reading: Reading | None = getattr(_here, "reading", None)
+    if reading is None:
+        return 0
+    before = reading.cpu
+    reading.read(now)
+    return min(now - began, reading.cpu - before)

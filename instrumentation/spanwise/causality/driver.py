@@ -14,38 +14,53 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 
 from spanwise.causality import primitives as p
+from spanwise.causality.clocks import LONG_NS, NEVER, read_at
 from spanwise.causality.edges import Edge, edge_of
-from spanwise.causality.releases import Release, current, current_span
+from spanwise.causality.releases import current_context, current_identity, next_number, span_of
+from spanwise.causality.spans import NOBODY
 from spanwise.waits import record_wait, sum_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from weakref import ReferenceType
 
+    from opentelemetry.context import Context
     from opentelemetry.trace import SpanContext
 
+    from spanwise.causality.releases import Release
     from spanwise.causality.spans import Gathered, OpenSpans
 
+_NOT_SUSPENDED: Final = -(1 << 62)
+"""Longer ago than any wait is long."""
 
-class State:
-    """What is switched on, for all drivers."""
 
-    open_spans: OpenSpans | None = None
-    """None while causality is off."""
-    threshold_ns: int = 0
-    """Waits that are shorter are only summed."""
-    sink: Callable[[Edge], None] | None = None
-    """Gets every edge, however short, with or without a span; for tests."""
-    failures: Final[deque[Exception]] = deque(maxlen=10)
-    """Why waits could not be recorded: faults of ours, which the host must not notice."""
+class _State:
+    """What is switched on, for all drivers; an object, since what a class holds is dearer to look up."""
+
+    __slots__ = ("failures", "open_spans", "short_ns", "sink", "threshold_ns")
+
+    def __init__(self) -> None:
+        self.open_spans: OpenSpans | None = None
+        """None while causality is off."""
+        self.threshold_ns = 0
+        """Waits that are shorter are only summed."""
+        self.short_ns = 0
+        """The same, but 0 while there is a sink: waits that are shorter need no cause."""
+        self.sink: Callable[[Edge], None] | None = None
+        """Gets every edge, however short, with or without a span; for tests."""
+        self.failures: Final[deque[Exception]] = deque(maxlen=10)
+        """Why waits could not be recorded: faults of ours, which the host must not notice."""
+
+
+state: Final = _State()
 
 
 class Driver(Coroutine[Any, Any, Any]):
     """Drives a task's coroutine."""
 
     __slots__ = (
-        "__weakref__", "awaited", "coroutine", "end", "ended", "explicit", "gathered", "part", "span", "suspended",
-        "task", "thread",
+        "__weakref__", "awaited", "context", "coroutine", "end", "ended", "explicit", "gathered", "open_spans", "part",
+        "reading", "suspended", "task",
     )  # fmt: skip
     is_driver = True
 
@@ -56,15 +71,16 @@ class Driver(Coroutine[Any, Any, Any]):
         """The task, once it is made; none where it cannot be referred to."""
         self.awaited: Any = None
         """What the task waits for."""
-        self.span: Any = None
-        """The span that was current when it was suspended, and the numbers that are gathered for it."""
-        self.gathered: Gathered | None = None
-        self.suspended = 0
-        """When that was, 0 while it runs. Both times are the performance counter's."""
+        self.suspended = _NOT_SUSPENDED
+        """When it was suspended last, by the performance counter."""
         self.part = 0
-        """When the part of the step that runs began, 0 while it is suspended."""
-        self.thread = 0
-        """The one that runs it."""
+        """When the part of the step that runs began, by the same; 0 while it is suspended."""
+        self.context: Context | None = None
+        """The one that was current when it was suspended, for which the next two were looked up."""
+        self.open_spans: OpenSpans | None = None
+        self.gathered: Gathered | None = None
+        self.reading = NEVER
+        """Of the clocks of the thread that runs it."""
         self.explicit = 0
         """How many waits the task is inside of that are recorded by hand."""
         self.ended: SpanContext | None = None
@@ -73,41 +89,53 @@ class Driver(Coroutine[Any, Any, Any]):
         """How the task ended."""
 
     def send(self, value: Any) -> Any:
-        """Run the coroutine to its next suspension."""
-        open_spans = State.open_spans
-        if open_spans is not None:  # what follows stands in one place, for the sake of every step's time
-            now = perf_counter_ns()
-            if self.suspended:
-                self._resume(now, thrown=False)
-            self.thread = open_spans.clocks.begin(now)
-            self.part = now
+        """Run the coroutine to its next suspension; a step that waited and ran for a short time calls nothing else."""
+        now = perf_counter_ns()
+        if now > self.reading.due:
+            self.reading = read_at(now)
+        waited, gathered = now - self.suspended, self.gathered
+        if waited < state.short_ns and gathered is not None and not self.explicit:
+            gathered.short_count += 1
+            gathered.short_ns += waited
+        else:
+            self._resume(now, thrown=False)
+        self.ended = None
+        self.part = now
         try:
-            awaited = self.coroutine.send(value)
+            self.awaited = awaited = self.coroutine.send(value)
         except BaseException as error:
             self._finish(error)
             raise
-        self.awaited = awaited
-        if self.part:
-            self._suspend()
+        now, open_spans = perf_counter_ns(), state.open_spans
+        context = current_context()
+        if context is not self.context or open_spans is not self.open_spans:
+            self._look_up(context)
+        gathered, took = self.gathered, now - self.part
+        if took >= LONG_NS:
+            self._count_long(now)
+        elif gathered is not None:
+            gathered.cpu += took
+        self.part = 0
+        self.suspended = now if open_spans is not None else _NOT_SUSPENDED
         return awaited
 
     def throw(self, *arguments: Any) -> Any:
         """Throw an exception into the coroutine, and run it to its next suspension."""
-        open_spans = State.open_spans
-        if open_spans is not None:
-            now = perf_counter_ns()
-            if self.suspended:
-                self._resume(now, thrown=True)
-            self.thread = open_spans.clocks.begin(now)
-            self.part = now
+        now = perf_counter_ns()
+        self.reading = read_at(now)
+        self._resume(now, thrown=True)
+        self.ended = None
+        self.part = now
         try:
-            awaited = self.coroutine.throw(*arguments)
+            self.awaited = awaited = self.coroutine.throw(*arguments)
         except BaseException as error:
             self._finish(error)
             raise
-        self.awaited = awaited
-        if self.part:
-            self._suspend()
+        now = perf_counter_ns()
+        self._look_up(current_context())
+        self._count_long(now)
+        self.part = 0
+        self.suspended = now if state.open_spans is not None else _NOT_SUSPENDED
         return awaited
 
     @property
@@ -129,49 +157,48 @@ class Driver(Coroutine[Any, Any, Any]):
         """Return what the host's coroutine has: name, code, frame, what it awaits."""
         return getattr(self.coroutine, name)
 
-    def _suspend(self) -> None:
-        now = perf_counter_ns()
-        open_spans = State.open_spans
-        if open_spans is not None:
-            self.span = span = current()
-            self.gathered = gathered = open_spans.gathered.get(span) if span is not None else None
-            if gathered is not None:
-                open_spans.count(gathered, self.part, now)
-            self.suspended = now
-        self.part = 0
+    def _look_up(self, context: Context) -> None:
+        open_spans = state.open_spans
+        self.context, self.open_spans = context, open_spans
+        self.gathered = open_spans.gathered_of(span_of(context)) if open_spans is not None else None
+
+    def _count_long(self, now: int) -> None:
+        if self.gathered is not None and self.open_spans is not None and self.part:
+            self.open_spans.count(self.gathered, self.part, now)
 
     def _resume(self, now: int, *, thrown: bool) -> None:
         took, gathered = now - self.suspended, self.gathered
-        if took < State.threshold_ns and State.sink is None and gathered is not None:
-            if not self.explicit:
-                gathered.short_count += 1
-                gathered.short_ns += took
-        elif (self.span is not None or State.sink is not None) and not self.explicit:
-            try:
-                self._record(self.suspended, now, thrown=thrown)
-            except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
-                State.failures.append(error)
-        self.suspended = 0
-        self.ended = None
+        if state.open_spans is None or self.suspended == _NOT_SUSPENDED or self.explicit:
+            return
+        if took < state.short_ns and gathered is not None:
+            gathered.short_count += 1
+            gathered.short_ns += took
+            return
+        if gathered is NOBODY and state.sink is None:
+            return
+        try:
+            self._record(self.suspended, now, thrown=thrown)
+        except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
+            state.failures.append(error)
 
     def _finish(self, error: BaseException) -> None:
         traceback = error.__traceback__
         error.__traceback__ = traceback.tb_next if traceback is not None else None
-        open_spans, part, self.part = State.open_spans, self.part, 0
+        open_spans, part, self.part = state.open_spans, self.part, 0
         if open_spans is None:
             return
-        gathered = open_spans.gathered.get(current())
+        gathered = open_spans.gathered.get(span_of(current_context()))
         if gathered is not None and part:
             open_spans.count(gathered, part, perf_counter_ns())
-        self.end = Release(p.TASK, self, self.ended or current_span())
+        self.end = (p.TASK, self, self.ended or current_identity(), next_number())
 
     def _record(self, began: int, now: int, *, thrown: bool) -> None:
-        if State.sink is not None:
-            State.sink(edge_of(self, self.awaited, thrown=thrown))
-        span, open_spans = trace.get_current_span(), State.open_spans
+        if state.sink is not None:
+            state.sink(edge_of(self, self.awaited, thrown=thrown))
+        span, open_spans = trace.get_current_span(), state.open_spans
         if open_spans is None or not open_spans.takes(span):
             return
-        if now - began < State.threshold_ns:
+        if now - began < state.threshold_ns:
             sum_up(span, 1, (now - began) / 1e9)
             return
         edge = edge_of(self, self.awaited, thrown=thrown)
@@ -180,7 +207,7 @@ class Driver(Coroutine[Any, Any, Any]):
             self.gathered.short_count += 1
             self.gathered.short_ns += now - began
             return
-        offset = open_spans.clocks.offset
+        offset = self.reading.offset
         other = edge.span is not None and edge.span.span_id != span.get_span_context().span_id
         record_wait(
             edge.kind, edge.resource, began + offset, now + offset, released_by=edge.span if other else None,

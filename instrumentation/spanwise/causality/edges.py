@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanwise.causality import primitives as p
-from spanwise.causality.releases import Release, cause_of
+from spanwise.causality.releases import cause_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,17 +45,17 @@ def edge_of(waiter: Driver, awaited: Any, *, thrown: bool) -> Edge:
     """
     if awaited is None:
         return Edge(waiter, *p.SLEEP, None, None)
-    release = cause_of(awaited)
-    return Edge(waiter, *_place(waiter, awaited, release, thrown=thrown), release.by, release.span)
+    place, by, span, _ = cause_of(awaited)
+    return Edge(waiter, *_place(waiter, awaited, place, thrown=thrown), by, span)
 
 
-def _place(waiter: Driver, awaited: Any, release: Release, *, thrown: bool) -> p.Place:
+def _place(waiter: Driver, awaited: Any, released: p.Place | None, *, thrown: bool) -> p.Place:
     if isinstance(awaited, _Task):
         return p.Place("task", getattr(awaited.get_coro(), "__qualname__", "task"))
-    if release.place is p.PERHAPS_SLEEP:
+    if released is p.PERHAPS_SLEEP:
         return p.SLEEP if _awaited_place(waiter.coroutine) is p.SLEEP else p.UNKNOWN
-    if release.place is not None:
-        return release.place
+    if released is not None:
+        return released
     if thrown and awaited.cancelled():
         return _awaited_place(waiter.coroutine) or p.UNKNOWN
     return p.FUTURE

@@ -10,11 +10,9 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from spanwise.causality.releases import UNKNOWN, coroutine_of, release_from
+from spanwise.causality.releases import coroutine_of, release_from
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from spanwise.causality.driver import Driver
     from spanwise.causality.releases import Release
 
@@ -23,13 +21,6 @@ _frame = cast("Any", sys)._getframe  # noqa: SLF001 - the only way to see who ca
 _set_result = _base.set_result
 _set_exception = _base.set_exception
 _cancel = _base.cancel
-
-
-def _release(frame: FrameType, loop: Any) -> Release:
-    try:
-        return release_from(frame, loop)
-    except Exception:  # noqa: BLE001 - whatever is wrong with causality, the host's future is resolved
-        return UNKNOWN
 
 
 class TracedFuture(asyncio.Future[Any]):
@@ -42,18 +33,18 @@ class TracedFuture(asyncio.Future[Any]):
     def set_result(self, result: Any, /) -> None:
         """Mark the future as done, by whoever calls this."""
         _set_result(self, result)
-        self.release = _release(_frame(1), self._loop)
+        self.release = release_from(_frame(1), self._loop)
 
     def set_exception(self, exception: Any, /) -> None:
         """Mark the future as failed, by whoever calls this."""
         _set_exception(self, exception)
-        self.release = _release(_frame(1), self._loop)
+        self.release = release_from(_frame(1), self._loop)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel the future, by whoever calls this."""
         done: bool = _cancel(self, msg=msg)
         if done:
-            self.release = _release(_frame(1), self._loop)
+            self.release = release_from(_frame(1), self._loop)
         return done
 
 

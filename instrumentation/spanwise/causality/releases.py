@@ -12,8 +12,9 @@ import contextvars
 import inspect
 import itertools
 import sys
+from operator import itemgetter
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from spanwise.causality.driver import Driver
 
-_order: Final = itertools.count(1)
 _running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - as public get_running_loop, but does not raise
 # Before Python 3.12, current_task() is Python around this very dict
 _task_of: Final[Callable[[Any], Any]] = (
@@ -48,25 +48,21 @@ def _context_reader() -> Callable[[], otel_context.Context]:
     return cast("Any", variable).get  # type: ignore[no-any-return]
 
 
-_current_context: Final = _context_reader()
+current_context: Final = _context_reader()
+next_number: Final = itertools.count(1).__next__
+"""Return the number of a release: the later one has the higher number."""
+
+Release: TypeAlias = "tuple[p.Place | None, Driver | None, SpanContext | None, int]"
+"""The end of a wait, seen from the one who ended it, as a plain tuple, for one is made for every future.
+
+It holds the primitive that was used (none: the future itself was resolved or cancelled, by a task), what drives the
+task that did it, the span that was current there, and its number.
+"""
+UNKNOWN: Final[Release] = (p.UNKNOWN, None, None, 0)
 
 
-class Release:
-    """The end of a wait, seen from the one who ended it."""
-
-    __slots__ = ("by", "order", "place", "span")
-
-    def __init__(self, place: p.Place | None, by: Driver | None = None, span: SpanContext | None = None) -> None:
-        self.place = place
-        """The primitive that was used; none: the future itself was resolved or cancelled, by a task."""
-        self.by = by
-        """The task that did it, where causality drives it."""
-        self.span = span
-        """The span that was current there."""
-        self.order = next(_order)
-
-
-UNKNOWN: Final = Release(p.UNKNOWN)
+def _by_nobody(place: p.Place, span: SpanContext | None = None) -> Release:
+    return place, None, span, next_number()
 
 
 class _Origin:
@@ -85,20 +81,20 @@ _origin: Final[contextvars.ContextVar[_Origin]] = contextvars.ContextVar("spanwi
 def from_this_thread() -> contextvars.Context:
     """Return a context for a callback that is handed to a loop by another thread: a copy that knows its origin."""
     context = contextvars.copy_context()
-    context.run(_origin.set, _Origin(context, current_span()))
+    context.run(_origin.set, _Origin(context, current_identity()))
     return context
 
 
-def current() -> Any:
-    """Return the current span, or none."""
-    return _current_context().get(_span_key)
+def span_of(context: otel_context.Context) -> Any:
+    """Return the span of `context`, or none."""
+    return context.get(_span_key)
 
 
-def current_span() -> SpanContext | None:
+def current_identity() -> SpanContext | None:
     """Return the identity of the current span, where there is one."""
-    span = _current_context().get(_span_key)
+    span: Any = current_context().get(_span_key)
     try:
-        return None if span is None else span.get_span_context()  # type: ignore[attr-defined]  # the key is a span's
+        return None if span is None else span.get_span_context()
     except AttributeError:  # somebody put something else there, which OpenTelemetry lets pass
         return None
 
@@ -118,24 +114,27 @@ def running_driver() -> Driver | None:
     return None if task is None else driver_of(task)
 
 
-def release_from(frame: FrameType | None, loop: Any) -> Release:
+def release_from(frame: FrameType, loop: Any) -> Release:
     """Return who resolves a future of `loop` right now.
 
     Args:
         frame: of the code that called `set_result`, `set_exception` or `cancel`.
         loop: the future's.
     """
-    task = _task_of(loop)
-    if task is not None:
-        driver = driver_of(task)
-        if driver.thread == get_ident() if driver is not None else _running_loop() is loop:
-            place = p.RELEASING.get(id(frame.f_code)) if frame is not None else None
-            if place is not None and place.resource in p.PARTS:
-                place = _outermost(frame)
-            return Release(place, driver, current_span())
-    if _running_loop() is not loop:
-        return Release(p.UNKNOWN)  # from a thread that must not
-    return _from_callback(frame, _outermost(frame))
+    try:
+        # A loop of the standard library says which thread runs it; to ask for the running loop takes a system call
+        if getattr(loop, "_thread_id", None) != get_ident() and _running_loop() is not loop:
+            return _by_nobody(p.UNKNOWN)  # from a thread that must not
+        task = _task_of(loop)
+        if task is None:
+            is_bare = frame.f_code is p.RUN_HANDLE  # the loop itself resolves it
+            return _from_handle(frame.f_locals["self"], None) if is_bare else _from_callback(frame)
+        place = p.RELEASING.get(id(frame.f_code))
+        if place is not None and place.resource in p.PARTS:
+            place = _outermost(frame)
+        return place, driver_of(task), current_identity(), next_number()
+    except Exception:  # noqa: BLE001 - whatever is wrong with causality, the host's future is resolved
+        return UNKNOWN
 
 
 def _outermost(frame: FrameType | None) -> p.Place | None:
@@ -146,46 +145,46 @@ def _outermost(frame: FrameType | None) -> p.Place | None:
     return place
 
 
-def _from_callback(frame: FrameType | None, place: p.Place | None) -> Release:
-    node, callback = frame, frame
+def _from_callback(frame: FrameType) -> Release:
+    place = _outermost(frame)
+    node: FrameType | None = frame
+    callback = frame
     while node is not None and node.f_code is not p.RUN_HANDLE:
         if id(node.f_code) in p.TRANSPORTS:
-            return Release(p.CONNECTION)
-        if node.f_code is p.RUN_LOOP and callback is not None:
+            return _by_nobody(p.CONNECTION)
+        if node.f_code is p.RUN_LOOP:
             return _from_bare_callback(callback, place)
-        node, callback = node.f_back, node
+        callback, node = node, node.f_back
     if node is None:
-        return Release(p.UNKNOWN)
+        return _by_nobody(p.UNKNOWN)
     return _from_handle(node.f_locals["self"], place)
 
 
 def _from_handle(handle: Any, place: p.Place | None) -> Release:
     if isinstance(handle, p.TimerHandle):
-        return Release(_after_time(place))
+        return _by_nobody(_after_time(place))
     arguments: tuple[Any, ...] = handle._args or ()  # noqa: SLF001 - what the loop calls back with
-    if len(arguments) == 1 and asyncio.isfuture(arguments[0]) and arguments[0].done():
-        cause = cause_of(arguments[0])
-        return Release(place or p.FUTURE, cause.by, cause.span)
+    if len(arguments) == 1 and arguments[0] is not None and asyncio.isfuture(arguments[0]) and arguments[0].done():
+        return place or p.FUTURE, *cause_of(arguments[0])[1:3], next_number()
     origin = _origin.get(None)
     if origin is not None and origin.context is handle._context:  # noqa: SLF001 - not a copy of it
-        return Release(_unless_bare(place, p.THREAD), None, origin.span)
-    return Release(_unless_bare(place, p.UNKNOWN))
+        return _by_nobody(_unless_bare(place, p.THREAD), origin.span)
+    return p.UNKNOWN if place is None or place is p.SLEEP else place, None, None, next_number()
 
 
 def _from_bare_callback(callback: FrameType, place: p.Place | None) -> Release:
     """Return who resolves a future where handles cannot be seen: asyncio's own functions say it themselves."""
     values = callback.f_locals
     if callback.f_code.co_name in p.PROTOCOL_METHODS and isinstance(values.get("self"), asyncio.BaseProtocol):
-        return Release(p.CONNECTION)
+        return _by_nobody(p.CONNECTION)
     if place is None or place is p.SLEEP:
-        return Release(p.UNKNOWN if place is None else p.PERHAPS_SLEEP)
+        return _by_nobody(p.UNKNOWN if place is None else p.PERHAPS_SLEEP)
     if place.kind != "task":
-        return Release(place)
+        return _by_nobody(place)
     given = _last_argument(callback)
     if not asyncio.isfuture(given):
-        return Release(p.TIMEOUT)  # the others that call these functions give them what is done
-    cause = cause_of(given)
-    return Release(place, cause.by, cause.span)
+        return _by_nobody(p.TIMEOUT)  # the others that call these functions give them what is done
+    return place, *cause_of(given)[1:3], next_number()
 
 
 def _last_argument(frame: FrameType) -> Any:
@@ -221,12 +220,12 @@ def _cause_of_gather(outer: Any) -> Release:
     children = [child for child in outer._children if child.done()]  # noqa: SLF001 - what gather() waits for
     causes = [cause_of(child) for child in children]
     if not causes or any(cause is UNKNOWN for cause in causes):
-        return Release(p.Place("task", "gather"))
+        return _by_nobody(p.Place("task", "gather"))
     error = outer._exception  # noqa: SLF001 - `exception()` would mark it as seen
     failed = [
         cause
         for child, cause in zip(children, causes, strict=True)
         if error is not None and child._exception is error  # noqa: SLF001 - likewise
     ]
-    last = failed[0] if failed else max(causes, key=lambda cause: cause.order)
-    return Release(p.Place("task", "gather"), last.by, last.span)
+    last = failed[0] if failed else max(causes, key=itemgetter(3))
+    return p.Place("task", "gather"), *last[1:3], next_number()

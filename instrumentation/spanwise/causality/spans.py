@@ -12,8 +12,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from spanwise import conventions as c
-from spanwise.causality.clocks import LONG_NS, Clocks
-from spanwise.causality.releases import current, running_driver
+from spanwise.causality.clocks import LONG_NS, cpu_of
+from spanwise.causality.releases import current_context, running_driver, span_of
 from spanwise.waits import sum_up
 
 if TYPE_CHECKING:
@@ -49,15 +49,25 @@ class Gathered:
         return self.unlinked > UNLINKED_LIMIT and took < LONG_WAIT_NS
 
 
+NOBODY: Final = Gathered(0)
+"""Takes the numbers of what runs outside of any span that is recorded."""
+
+
 class OpenSpans:
     """The recording spans that were started since causality was switched on; listens to them and to the collector."""
 
     def __init__(self, one_in: int) -> None:
         self.gathered: dict[Any, Gathered] = {}
-        self.clocks = Clocks()
         self._one_in = one_in
         self._pauses = 0
         self._pause_began = 0
+
+    def gathered_of(self, span: Any) -> Gathered | None:
+        """Return where the numbers of `span` are gathered; none of one that is recorded, but not gathered for."""
+        gathered = self.gathered.get(span)
+        if gathered is None and (span is None or not self.takes(span)):
+            return NOBODY
+        return gathered
 
     def takes(self, span: Span) -> bool:
         """Return whether what `span` waits for is recorded."""
@@ -71,18 +81,21 @@ class OpenSpans:
 
     def leaving(self) -> None:
         """Count what the current task ran since its last part for the current span."""
+        self._leave()
+
+    def _leave(self) -> Driver | None:
         driver = running_driver()
         if driver is not None and driver.part:
             now = perf_counter_ns()
-            gathered = self.gathered.get(current())
+            gathered = self.gathered.get(span_of(current_context()))
             if gathered is not None:
                 self.count(gathered, driver.part, now)
             driver.part = now
+        return driver
 
     def ended(self, span: Span) -> None:
         """Write what was gathered."""
-        self.leaving()
-        driver = running_driver()
+        driver = self._leave()
         if driver is not None:
             driver.ended = span.get_span_context()
         gathered = self.gathered.pop(span, None)
@@ -98,7 +111,7 @@ class OpenSpans:
         if now - began < LONG_NS:
             gathered.cpu += now - began
             return
-        gathered.cpu += self.clocks.cpu_of(began, now)
+        gathered.cpu += cpu_of(began, now)
         if now - began >= BLOCKED_NS:
             gathered.blocked += now - began
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from spanwise import runtime, watching
-from spanwise.causality.driver import Driver, State
+from spanwise.causality.driver import Driver, state
 from spanwise.causality.futures import TracedFuture, TracedTask
 from spanwise.causality.primitives import run_loop
 from spanwise.causality.releases import from_this_thread
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ONE_IN: Final = 10
 """In mode `sampled`, waits of one trace in so many are recorded; its id decides, alike in all processes."""
 _MISSING: Final = object()
+_eager_factory: Final[Any] = getattr(asyncio, "eager_task_factory", None)  # from Python 3.12 on
 _mode: Causality = "off"
 _replaced: list[tuple[type[Any], str, Any, Any]] = []
 
@@ -55,11 +56,12 @@ def start(
     if mode == "off":
         return
     _mode = mode
-    State.threshold_ns = int((_threshold() if wait_threshold is None else wait_threshold) * 1e9)
-    State.sink = sink
-    State.open_spans = OpenSpans(ONE_IN if mode == "sampled" else 1)
-    State.open_spans.listen()
-    watching.watcher = State.open_spans
+    state.threshold_ns = int((_threshold() if wait_threshold is None else wait_threshold) * 1e9)
+    state.sink = sink
+    state.short_ns = 0 if sink is not None else state.threshold_ns
+    state.open_spans = OpenSpans(ONE_IN if mode == "sampled" else 1)
+    state.open_spans.listen()
+    watching.watcher = state.open_spans
     for kind in _loop_classes():
         _replace(kind)
 
@@ -69,8 +71,9 @@ def stop() -> None:
     global _mode  # noqa: PLW0603 - a process has one mode
     _mode = "off"
     watching.watcher = None
-    State.sink = None
-    open_spans, State.open_spans = State.open_spans, None
+    state.sink = None
+    state.short_ns = 0
+    open_spans, state.open_spans = state.open_spans, None
     if open_spans is not None:
         open_spans.stop_listening()
     while _replaced:
@@ -88,13 +91,13 @@ def observed(mode: Causality = "on") -> Generator[list[Edge]]:
     """Switch causality on inside the block, for tests; yields the list that every edge is added to."""
     edges: list[Edge] = []
     start(mode, sink=edges.append)
-    State.failures.clear()
+    state.failures.clear()
     try:
         yield edges
     finally:
         stop()
-    if State.failures:
-        raise State.failures[0]
+    if state.failures:
+        raise state.failures[0]
 
 
 def _threshold() -> float:
@@ -121,7 +124,7 @@ def _replace(kind: type[Any]) -> None:
 
 def _futures(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_future(self: Any) -> Any:
-        return TracedFuture(loop=self) if State.open_spans is not None else original(self)
+        return TracedFuture(loop=self) if state.open_spans is not None else original(self)
 
     return create_future
 
@@ -132,10 +135,10 @@ def _drivable(coro: Any) -> bool:
 
 def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_task(self: Any, coro: Any, **options: Any) -> Any:
-        if State.open_spans is None or self.is_closed() or not _drivable(coro):
+        if state.open_spans is None or self.is_closed() or not _drivable(coro):
             return original(self, coro, **options)
         factory = self.get_task_factory()
-        eager = factory is not None and factory is getattr(asyncio, "eager_task_factory", None)
+        eager = factory is not None and factory is _eager_factory
         driver = Driver(coro)
         if factory is not None and not eager:
             made = original(self, driver, **options)
@@ -156,7 +159,7 @@ def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _threads(original: Callable[..., Any]) -> Callable[..., Any]:
     def call_soon_threadsafe(self: Any, callback: Any, *arguments: Any, context: Any = None) -> Any:
-        if State.open_spans is not None and context is None and asyncio._get_running_loop() is not self:  # noqa: SLF001
+        if state.open_spans is not None and context is None and asyncio._get_running_loop() is not self:  # noqa: SLF001
             context = from_this_thread()
         return original(self, callback, *arguments, context=context)
 
@@ -165,7 +168,7 @@ def _threads(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _begin_anew() -> None:
     """Go on in a forked child as in its parent, which keeps what was gathered until then."""
-    start(_mode, wait_threshold=State.threshold_ns / 1e9)
+    start(_mode, wait_threshold=state.threshold_ns / 1e9)
 
 
 if hasattr(os, "register_at_fork"):
