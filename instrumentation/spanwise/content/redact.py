@@ -227,7 +227,8 @@ def _searched(text: str) -> str:
     text = _without_cards(text, signs["card"])
     if signs is not _markers():
         for what, mark in _markers().items():
-            text = text.replace(signs[what], mark)
+            if signs[what] in text:  # quicker than to replace what is not there
+                text = text.replace(signs[what], mark)
     return text
 
 
@@ -241,8 +242,9 @@ def _signs(text: str) -> dict[str, str]:
     """Return what stands for each marker until the end: where a secret is short, markers would double a text."""
     if len(text) < _LONG:
         return _markers()
-    free = [sign for sign in _UNUSUAL if sign not in text]
-    return dict(zip(_markers(), free, strict=False)) if len(free) >= len(_markers()) else _markers()
+    free = itertools.islice((sign for sign in _UNUSUAL if sign not in text), len(_markers()))
+    signs = dict(zip(_markers(), free, strict=False))
+    return signs if len(signs) == len(_markers()) else _markers()
 
 
 def _without_named(text: str, signs: dict[str, str]) -> str:
