@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import sys
 
@@ -96,6 +97,16 @@ def test_addresses_are_found_alike_where_they_are_rare_and_where_they_are_many()
     assert [Redactor().text(line * 50), Redactor().text(line + far)] == [redacted * 50, redacted + far]
 
 
+def test_a_long_text_is_redacted_as_its_lines_are_whatever_characters_it_holds() -> None:
+    found = [one.text for one in examples() if "\n" not in one.text]
+    lines = [f"{text} \x01 {other}" for text, other in zip(found, reversed(found), strict=True)]
+    unusual = "".join(map(chr, range(0x01, 0x09))) + "\u3000"
+    every = "".join(map(chr, (*range(0x01, 0x0A), *range(0x0E, 0x20), *range(0x7F, 0xA0))))
+    for rest in ("", unusual, every):
+        long = [*lines, "pwd=abc&" * 1_000, rest, "://a:b@c " * 1_000]
+        assert Redactor().text("\n".join(long)).split("\n") == [Redactor().text(line) for line in long]
+
+
 def test_an_address_is_redacted_whole_however_far_behind_another_at_sign_it_stands() -> None:
     texts = [f"{' ' * 50_000}a@?{' ' * gap}ada@example.com." for gap in range(300)]
     assert [one.lstrip() for one in map(Redactor().text, texts)] == [
@@ -187,6 +198,38 @@ def test_a_cut_goes_in_front_of_a_secret_that_it_would_halve() -> None:
     redactor = Redactor()
     text = "x" * 90 + " ada@example.com " + "y" * 100
     assert [redactor.cut(text, limit) for limit in (50, 91, 95, 106, 107)] == [50, 91, 91, 106, 107]
+
+
+def _sum_by_hand(digits: str) -> int:
+    """Return the sum of Luhn's checksum."""
+    values = [int(digit) for digit in reversed(digits)]
+    return sum(values[::2]) + sum(sum(divmod(2 * value, 10)) for value in values[1::2])
+
+
+def test_of_many_numbers_exactly_the_cards_go() -> None:
+    draw = random.Random(7)
+    lengths = {"3": 15, "4": 16, "5": 16, "6": 19}
+    firsts = draw.choices(("34", "37", "4", "51", "55", "62"), k=2_000)
+    numbers = [first + "".join(draw.choices("0123456789", k=lengths[first[0]] - len(first))) for first in firsts]
+    cards = [_sum_by_hand(number) % 10 == 0 for number in numbers]
+    assert [is_card(number) for number in numbers] == cards
+    redacted = ["[redacted:card]" if card else number for number, card in zip(numbers, cards, strict=True)]
+    assert Redactor().text("; ".join(numbers)).split("; ") == redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("4111-1111-1111-1111", "[redacted:card]"),
+        ("3782 822463 10005", "[redacted:card]"),
+        ("3782-822463-10005", "[redacted:card]"),
+        ("4111 1111-1111 1111", "4111 1111-1111 1111"),
+        ("4111111111111111.5 4111111111111111x", "4111111111111111.5 4111111111111111x"),
+        ("3782 8224631 0005; 4111111111111111.", "3782 8224631 0005; [redacted:card]."),
+    ],
+)
+def test_a_card_is_written_plain_or_in_its_groups(text: str, redacted: str) -> None:
+    assert Redactor().text(text) == redacted
 
 
 @pytest.mark.parametrize(

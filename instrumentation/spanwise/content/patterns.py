@@ -96,8 +96,8 @@ _SEPARATED: Final = r"[-_.](?=[A-Za-z0-9_-]{10})"
 _ENDS: Final = "\"'\\,;&<>(){}[]"
 _PLAIN: Final = rf"[^\s{re.escape(_ENDS)}]"
 _NO_VALUE: Final = (
-    r"(?!(?:[Nn]one|[Nn]ull|[Tt]rue|[Ff]alse|str|string|int|bytes|bool|password|secret|token|required|optional)\b)"
-    r"(?!(?:os|self|config|settings|args|env)\.|getenv\b|\[redacted|[$<%*])"
+    r"(?!(?:[Nn]one|[Nn]ull|[Tt]rue|[Ff]alse|str|string|int|bytes|bool|password|secret|token|required|optional)\b"
+    r"|(?:os|self|config|settings|args|env)\.|getenv\b|\[redacted|[$<%*])"
 )
 _ASSIGNED: Final = r"\\{0,7}+[\"']?+[ ]{0,3}+[:=][ ]{0,3}+\\{0,7}+[\"']?+"
 BLANKS: Final = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
@@ -131,8 +131,8 @@ _NAMED: Final = (
     r"//[^\s/?#:@\"'\\<>\[\]]{0,128}+:(?P<url_password>[^\s/?#\"'\\<>\[\]]{1,256})@",
     r"//(?P<url_token>[^\s/?#:@\"'\\<>\[\]]{20,256}+)@",
     (
-        r"(?<=[?&])[a-zA-Z_-]{3,40}+=(?:(?<=[tT]oken=)|(?<=[kK]ey=)|(?<=[sS]ecret=)|(?<=[sS]ignature=)|(?<=[pP]assword=)"
-        r"|(?<=[cC]redential=)|(?<=[?&]sig=)|(?<=[?&]code=))(?P<url_parameter>[^\s&#\"'\\<>]{6,}+)"
+        r"(?<=[?&])[a-zA-Z_-]{3,40}+=(?=[^\s&#\"'\\<>]{6})(?:(?<=[tT]oken=)|(?<=[kK]ey=)|(?<=[sS]ecret=)|(?<=[sS]ignature=)"
+        r"|(?<=[pP]assword=)|(?<=[cC]redential=)|(?<=[?&]sig=)|(?<=[?&]code=))(?P<url_parameter>[^\s&#\"'\\<>]{6,}+)"
     ),
     r"services/(?P<slack_webhook>T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{16,}+)",
 )
@@ -153,9 +153,9 @@ _EMAIL: Final = (
 _AT_DOMAIN: Final = rf"[@%](?:(?<=@)|40){_DOMAIN}"
 
 _CARD: Final = (
-    r"[2-6](?<![0-9A-Za-z_.][0-9])"
-    r"(?:[0-9]{12,18}+|[0-9]{3}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{4}|[0-9]{3}([ -])[0-9]{6}\2[0-9]{4,5})"
-    r"(?![0-9A-Za-z_])(?!\.[0-9])"
+    r"([2-6](?<![0-9A-Za-z_.][0-9])"
+    r"(?:[0-9]{12,18}+|[0-9]{3}(?:(?: [0-9]{4}){3}|(?:-[0-9]{4}){3}| [0-9]{6} [0-9]{4,5}|-[0-9]{6}-[0-9]{4,5}))"
+    r"(?![0-9A-Za-z_])(?!\.[0-9]))"
 )
 
 

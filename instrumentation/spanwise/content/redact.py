@@ -22,7 +22,9 @@ _SHORTEST: Final = 6
 _REMEMBERED: Final = 256
 """Longest text that is remembered as clean, in characters."""
 _MEMORY: Final = 10_000
-_DOUBLED: Final = bytes.maketrans(b"0123456789", b"0246813579")
+_SINGLE: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
+_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
+_ENDS_IN_ZERO: Final = bytes(total % 10 == 0 for total in range(256))
 _LONGEST_LOCAL: Final = 66
 _APART: Final = 100
 """From how many characters for each domain on it is quicker to look only in front of each."""
@@ -33,6 +35,12 @@ _LONGEST_SECRET: Final = 16_384
 _ID_LENGTH: Final = 32
 _is_id: Final = re.compile(r"[0-9a-f]{32}").fullmatch
 """Whether a text is an id of a run or a trace: it is too long for a card, and no key is of these letters alone."""
+_LONG: Final = 4_096
+"""From how many characters on a single character stands for a marker while a text is searched."""
+_UNUSUAL: Final = "".join(map(chr, (*range(0x01, 0x09), *range(0x0E, 0x1C), *range(0x80, 0x85), *range(0x86, 0xA0))))
+"""Control characters that are no blanks: to every expression they are what a bracket of a marker is."""
+_BATCH: Final = 2_000
+"""How many secrets are put together at a time: what is just made is quick to reach."""
 LARGE: Final = 10**12
 """From here on a number may be a payment card's."""
 _SECRET_NAME: Final = re.compile(
@@ -49,15 +57,23 @@ def marker(what: str) -> str:
 
 def is_card(digits: str) -> bool:
     """Whether digits are a payment card's: a known issuer, its length, and a checksum (Luhn) that holds."""
-    return _issued(digits) and not _luhn(digits) % 10
+    return _ISSUED.fullmatch(digits) is not None and any(_checked([digits], len(digits)))
 
 
-def _luhn(digits: str) -> int:
-    code = digits.encode("ascii")
-    return sum(code[-1::-2]) + sum(code[-2::-2].translate(_DOUBLED)) - 48 * len(code)
+def _checked(numbers: list[str], length: int) -> bytes:
+    """Return 1 for each number, all of one length, whose checksum (Luhn) holds, else 0.
+
+    All are summed up at once: the sum of the n-th is the n-th byte of a large integer, and at most 19 * 9.
+    """
+    digits = "".join(numbers).encode("ascii")
+    total = 0
+    for place in range(length):
+        weight = _SINGLE if (length - place) % 2 else _DOUBLED
+        total += int.from_bytes(digits[place::length].translate(weight), "little")
+    return total.to_bytes(len(numbers), "little").translate(_ENDS_IN_ZERO)
 
 
-_ISSUERS: Final = re.compile(
+_ISSUERS: Final = (
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
     r"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"  # Mastercard
     r"|3[47][0-9]{13}"  # American Express
@@ -69,8 +85,8 @@ _ISSUERS: Final = re.compile(
 )
 
 
-def _issued(digits: str) -> bool:
-    return _ISSUERS.fullmatch(digits) is not None
+_ISSUED: Final = re.compile(_ISSUERS)
+_ISSUED_LINES: Final = re.compile(rf"^(?:({_ISSUERS})|.*)$", re.MULTILINE)
 
 
 def _token(match: re.Match[str]) -> str:
@@ -211,38 +227,58 @@ def _secrets(text: str) -> str:
 def _searched(text: str) -> str:
     if patterns.gate().search(text) is not None or any(literal in text for literal in patterns.literals()):
         text = patterns.tokens().sub(_token, text)
-    text = _without_named(text)
+    signs = _signs(text)
+    text = _without_named(text, signs)
     if "@" in text or "%40" in text:
-        text = _without_emails(text)
-    return _without_cards(text)
+        text = _without_emails(text, signs["email"])
+    text = _without_cards(text, signs["card"])
+    if signs is not _markers():
+        for what, mark in _markers().items():
+            if signs[what] in text:  # quicker than to replace what is not there
+                text = text.replace(signs[what], mark)
+    return text
 
 
 @functools.cache
-def _marks() -> tuple[str, ...]:
-    """Return what stands for each group of the named secrets, by its number."""
-    return ("", *map(marker, patterns.named().groupindex))
+def _markers() -> dict[str, str]:
+    """Return the markers of the named secrets, in the order of their groups, and of what is looked for after them."""
+    return {what: marker(what) for what in (*patterns.named().groupindex, "email", "card")}
 
 
-def _without_named(text: str) -> str:
+def _signs(text: str) -> dict[str, str]:
+    """Return what stands for each marker until the end: where a secret is short, markers would double a text."""
+    if len(text) < _LONG:
+        return _markers()
+    free = itertools.islice((sign for sign in _UNUSUAL if sign not in text), len(_markers()))
+    signs = dict(zip(_markers(), free, strict=False))
+    return signs if len(signs) == len(_markers()) else _markers()
+
+
+def _without_named(text: str, signs: dict[str, str]) -> str:
     """Replace the secrets alone: a loop, since a call for each would cost as much again as finding it."""
     pattern = patterns.named()
     if (first := pattern.search(text)) is None:
         return text
-    marks = _marks()
-    parts: list[str] = []
+    marks = ("", *signs.values())
+    whole: list[str] = []
+    matches = pattern.finditer(text, first.start())
     done = 0
-    for match in pattern.finditer(text, first.start()):
-        index = match.lastindex or 0
-        begin, end = match.span(index)
-        parts.append(text[done:begin])
-        parts.append(marks[index])
-        done = end
-    return "".join((*parts, text[done:]))
+    while True:
+        parts: list[str] = []
+        for match in itertools.islice(matches, _BATCH):
+            index = match.lastindex or 0
+            begin, end = match.span(index)
+            parts.append(text[done:begin])
+            parts.append(marks[index])
+            done = end
+        if not parts:
+            return "".join((*whole, text[done:]))
+        whole.append("".join(parts))
 
 
-def _without_emails(text: str) -> str:
+def _without_emails(text: str, mark: str) -> str:
     """Look only in front of each domain where they are rare: every character of a text can begin an address."""
-    pattern, mark = patterns.email(), marker("email")
+    pattern = patterns.email()
     most = len(text) // _APART
     domains = list(itertools.islice(patterns.at_domain().finditer(text), most + 1))
     if len(domains) > most:
@@ -261,15 +297,20 @@ def _without_emails(text: str) -> str:
     return "".join((*parts, text[done:])) if parts else text
 
 
-def _without_cards(text: str) -> str:
-    pattern = patterns.card()
-    if (first := pattern.search(text)) is None:
+def _without_cards(text: str, mark: str) -> str:
+    parts = patterns.card().split(text)
+    if len(parts) == 1:
         return text
-    parts: list[str] = []
-    done = 0
-    for match in pattern.finditer(text, first.start()):
-        digits = match[0]
-        if is_card(digits if digits.isdigit() else digits.replace(" ", "").replace("-", "")):
-            parts += text[done : match.start()], marker("card")
-            done = match.end()
-    return "".join((*parts, text[done:])) if parts else text
+    parts[1::2] = [mark if card else number for number, card in zip(parts[1::2], _are_cards(parts[1::2]), strict=True)]
+    return "".join(parts)
+
+
+def _are_cards(numbers: list[str]) -> list[bool]:
+    """Return which numbers, plain or in groups, are a payment card's; many cost little more than a few."""
+    plain = "\n".join(numbers).replace(" ", "").replace("-", "")
+    issued: list[str] = _ISSUED_LINES.findall(plain)  # empty where it has no issuer
+    cards: set[str] = set()
+    for length in {len(digits) for digits in issued} - {0}:
+        alike = [digits for digits in issued if len(digits) == length]
+        cards.update(itertools.compress(alike, _checked(alike, length)))
+    return [digits in cards for digits in issued]
