@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.browser import axe_violations, chromium, opened
+from support.browser import PANNING, axe_violations, chromium, opened, picture, rows, selected, touch
 from support.profiles import desk_profile, profile
 from support.traces import agent, chat, identifier, run_of, tool, workflow
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
-    from playwright.sync_api import Browser, CDPSession
-    from support.browser import Opened
+    from playwright.sync_api import Browser
 
     from spanwise_profiling.profile import Profile
 
@@ -44,21 +43,6 @@ ATTEMPTS = (
 TURNED = "pay \u202eeulb\u202c now"
 
 
-PANNING = """() => new Promise((done) => {
-  const times = [];
-  const canvas = document.querySelector("canvas.bars");
-  const step = (now) => {
-    times.push(now);
-    const deltaX = Math.floor(times.length / 30) % 2 ? -8 : 8;
-    canvas.dispatchEvent(new WheelEvent("wheel", { deltaX, bubbles: true, cancelable: true }));
-    if (times.length < 91) requestAnimationFrame(step);
-    else done(times.slice(1).map((time, at) => time - times[at]));
-  };
-  requestAnimationFrame(step);
-})"""
-"""Pans to and fro for 90 frames; gives the milliseconds between them."""
-
-
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser, None, None]:
     with chromium() as running:
@@ -73,22 +57,6 @@ def write(tmp_path: Path) -> Callable[[Sequence[Profile]], Path]:
         return path
 
     return written
-
-
-def picture(seen: Opened, canvas: str = "canvas.bars") -> str:
-    seen.frame()
-    drawn: str = seen.page.locator(canvas).first.evaluate("(canvas) => canvas.toDataURL()")
-    return drawn
-
-
-def rows(seen: Opened) -> list[str]:
-    seen.frame()
-    return [line.strip() for line in seen.page.locator(".name:not([hidden]) bdi").all_inner_texts()]
-
-
-def selected(seen: Opened) -> str:
-    seen.frame()
-    return seen.page.locator(".name[aria-selected=true] bdi").inner_text()
 
 
 def as_pixels(colour: str) -> str:
@@ -520,18 +488,13 @@ def test_two_fingers_zoom_and_one_moves(browser: Browser, write: Any) -> None:
         fingers = seen.page.context.new_cdp_session(seen.page)
         x, y = box["x"] + box["width"] / 2, box["y"] + 60
         for apart in ((60, -60), (0,)):
-            _touch(fingers, "touchStart", [(x + part, y) for part in apart])
+            touch(fingers, "touchStart", [(x + part, y) for part in apart])
             for step in range(1, 6):
-                _touch(fingers, "touchMove", [(x + part + step * (part / 4 or 12), y) for part in apart])
-            _touch(fingers, "touchEnd", [])
+                touch(fingers, "touchMove", [(x + part + step * (part / 4 or 12), y) for part in apart])
+            touch(fingers, "touchEnd", [])
             pictures.append(picture(seen))
 
         assert len(set(pictures)) == 3
         seen.page.get_by_role("button", name="Whole run").click()
         seen.frame()
         assert picture(seen) == pictures[0]
-
-
-def _touch(fingers: CDPSession, what: str, points: list[tuple[float, float]]) -> None:
-    places = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
-    fingers.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": places})

@@ -16,10 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request
+    from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Error, Page, Request
 
 _ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage", "--force-color-profile=srgb")
 """A container has neither user namespaces for the sandbox nor much shared memory; the pages are our own."""
+
+PANNING = """() => new Promise((done) => {
+  const times = [];
+  const canvas = document.querySelector("canvas.bars");
+  const step = (now) => {
+    times.push(now);
+    const deltaX = Math.floor(times.length / 30) % 2 ? -8 : 8;
+    canvas.dispatchEvent(new WheelEvent("wheel", { deltaX, bubbles: true, cancelable: true }));
+    if (times.length < 91) requestAnimationFrame(step);
+    else done(times.slice(1).map((time, at) => time - times[at]));
+  };
+  requestAnimationFrame(step);
+})"""
+"""Pans to and fro for 90 frames; gives the milliseconds between them."""
 
 
 @dataclass
@@ -101,3 +115,28 @@ def axe_violations(page: Page) -> list[dict[str, Any]]:
         {"rule": found["id"], "impact": found["impact"], "places": [node["html"][:160] for node in found["nodes"]]}
         for found in json.loads(answer)
     ]
+
+
+def picture(seen: Opened, canvas: str = "canvas.bars") -> str:
+    """Return what a canvas shows."""
+    seen.frame()
+    drawn: str = seen.page.locator(canvas).first.evaluate("(canvas) => canvas.toDataURL()")
+    return drawn
+
+
+def rows(seen: Opened) -> list[str]:
+    """Return the names in view."""
+    seen.frame()
+    return [line.strip() for line in seen.page.locator(".name:not([hidden]) bdi").all_inner_texts()]
+
+
+def selected(seen: Opened) -> str:
+    """Return the name that is selected."""
+    seen.frame()
+    return seen.page.locator(".name[aria-selected=true] bdi").inner_text()
+
+
+def touch(fingers: CDPSession, what: str, points: list[tuple[float, float]]) -> None:
+    """Have fingers begin, move or leave a touch at some points."""
+    places = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+    fingers.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": places})
