@@ -3,8 +3,8 @@
 Others work it out, found as entry points: `spanwise.call_end` (a model call's attributes and start to more attributes)
 and `spanwise.workflow_end` (the records of a run, its workflow's last, to attributes of the workflow's span). So
 recording does not depend on analysis. It happens in the recorder's thread, before anything of ours reads a span; where
-processors of others see our spans, in the thread that ends one, before they do. A run of over 2,000 spans, or of less
-than 10 ms, is left to `spanwise profile`.
+processors of others see our spans, in the thread that ends one, before they do. A run of over 2,000 spans, of less
+than 10 ms, or of which spans had to be let go (over 10,000 in all open runs) is left to `spanwise profile`.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class RunEnds:
         self._count = 0
         self._inner: dict[int, list[OwnSpan]] = {}
         """Likewise, what is below runs that have ended: a run that encloses one has its time, too."""
+        self._incomplete: dict[int, None] = {}
+        """Traces of which spans were let go: a budget of the others would be wrong."""
 
     def ended(self, span: ReadableSpan) -> None:
         """Take a span that has ended, and write on it what is worked out, unless that was done before its end."""
@@ -120,26 +122,31 @@ class RunEnds:
             self.failures.append(error)
 
     def _make_room(self) -> None:
-        """Let go of half of what is kept."""
+        """Let go of half of what is kept, and leave the runs that it belongs to to the profile."""
         self._count -= sum(map(len, self._inner.values()))
+        self._incomplete |= dict.fromkeys(self._inner)
         self._inner.clear()
         for trace_id, kept in sorted(self._kept.items(), key=lambda one: one[1][-1].end_time or 0):
             self._count -= len(kept)
             self._kept.pop(trace_id, None)
+            self._incomplete[trace_id] = None
             if self._count <= _MOST_KEPT // 2:
-                return
+                break
+        while len(self._incomplete) > _MOST_KEPT:
+            del self._incomplete[next(iter(self._incomplete))]
 
     def _taken(self, workflow: OwnSpan) -> list[OwnSpan] | None:
-        """Return the spans that may be below `workflow`, which are kept no longer; None where they were too many."""
+        """Return the spans that may be below `workflow`, which are kept no longer; None where not all of them were."""
         kept = self._kept.pop(workflow.trace_id, [])
         self._count -= len(kept)
-        too_many = len(kept) > MOST_SPANS
+        too_many = len(kept) > MOST_SPANS or workflow.trace_id in self._incomplete
         below = kept if not workflow.parent_id else [] if too_many else _below(workflow, kept)
         inner = self._inner.get(workflow.trace_id, [])
         encloses = bool(inner) and any(c.RUN_ID in one.own_attributes for one in below)
         whole = _below(workflow, [*below, *inner]) if encloses and not too_many else below
         if not workflow.parent_id:
             self._count -= len(self._inner.pop(workflow.trace_id, ()))
+            self._incomplete.pop(workflow.trace_id, None)
         else:
             self._set_aside(workflow, kept, below)
         return None if too_many or len(whole) > MOST_SPANS else whole

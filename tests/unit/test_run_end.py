@@ -319,3 +319,22 @@ def test_open_runs_beyond_what_is_kept_lose_their_oldest(tmp_path: Path, monkeyp
     for run in runs:
         run.end()
     assert telemetry.flush()
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_run_of_which_spans_were_let_go_is_left_to_the_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_end, "_MOST_KEPT", 4)
+
+    def work() -> None:
+        with spanwise.workflow("long"):
+            for _ in range(6):
+                with spanwise.tool("prices"):
+                    time.sleep(0.003)
+        desk()
+
+    spans = recorded(work, tmp_path)
+    budgets = {span.name: budget_in(span) for span in spans if span.name.startswith("invoke_workflow")}
+    assert budgets["invoke_workflow long"] == {}
+    assert budgets["invoke_workflow desk"]["tool"] > 0
