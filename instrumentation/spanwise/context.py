@@ -30,12 +30,13 @@ attach: Callable[[Context], Any] = _var.set if _var is not None else otel_contex
 """Make a context current; returns what `detach` takes."""
 
 
+leave: Callable[[Any], object] = _var.reset if _var is not None else otel_context.detach
+"""Make current what was so before `attach`; may raise ValueError or RuntimeError in another task or thread than it."""
+
+
 def detach(token: Any) -> None:
-    """Make current what was so before `attach`; elsewhere than in the task or thread of the `attach`, do nothing."""
-    if _var is None:
-        otel_context.detach(token)
-        return
-    try:  # noqa: SIM105 - three calls less than `suppress`, for every span
-        _var.reset(token)
+    """Do as `leave` does, or nothing where it raises."""
+    try:  # noqa: SIM105 - three calls less than `suppress`
+        leave(token)
     except (ValueError, RuntimeError):  # of another task or thread; detached already
         pass

@@ -12,21 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from spanwise import conventions as c
 from spanwise import runtime, watching
 from spanwise import scope as scopes
 from spanwise.content import messages as forms
-from spanwise.context import attach, current, detach
+from spanwise.context import SPAN_KEY, attach, current, leave
 from spanwise.own_span import OwnSpan
-from spanwise.scope import with_span
 from spanwise.wrapping import traced
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
     from spanwise.content.guard import Guard
@@ -36,6 +35,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 AttributeValue = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
 _NOT_ERRORS: Final = (GeneratorExit,)
+_SCOPE_KEY: Final = scopes.KEY
+_NO_SCOPE: Final = scopes.NONE
 
 
 def error_type(error: BaseException) -> str:
@@ -156,7 +157,7 @@ class Recorded:
 
     def _begin(self, context: Context) -> None:
         telemetry = runtime.active()
-        self._above = scopes.of(context)
+        self._above = context.get(_SCOPE_KEY, _NO_SCOPE)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
         if telemetry is None or (maker := telemetry.maker) is None:
             self._guard = runtime.guard()
             self._span = begin(self._name, self._kind, self._attributes, links=self._links, context=context)
@@ -194,7 +195,7 @@ class Recorded:
 
     def _inside(self, context: Context) -> Context:
         """Return the context that is current inside the span."""
-        return with_span(context, self._span)
+        return Context({**context, SPAN_KEY: self._span})
 
     def inside(self) -> Context:
         """Start the span and return the context for what runs inside it, without making that current."""
@@ -226,7 +227,10 @@ class Recorded:
         """End the span; an exception passes through."""
         if watching.watcher is not None:
             watching.watcher.leaving()
-        detach(self._token)
+        try:  # noqa: SIM105 - as in `harmless`
+            leave(self._token)
+        except (ValueError, RuntimeError):  # of another task or thread; left already
+            pass
         self.end(error)
 
     async def __aenter__(self) -> Self:

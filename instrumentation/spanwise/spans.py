@@ -15,14 +15,16 @@ from __future__ import annotations
 import json
 import time
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
+from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
 from spanwise import conventions as c
 from spanwise import fingerprints
 from spanwise import scope as scopes
 from spanwise.content import messages as forms
+from spanwise.context import SPAN_KEY
 from spanwise.recorded import AttributeValue, Recorded, harmless
 from spanwise.scope import with_span
 from spanwise.span_maker import bits
@@ -31,8 +33,6 @@ from spanwise.values import text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-
-    from opentelemetry.context import Context
 
 
 T = TypeVar("T")
@@ -134,9 +134,15 @@ class ModelCall(_Returning):
     _streamed = False
     _instructions = ""
 
-    def _begin(self, context: Context) -> None:
-        super()._begin(context)
+    def start(self) -> Self:
+        """Start the span without making it current; end it with `end`, or let its stream do so."""
+        super().start()
+        self._started_ns = time.perf_counter_ns()
+        return self
+
+    def _inside(self, context: Context) -> Context:
         self._started_ns = time.perf_counter_ns()  # after the start: no chunk may seem to come after the end
+        return Context({**context, SPAN_KEY: self._span})
 
     @harmless
     def instructions(self, text: str) -> None:
@@ -144,7 +150,6 @@ class ModelCall(_Returning):
         self._instructions = text
         self.content("system_instructions", c.SYSTEM_INSTRUCTIONS, [{"type": "text", "content": text}])
 
-    @harmless
     def input(self, messages: Sequence[forms.Message], *, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         """Record what is sent, where prompts are allowed; instructions among the messages need their own kind.
 
@@ -154,6 +159,12 @@ class ModelCall(_Returning):
             messages: in OpenAI's form or that of the GenAI conventions.
             tools: definitions of the tools on offer.
         """
+        guard = self._guard
+        if self._hashes or (guard is not None and guard.kinds):
+            self._tell_input(messages, tools)
+
+    @harmless
+    def _tell_input(self, messages: Sequence[forms.Message], tools: Sequence[Mapping[str, Any]]) -> None:
         if self._hashes and self._span.is_recording():
             self._compared(messages, tools)
         if tools:
@@ -176,9 +187,14 @@ class ModelCall(_Returning):
         if (usage := self._above.usage) is not None:
             self.set(c.REQUEST_SOURCES, " ".join(usage.texts.read(request.texts)))
 
-    @harmless
     def output(self, text: str, *, tool_calls: Sequence[forms.Message] = (), finish_reason: str = "") -> None:
         """Record the answer, where completions are allowed; `tool_calls` are in OpenAI's form."""
+        guard = self._guard
+        if self._hashes or (guard is not None and guard.kinds):
+            self._tell_output(text, tool_calls, finish_reason)
+
+    @harmless
+    def _tell_output(self, text: str, tool_calls: Sequence[forms.Message], finish_reason: str) -> None:
         if self._hashes:
             self._returned(text, *tool_calls)
         if self.records("completions"):
@@ -195,16 +211,18 @@ class ModelCall(_Returning):
         self._streamed = True
         self.chunk()
 
-    @harmless
     def usage(self, input_tokens: int, output_tokens: int, *, cached_tokens: int | None = None) -> None:
         """Record the tokens of the call (cached ones are part of the input) and add them to agent and workflow."""
         told = {c.USAGE_INPUT_TOKENS: input_tokens, c.USAGE_OUTPUT_TOKENS: output_tokens}
-        if cached_tokens:
-            told[c.USAGE_CACHE_READ_INPUT_TOKENS] = cached_tokens
-        self._span.set_attributes(told)
-        self._output_tokens = output_tokens
-        if (usage := self._above.usage) is not None:
-            usage.add(input_tokens, output_tokens)
+        try:  # `harmless` by hand, here and below: it is one more call
+            if cached_tokens:
+                told[c.USAGE_CACHE_READ_INPUT_TOKENS] = cached_tokens
+            self._span.set_attributes(told)
+            self._output_tokens = output_tokens
+            if (usage := self._above.usage) is not None:
+                usage.add(input_tokens, output_tokens)
+        except Exception:  # noqa: BLE001
+            return
 
     @overload
     def stream(self, source: Iterable[T], on_chunk: Callable[[T], object] | None = None) -> Stream[T]: ...
@@ -232,13 +250,15 @@ class ModelCall(_Returning):
             return AsyncStream(source, self, end, on_chunk)
         return Stream(source, self, end, on_chunk)
 
-    @harmless
     def response(self, *, id: str, model: str, finish_reasons: Sequence[str] = ()) -> None:  # noqa: A002 - its name
         """Record what the provider said of its answer."""
         told: dict[str, AttributeValue] = {c.RESPONSE_ID: id, c.RESPONSE_MODEL: model}
-        if finish_reasons:
-            told[c.RESPONSE_FINISH_REASONS] = tuple(finish_reasons)
-        self._span.set_attributes(told)
+        try:
+            if finish_reasons:
+                told[c.RESPONSE_FINISH_REASONS] = tuple(finish_reasons)
+            self._span.set_attributes(told)
+        except Exception:  # noqa: BLE001
+            return
 
     def _before_end(self) -> None:
         if not self.chunks:

@@ -1,7 +1,8 @@
 """A model's stream as its reader sees it, with the chunks counted and the span ended however the reading ends.
 
 They are objects rather than generators: a generator that was never begun runs nothing when it is collected, and an
-async one needs a running loop to be closed. An object is told in `__del__`, so that an abandoned stream ends its span.
+async one needs a running loop to be closed. Where a stream ends the span, an object of it is told in `__del__`, so that
+an abandoned one does, too.
 A `for` loop reads through a generator that holds the object, since that costs a chunk one call of Python's in place of
 four; where nothing has to be done but counting, through iterators in C. Nothing is attached to the context between two
 chunks.
@@ -30,12 +31,26 @@ class _Call(Protocol):
     def chunk(self) -> None: ...
 
 
+class _Ending:
+    """The end of a span, which comes once: by a call, or when nobody can call it any more."""
+
+    __slots__ = ("_end",)
+
+    def __init__(self, end: Callable[[BaseException | None], None]) -> None:
+        self._end = end
+
+    def __call__(self, error: BaseException | None = None) -> None:
+        self._end(error)
+
+    def __del__(self) -> None:
+        self._end(None)
+
+
 class _Reading(Generic[T]):
     """What both kinds share: counting, and ending the span once."""
 
     _open: Any
     """What begins the reading."""
-    _end: Callable[[BaseException | None], None] | None = None  # of one that was not made
 
     def __init__(
         self,
@@ -46,7 +61,7 @@ class _Reading(Generic[T]):
     ) -> None:
         self._source = source
         self._call = call
-        self._end = end
+        self._end = None if end is None else _Ending(end)
         self._on_chunk = on_chunk
         self._left = self._open(source)  # last: what cannot be read ends the span
 
@@ -59,10 +74,6 @@ class _Reading(Generic[T]):
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._source, name)
-
-    def __del__(self) -> None:
-        if self._end is not None:
-            self._end(None)
 
 
 class Stream(_Reading[T]):

@@ -2,13 +2,16 @@
 
 An exception passes as the same object with the same traceback: the frame of this module is taken off again. When
 causality is off, a driver that is still at work only passes on.
+
+`send` runs between two steps of the host, whose own work leaves little of it in the caches of the processor: what it
+costs is how much of it there is. So a short wait and a short step are two readings of the clock and three sums.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Coroutine
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -16,8 +19,8 @@ from opentelemetry import trace
 from spanwise.causality import primitives as p
 from spanwise.causality.clocks import LONG_NS, NEVER, read_at
 from spanwise.causality.edges import Edge, edge_of
-from spanwise.causality.releases import current_context, current_identity, next_number, span_of
-from spanwise.causality.spans import NOBODY
+from spanwise.causality.releases import current_context, current_identity, is_by_nobody, next_number, span_of
+from spanwise.causality.spans import CLOSED, NOBODY
 from spanwise.waits import record_wait, sum_up
 
 if TYPE_CHECKING:
@@ -30,22 +33,19 @@ if TYPE_CHECKING:
     from spanwise.causality.releases import Release
     from spanwise.causality.spans import Gathered, OpenSpans
 
-_NOT_SUSPENDED: Final = -(1 << 62)
-"""Longer ago than any wait is long."""
-
 
 class _State:
     """What is switched on, for all drivers; an object, since what a class holds is dearer to look up."""
 
-    __slots__ = ("failures", "open_spans", "short_ns", "sink", "threshold_ns")
+    __slots__ = ("failures", "open_spans", "since_ns", "sink", "threshold_ns")
 
     def __init__(self) -> None:
         self.open_spans: OpenSpans | None = None
         """None while causality is off."""
+        self.since_ns = 0
+        """When it was switched on, by the performance counter; a task that is new was suspended at 0."""
         self.threshold_ns = 0
         """Waits that are shorter are only summed."""
-        self.short_ns = 0
-        """The same, but 0 while there is a sink: waits that are shorter need no cause."""
         self.sink: Callable[[Edge], None] | None = None
         """Gets every edge, however short, with or without a span; for tests."""
         self.failures: Final[deque[Exception]] = deque(maxlen=10)
@@ -59,8 +59,8 @@ class Driver(Coroutine[Any, Any, Any]):
     """Drives a task's coroutine."""
 
     __slots__ = (
-        "__weakref__", "awaited", "context", "coroutine", "end", "ended", "explicit", "gathered", "open_spans", "part",
-        "reading", "suspended", "task",
+        "__weakref__", "awaited", "context", "coroutine", "end", "ended", "ended_after", "explicit", "gathered",
+        "open_spans", "part", "reading", "suspended", "task",
     )  # fmt: skip
     is_driver = True
 
@@ -71,71 +71,62 @@ class Driver(Coroutine[Any, Any, Any]):
         """The task, once it is made; none where it cannot be referred to."""
         self.awaited: Any = None
         """What the task waits for."""
-        self.suspended = _NOT_SUSPENDED
+        self.suspended = 0
         """When it was suspended last, by the performance counter."""
         self.part = 0
-        """When the part of the step that runs began, by the same; 0 while it is suspended."""
+        """When the part of the step that runs began, by the same."""
         self.context: Context | None = None
         """The one that was current when it was suspended, for which the next two were looked up."""
         self.open_spans: OpenSpans | None = None
-        self.gathered: Gathered | None = None
+        self.gathered: Gathered = CLOSED
         self.reading = NEVER
         """Of the clocks of the thread that runs it."""
         self.explicit = 0
         """How many waits the task is inside of that are recorded by hand."""
         self.ended: SpanContext | None = None
-        """The span that ended last in the step that runs."""
+        """The span that ended last in it, in the step after the suspension at `ended_after`."""
+        self.ended_after = -1
         self.end: Release | None = None
         """How the task ended."""
 
     def send(self, value: Any) -> Any:
         """Run the coroutine to its next suspension; a step that waited and ran for a short time calls nothing else."""
         now = perf_counter_ns()
-        if now > self.reading.due:
-            self.reading = read_at(now)
-        waited, gathered = now - self.suspended, self.gathered
-        if waited < state.short_ns and gathered is not None and not self.explicit:
+        gathered, waited = self.gathered, now - self.suspended
+        if waited < gathered.short and now < self.reading.due and not self.explicit:
             gathered.short_count += 1
             gathered.short_ns += waited
         else:
             self._resume(now, thrown=False)
-        self.ended = None
         self.part = now
         try:
             self.awaited = awaited = self.coroutine.send(value)
         except BaseException as error:
             self._finish(error)
             raise
-        now, open_spans = perf_counter_ns(), state.open_spans
-        context = current_context()
-        if context is not self.context or open_spans is not self.open_spans:
+        self.suspended = now = perf_counter_ns()
+        if (context := current_context()) is not self.context:
             self._look_up(context)
-        gathered, took = self.gathered, now - self.part
-        if took >= LONG_NS:
+        took = now - self.part
+        if took < LONG_NS:
+            self.gathered.cpu += took
+        else:
             self._count_long(now)
-        elif gathered is not None:
-            gathered.cpu += took
-        self.part = 0
-        self.suspended = now if open_spans is not None else _NOT_SUSPENDED
         return awaited
 
     def throw(self, *arguments: Any) -> Any:
         """Throw an exception into the coroutine, and run it to its next suspension."""
         now = perf_counter_ns()
-        self.reading = read_at(now)
         self._resume(now, thrown=True)
-        self.ended = None
         self.part = now
         try:
             self.awaited = awaited = self.coroutine.throw(*arguments)
         except BaseException as error:
             self._finish(error)
             raise
-        now = perf_counter_ns()
+        self.suspended = now = perf_counter_ns()
         self._look_up(current_context())
         self._count_long(now)
-        self.part = 0
-        self.suspended = now if state.open_spans is not None else _NOT_SUSPENDED
         return awaited
 
     @property
@@ -157,40 +148,47 @@ class Driver(Coroutine[Any, Any, Any]):
         """Return what the host's coroutine has: name, code, frame, what it awaits."""
         return getattr(self.coroutine, name)
 
-    def _look_up(self, context: Context) -> None:
-        open_spans = state.open_spans
-        self.context, self.open_spans = context, open_spans
-        self.gathered = open_spans.gathered_of(span_of(context)) if open_spans is not None else None
+    def _look_up(self, context: Context | None) -> None:
+        self.context, self.open_spans = context, state.open_spans
+        span = span_of(context) if context is not None else None
+        self.gathered = self.open_spans.gathered_of(span) if self.open_spans is not None else CLOSED
 
     def _count_long(self, now: int) -> None:
-        if self.gathered is not None and self.open_spans is not None and self.part:
+        if self.open_spans is not None:
             self.open_spans.count(self.gathered, self.part, now)
 
     def _resume(self, now: int, *, thrown: bool) -> None:
-        took, gathered = now - self.suspended, self.gathered
-        if state.open_spans is None or self.suspended == _NOT_SUSPENDED or self.explicit:
+        """Do what few steps need: for waits that are not short, and where a span ended or causality was switched."""
+        open_spans = state.open_spans
+        if open_spans is not self.open_spans or self.gathered.short < 0:
+            self._look_up(self.context)
+        if open_spans is None:
             return
-        if took < state.short_ns and gathered is not None:
+        self.reading = read_at(now)
+        if self.suspended < state.since_ns or self.explicit:
+            return
+        gathered, waited = self.gathered, now - self.suspended
+        is_seen = state.sink is not None
+        if waited < gathered.short or (not is_seen and gathered.has_many(waited) and is_by_nobody(self.awaited)):
             gathered.short_count += 1
-            gathered.short_ns += took
-            return
-        if gathered is NOBODY and state.sink is None:
-            return
-        try:
-            self._record(self.suspended, now, thrown=thrown)
-        except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
-            state.failures.append(error)
+            gathered.short_ns += waited
+        elif is_seen or gathered is not NOBODY:
+            try:
+                self._record(self.suspended, now, thrown=thrown)
+            except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
+                state.failures.append(error)
 
     def _finish(self, error: BaseException) -> None:
         traceback = error.__traceback__
         error.__traceback__ = traceback.tb_next if traceback is not None else None
-        open_spans, part, self.part = state.open_spans, self.part, 0
+        open_spans = state.open_spans
         if open_spans is None:
             return
         gathered = open_spans.gathered.get(span_of(current_context()))
-        if gathered is not None and part:
-            open_spans.count(gathered, part, perf_counter_ns())
-        self.end = (p.TASK, self, self.ended or current_identity(), next_number())
+        if gathered is not None:
+            open_spans.count(gathered, self.part, perf_counter_ns())
+        ended = self.ended if self.ended_after == self.suspended else None
+        self.end = (p.TASK, self, ended or current_identity(), next_number())
 
     def _record(self, began: int, now: int, *, thrown: bool) -> None:
         if state.sink is not None:
@@ -202,12 +200,13 @@ class Driver(Coroutine[Any, Any, Any]):
             sum_up(span, 1, (now - began) / 1e9)
             return
         edge = edge_of(self, self.awaited, thrown=thrown)
+        gathered = self.gathered
         is_known = edge.span is not None or edge.released_by is not None
-        if not is_known and self.gathered is not None and self.gathered.is_one_too_many(now - began):
-            self.gathered.short_count += 1
-            self.gathered.short_ns += now - began
+        if not is_known and gathered is not CLOSED and gathered.is_one_too_many(now - began):
+            gathered.short_count += 1
+            gathered.short_ns += now - began
             return
-        offset = self.reading.offset
+        offset = time_ns() - perf_counter_ns()
         other = edge.span is not None and edge.span.span_id != span.get_span_context().span_id
         record_wait(
             edge.kind, edge.resource, began + offset, now + offset, released_by=edge.span if other else None,

@@ -59,6 +59,9 @@ It holds the primitive that was used (none: the future itself was resolved or ca
 task that did it, the span that was current there, and its number.
 """
 UNKNOWN: Final[Release] = (p.UNKNOWN, None, None, 0)
+_CONNECTION: Final = p.CONNECTION
+_RUN_HANDLE: Final = p.RUN_HANDLE
+_TRANSPORTS: Final = p.TRANSPORTS
 
 
 def _by_nobody(place: p.Place, span: SpanContext | None = None) -> Release:
@@ -114,6 +117,14 @@ def running_driver() -> Driver | None:
     return None if task is None else driver_of(task)
 
 
+def is_by_nobody(awaited: Any) -> bool:
+    """Return whether it is known of what a task awaited that neither a task nor a span ended it."""
+    if awaited is None:
+        return True
+    release: Release | None = getattr(awaited, "release", None)
+    return release is not None and release[1] is None and release[2] is None
+
+
 def release_from(frame: FrameType, loop: Any) -> Release:
     """Return who resolves a future of `loop` right now.
 
@@ -127,7 +138,7 @@ def release_from(frame: FrameType, loop: Any) -> Release:
             return _by_nobody(p.UNKNOWN)  # from a thread that must not
         task = _task_of(loop)
         if task is None:
-            is_bare = frame.f_code is p.RUN_HANDLE  # the loop itself resolves it
+            is_bare = frame.f_code is _RUN_HANDLE  # the loop itself resolves it
             return _from_handle(frame.f_locals["self"], None) if is_bare else _from_callback(frame)
         place = p.RELEASING.get(id(frame.f_code))
         if place is not None and place.resource in p.PARTS:
@@ -145,19 +156,19 @@ def _outermost(frame: FrameType | None) -> p.Place | None:
     return place
 
 
-def _from_callback(frame: FrameType) -> Release:
-    place = _outermost(frame)
-    node: FrameType | None = frame
-    callback = frame
-    while node is not None and node.f_code is not p.RUN_HANDLE:
-        if id(node.f_code) in p.TRANSPORTS:
-            return _by_nobody(p.CONNECTION)
-        if node.f_code is p.RUN_LOOP:
-            return _from_bare_callback(callback, place)
+def _from_callback(callback: FrameType) -> Release:
+    node: FrameType | None = callback
+    frame = callback
+    while node is not None:
+        code = node.f_code
+        if code is _RUN_HANDLE:
+            return _from_handle(node.f_locals["self"], _outermost(frame))
+        if id(code) in _TRANSPORTS:
+            return _CONNECTION, None, None, next_number()
+        if code is p.RUN_LOOP:
+            return _from_bare_callback(callback, _outermost(frame))
         callback, node = node, node.f_back
-    if node is None:
-        return _by_nobody(p.UNKNOWN)
-    return _from_handle(node.f_locals["self"], place)
+    return _by_nobody(p.UNKNOWN)
 
 
 def _from_handle(handle: Any, place: p.Place | None) -> Release:

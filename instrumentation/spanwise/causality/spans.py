@@ -33,9 +33,11 @@ LONG_WAIT_NS: Final = 100_000_000
 class Gathered:
     """Numbers of a span that is still open; nanoseconds."""
 
-    __slots__ = ("blocked", "cpu", "pauses_before", "short_count", "short_ns", "unlinked")
+    __slots__ = ("blocked", "cpu", "pauses_before", "short", "short_count", "short_ns", "unlinked")
 
-    def __init__(self, pauses_before: int) -> None:
+    def __init__(self, pauses_before: int, short: int) -> None:
+        self.short = short
+        """Waits below that are only summed; less than 0 once the span has ended or causality was switched."""
         self.cpu = 0
         self.blocked = 0
         self.pauses_before = pauses_before
@@ -43,31 +45,44 @@ class Gathered:
         self.short_ns = 0
         self.unlinked = 0
 
+    def has_many(self, took: int) -> bool:
+        """Return whether the span has enough waits that nobody is known to have ended, if they are as short."""
+        return self.unlinked >= UNLINKED_LIMIT and took < LONG_WAIT_NS
+
     def is_one_too_many(self, took: int) -> bool:
-        """Count a wait that nobody is known to have ended; return whether the span has enough that are as short."""
+        """Count such a wait; return whether there were enough before."""
+        too_many = self.has_many(took)
         self.unlinked += 1
-        return self.unlinked > UNLINKED_LIMIT and took < LONG_WAIT_NS
+        return too_many
 
 
-NOBODY: Final = Gathered(0)
+NOBODY: Final = Gathered(0, -1)
 """Takes the numbers of what runs outside of any span that is recorded."""
+CLOSED: Final = Gathered(0, -1)
+"""Takes those that nobody wants: while causality is off, and of a span that was recorded before it was on."""
 
 
 class OpenSpans:
-    """The recording spans that were started since causality was switched on; listens to them and to the collector."""
+    """The recording spans that were started since causality was switched on; listens to them and to the collector.
 
-    def __init__(self, one_in: int) -> None:
+    Args:
+        one_in: waits of one trace in so many are recorded.
+        short: waits below so many nanoseconds are only summed.
+    """
+
+    def __init__(self, one_in: int, short: int) -> None:
         self.gathered: dict[Any, Gathered] = {}
         self._one_in = one_in
+        self._short = short
         self._pauses = 0
         self._pause_began = 0
 
-    def gathered_of(self, span: Any) -> Gathered | None:
-        """Return where the numbers of `span` are gathered; none of one that is recorded, but not gathered for."""
+    def gathered_of(self, span: Any) -> Gathered:
+        """Return where the numbers of `span` are gathered."""
         gathered = self.gathered.get(span)
-        if gathered is None and (span is None or not self.takes(span)):
-            return NOBODY
-        return gathered
+        if gathered is not None:
+            return gathered
+        return CLOSED if span is not None and self.takes(span) else NOBODY
 
     def takes(self, span: Span) -> bool:
         """Return whether what `span` waits for is recorded."""
@@ -77,7 +92,7 @@ class OpenSpans:
         """Gather from now on; what ran until now was the outer span's."""
         self.leaving()
         if self.takes(span):
-            self.gathered[span] = Gathered(self._pauses)
+            self.gathered[span] = Gathered(self._pauses, self._short)
 
     def leaving(self) -> None:
         """Count what the current task ran since its last part for the current span."""
@@ -85,7 +100,7 @@ class OpenSpans:
 
     def _leave(self) -> Driver | None:
         driver = running_driver()
-        if driver is not None and driver.part:
+        if driver is not None:
             now = perf_counter_ns()
             gathered = self.gathered.get(span_of(current_context()))
             if gathered is not None:
@@ -97,9 +112,10 @@ class OpenSpans:
         """Write what was gathered."""
         driver = self._leave()
         if driver is not None:
-            driver.ended = span.get_span_context()
+            driver.ended, driver.ended_after = span.get_span_context(), driver.suspended
         gathered = self.gathered.pop(span, None)
         if gathered is not None:
+            gathered.short = -1
             self._write(span, gathered)
 
     def running(self) -> Driver | None:
@@ -124,11 +140,14 @@ class OpenSpans:
             self._pause_began = 0
 
     def listen(self) -> None:
-        """Begin to count the collector's pauses."""
+        """Begin to gather, and to count the collector's pauses."""
+        NOBODY.short = self._short
         gc.callbacks.append(self.paused)
 
     def stop_listening(self) -> None:
-        """End it."""
+        """End it: tasks see by `short` that what they gathered for is closed."""
+        for gathered in (NOBODY, *self.gathered.values()):
+            gathered.short = -1
         if self.paused in gc.callbacks:
             gc.callbacks.remove(self.paused)
 

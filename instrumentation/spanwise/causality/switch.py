@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from contextlib import contextmanager, suppress
+from time import perf_counter_ns
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
@@ -58,8 +59,8 @@ def start(
     _mode = mode
     state.threshold_ns = int((_threshold() if wait_threshold is None else wait_threshold) * 1e9)
     state.sink = sink
-    state.short_ns = 0 if sink is not None else state.threshold_ns
-    state.open_spans = OpenSpans(ONE_IN if mode == "sampled" else 1)
+    state.since_ns = perf_counter_ns()
+    state.open_spans = OpenSpans(ONE_IN if mode == "sampled" else 1, 0 if sink is not None else state.threshold_ns)
     state.open_spans.listen()
     watching.watcher = state.open_spans
     for kind in _loop_classes():
@@ -72,7 +73,6 @@ def stop() -> None:
     _mode = "off"
     watching.watcher = None
     state.sink = None
-    state.short_ns = 0
     open_spans, state.open_spans = state.open_spans, None
     if open_spans is not None:
         open_spans.stop_listening()
