@@ -4,13 +4,11 @@ They are objects rather than generators: a generator that was never begun runs n
 async one needs a running loop to be closed. Where a stream ends the span, an object of it is told in `__del__`, so that
 an abandoned one does, too.
 A `for` loop reads through a generator that holds the object, since that costs a chunk one call of Python's in place of
-four; where nothing has to be done but counting, through iterators in C. Nothing is attached to the context between two
-chunks.
+four. Nothing is attached to the context between two chunks.
 """
 
 from __future__ import annotations
 
-from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -20,13 +18,9 @@ T = TypeVar("T")
 
 
 class _Call(Protocol):
-    """What is told of chunks: the first one by a call, the others by adding to `chunks` or by taking from `further`.
-
-    What is taken is true, so that `compress` passes every chunk.
-    """
+    """What is told of chunks: the first one by a call, the others by adding to `chunks`."""
 
     chunks: int
-    further: Iterator[int]
 
     def chunk(self) -> None: ...
 
@@ -83,15 +77,17 @@ class Stream(_Reading[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Return an iterator over the chunks that are left; whoever stops in between can go on later."""
-        if self._end is None and self._on_chunk is None:  # the block sees how the reading ends
-            return chain(self._first(), compress(self._left, self._call.further))
-        return self._read()
+        # In a block, that sees how the reading ends
+        return self._count() if self._end is None and self._on_chunk is None else self._read()
 
-    def _first(self) -> Generator[T]:
+    def _count(self) -> Generator[T]:
+        call = self._call
         for item in self._left:
-            self._call.chunk()
+            if call.chunks:
+                call.chunks += 1
+            else:
+                call.chunk()
             yield item
-            return
 
     def _read(self) -> Generator[T]:
         call, on_chunk = self._call, self._on_chunk

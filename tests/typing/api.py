@@ -8,8 +8,9 @@ from opentelemetry.trace import SpanContext
 
 import spanwise
 from spanwise.journal.ledger import Counts
+from spanwise.model_call import ModelCall
 from spanwise.recorded import Recorded
-from spanwise.spans import Agent, CacheLookup, ModelCall, Retrieval, ToolExecution, Workflow
+from spanwise.spans import Agent, CacheLookup, Retrieval, ToolExecution, Workflow
 from spanwise.waits import Wait
 
 if TYPE_CHECKING:
