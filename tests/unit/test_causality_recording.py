@@ -13,7 +13,10 @@ import pytest
 import spanwise
 from spanwise import causality
 from spanwise import conventions as c
-from spanwise.causality.driver import Driver
+from spanwise.causality.driver import Driver, state
+from spanwise.causality.edges import edge_of
+from spanwise.causality.releases import driver_of
+from spanwise.causality.spans import NOBODY
 from spanwise.errors import InputError
 from spanwise.testing import capture, run_virtual
 
@@ -225,6 +228,85 @@ def test_a_long_wait_is_recorded_however_many_came_before_it() -> None:
     spans = recorded(main)
     assert [one[2] for one in waits(spans)] == ["sleep"] * 9
     assert named(spans, "step s")[c.WAIT_SHORT_COUNT] == 2
+
+
+def test_of_many_waits_those_that_somebody_is_known_to_have_ended_are_all_spans() -> None:
+    async def main() -> None:
+        with spanwise.step("s"):
+            loop = asyncio.get_running_loop()
+            for _ in range(10):
+                await asyncio.sleep(0.001)
+                answer = loop.create_future()
+                with spanwise.step("helper"):
+                    helper = loop.create_task(resolve(answer))
+                await answer
+                await helper
+
+    async def resolve(answer: asyncio.Future[None]) -> None:
+        await asyncio.sleep(0)
+        answer.set_result(None)
+
+    found = [one for one in waits(recorded(main)) if one[0] == "step s"]
+    assert found.count(("step s", "future", "future", "step helper")) == 10
+
+
+def test_the_cause_of_a_wait_like_eight_before_it_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def ask(*arguments: Any, **options: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return edge_of(*arguments, **options)
+
+    monkeypatch.setattr("spanwise.causality.driver.edge_of", ask)
+
+    async def main() -> None:
+        with spanwise.step("s"):
+            loop = asyncio.get_running_loop()
+            for _ in range(20):
+                answer = loop.create_future()
+                loop.call_later(0.001, answer.set_result, None)
+                await answer
+
+    assert named(recorded(main), "step s")[c.WAIT_SHORT_COUNT] == 12
+    assert asked == 8
+
+
+def test_a_future_of_the_host_may_call_anything_release() -> None:
+    class Lease(asyncio.Future[None]):
+        def release(self) -> None: ...
+
+    async def main() -> None:
+        with spanwise.step("s"):
+            loop = asyncio.get_running_loop()
+            for _ in range(10):
+                lease = Lease(loop=loop)
+                loop.call_later(0.001, lease.set_result, None)
+                await lease
+
+    state.failures.clear()
+    spans = recorded(main)
+    assert [one[1:] for one in waits(spans)] == [("unknown", "unknown", None)] * 8
+    assert named(spans, "step s")[c.WAIT_SHORT_COUNT] == 2
+    assert not state.failures
+
+
+def test_a_task_that_outlives_the_span_it_was_made_in_records_no_waits_after_it() -> None:
+    async def background() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+
+    async def main() -> None:
+        with spanwise.step("s"):
+            task = asyncio.create_task(background())
+            await asyncio.sleep(0.0025)
+        await task
+        assert isinstance(driver := driver_of(task), Driver)
+        assert driver.gathered is NOBODY
+
+    spans = recorded(main)
+    ended = next(span["end_ns"] for span in spans if span["name"] == "step s")
+    assert all(span["start_ns"] < ended for span in spans if c.WAIT_KIND in span["attributes"])
 
 
 def test_a_wait_that_a_task_without_a_span_of_its_own_ended_names_that_task() -> None:

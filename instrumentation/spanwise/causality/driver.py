@@ -80,7 +80,7 @@ class Driver(Coroutine[Any, Any, Any]):
         self.open_spans: OpenSpans | None = None
         self.gathered: Gathered = CLOSED
         self.reading = NEVER
-        """Of the clocks of the thread that runs it."""
+        """Of the CPU clock of the thread that runs it."""
         self.explicit = 0
         """How many waits the task is inside of that are recorded by hand."""
         self.ended: SpanContext | None = None
@@ -167,16 +167,15 @@ class Driver(Coroutine[Any, Any, Any]):
         self.reading = read_at(now)
         if self.suspended < state.since_ns or self.explicit:
             return
-        gathered, waited = self.gathered, now - self.suspended
-        is_seen = state.sink is not None
-        if waited < gathered.short or (not is_seen and gathered.has_many(waited) and is_by_nobody(self.awaited)):
-            gathered.short_count += 1
-            gathered.short_ns += waited
-        elif is_seen or gathered is not NOBODY:
-            try:
+        gathered, waited, is_seen = self.gathered, now - self.suspended, state.sink is not None
+        try:
+            if waited < gathered.short or (not is_seen and gathered.has_many(waited) and is_by_nobody(self.awaited)):
+                gathered.short_count += 1
+                gathered.short_ns += waited
+            elif is_seen or gathered is not NOBODY:
                 self._record(self.suspended, now, thrown=thrown)
-            except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
-                state.failures.append(error)
+        except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
+            state.failures.append(error)
 
     def _finish(self, error: BaseException) -> None:
         traceback = error.__traceback__

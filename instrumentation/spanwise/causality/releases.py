@@ -121,8 +121,13 @@ def is_by_nobody(awaited: Any) -> bool:
     """Return whether it is known of what a task awaited that neither a task nor a span ended it."""
     if awaited is None:
         return True
-    release: Release | None = getattr(awaited, "release", None)
+    release = _noted(awaited)
     return release is not None and release[1] is None and release[2] is None
+
+
+def _noted(future: Any) -> Release | None:
+    release = getattr(future, "release", None)  # of the host's own futures it may be anything
+    return cast("Release", release) if type(release) is tuple else None
 
 
 def release_from(frame: FrameType, loop: Any) -> Release:
@@ -224,7 +229,7 @@ def cause_of(future: Any) -> Release:
         return driver.end or UNKNOWN
     if isinstance(future, p.Gathering):
         return _cause_of_gather(future)
-    return getattr(future, "release", None) or UNKNOWN
+    return _noted(future) or UNKNOWN
 
 
 def _cause_of_gather(outer: Any) -> Release:
