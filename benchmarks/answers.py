@@ -86,10 +86,15 @@ def served() -> Generator[str]:
 
 
 class Memory(httpx2.AsyncBaseTransport, httpx2.BaseTransport):
-    """Answers from bytes; in async, each chunk comes when the loop has been round once, as from a connection."""
+    """Answers from bytes; in async, each chunk comes when the loop has been round once, as from a connection.
 
-    def __init__(self) -> None:
+    Args:
+        gap: seconds that an async answer and each of its chunks let wait for them.
+    """
+
+    def __init__(self, gap: float = 0.0) -> None:
         self._answers = {False: whole(), True: chunked()}
+        self._gap = gap
 
     def _answer(self, request: httpx2.Request) -> tuple[str, bytes]:
         is_stream = bool(json.loads(request.content).get("stream"))
@@ -103,24 +108,27 @@ class Memory(httpx2.AsyncBaseTransport, httpx2.BaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer, in pieces."""
         kind, body = self._answer(request)
-        await come_round()
-        return httpx2.Response(200, headers={"content-type": kind}, content=pieces(body))
+        await come_round(self._gap)
+        return httpx2.Response(200, headers={"content-type": kind}, content=pieces(body, self._gap))
 
 
-async def come_round() -> None:
+async def come_round(gap: float) -> None:
     """Suspend the task until the loop calls back."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
-    loop.call_soon(future.set_result, None)
+    if gap:
+        loop.call_later(gap, future.set_result, None)
+    else:
+        loop.call_soon(future.set_result, None)
     await future
 
 
-async def pieces(body: bytes) -> AsyncIterator[bytes]:
+async def pieces(body: bytes, gap: float) -> AsyncIterator[bytes]:
     """Yield a plain answer at once and an event stream event by event, a suspension before each but the first."""
     first, *others = body.split(b"\n\n")
     yield first + (b"\n\n" if others else b"")
     for one in others[:-1]:
-        await come_round()
+        await come_round(gap)
         yield one + b"\n\n"
 
 

@@ -7,7 +7,7 @@ ratios to the SDK with a simple processor. The SDK exports to nothing, spanwise 
 The tree's three calls are each handed a prompt of 2 KB and an answer, which by default (content off) are not recorded;
 with --content they are, and searched for secrets, and the SDK's spans get them as attributes, too.
 
-    python benchmarks/overhead.py [--rounds 7] [--content] [--memory] [--imports] [--no-redaction]
+    python benchmarks/overhead.py [--rounds 7] [--content] [--calls] [--memory] [--imports] [--no-redaction]
 """
 
 from __future__ import annotations
@@ -334,11 +334,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--content", action="store_true", help="record prompts and answers")
+    parser.add_argument("--calls", action="store_true", help="calls of the OpenAI client, too (overhead_calls.py)")
     parser.add_argument("--memory", action="store_true", help="a million spans, about a minute")
     parser.add_argument("--imports", action="store_true", help="start-up, in fresh processes")
     parser.add_argument("--no-redaction", action="store_true", help="ours with redact=False")
     arguments = parser.parse_args()
     report(measured(arguments.rounds, redact=not arguments.no_redaction, content=arguments.content))
+    if arguments.calls:
+        from overhead_calls import measure  # noqa: PLC0415 - it imports from here, and the client
+
+        print()
+        measure(500, content=arguments.content, server=False)
     if arguments.memory:
         memory()
     if arguments.imports:

@@ -10,7 +10,7 @@ median of alternating blocks, with what was recorded written.
 Answers come from bytes in memory through a transport of the client's (`memory`), where the client does little else
 than what it always does, or from a server in a process of its own (`server`).
 
-    python benchmarks/overhead_calls.py [--pairs 500] [--content] [--transport memory|server]
+    python benchmarks/overhead_calls.py [--pairs 500] [--content] [--transport memory|server] [--gap SECONDS]
 """
 
 from __future__ import annotations
@@ -120,9 +120,9 @@ def rows(title: str, asks: dict[str, Ask], pairs: int, flush: Callable[[], objec
 class Clients:
     """The client, plain and async on a loop of its own, and the calls that are measured."""
 
-    def __init__(self, address: str | None, ways: dict[str, Way]) -> None:
+    def __init__(self, address: str | None, ways: dict[str, Way], gap: float) -> None:
         plain = httpx2.Client(transport=Memory()) if address is None else None
-        async_ = httpx2.AsyncClient(transport=Memory()) if address is None else None
+        async_ = httpx2.AsyncClient(transport=Memory(gap)) if address is None else None
         about: Any = {"base_url": address or "http://memory/v1", "api_key": "k", "max_retries": 0}
         self._plain = openai.OpenAI(**about, http_client=plain).chat.completions.create
         self._async = openai.AsyncOpenAI(**about, http_client=async_).chat.completions.create
@@ -152,7 +152,7 @@ class Clients:
         return lambda: self._loop.run_until_complete(one(self._async))
 
 
-def measure(pairs: int, *, content: bool, server: bool) -> None:
+def measure(pairs: int, *, content: bool, server: bool, gap: float = 0.0) -> None:
     """Print the table."""
     place: AbstractContextManager[str | None] = served() if server else nullcontext()
     with tempfile.TemporaryDirectory() as folder, place as address:
@@ -163,7 +163,8 @@ def measure(pairs: int, *, content: bool, server: bool) -> None:
         tracers = {API: NoOpTracer(), SIMPLE: simple.get_tracer("benchmark"), BATCH: batch.get_tracer("benchmark")}
         hands: dict[str, Way] = {name: ByHand(tracer) for name, tracer in tracers.items()}
         none = Unrecorded()
-        clients = Clients(address, {UNRECORDED: none, OURS: Helpers(), WATCHED: Watched(), **hands, CONTROL: none})
+        ways = {UNRECORDED: none, OURS: Helpers(), WATCHED: Watched(), **hands, CONTROL: none}
+        clients = Clients(address, ways, gap)
 
         def flush() -> None:
             telemetry.flush(60)
@@ -197,8 +198,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=500, help="of calls; a quarter of that for streams")
     parser.add_argument("--content", action="store_true", help="record prompts and answers in ours")
     parser.add_argument("--transport", choices=("memory", "server"), default="memory", help="where answers come from")
+    parser.add_argument(
+        "--gap", type=float, default=0.0, help="seconds between chunks from memory to the async client (default: none)"
+    )
     arguments = parser.parse_args()
-    measure(arguments.pairs, content=arguments.content, server=arguments.transport == "server")
+    server = arguments.transport == "server"
+    measure(arguments.pairs, content=arguments.content, server=server, gap=arguments.gap)
 
 
 if __name__ == "__main__":

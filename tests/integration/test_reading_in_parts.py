@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from support.command import hear_ctrl_c
 from support.many_lines import contents, lines
 
 from spanwise.errors import UnavailableError
@@ -76,7 +77,10 @@ def run_script(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     script = path.with_name("script.py")
     script.write_text(SCRIPT, encoding="utf-8")
     command = [sys.executable, str(script), str(path), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False,
+        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - it takes no lock that another thread could hold
+    )  # fmt: skip
 
 
 def test_a_script_without_a_guard_is_run_once(path: Path) -> None:
