@@ -79,7 +79,7 @@ def run_script(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(script), str(path), *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False,
-        preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - it takes no lock that another thread could hold
+        preexec_fn=hear_ctrl_c,
     )  # fmt: skip
 
 
