@@ -1,9 +1,9 @@
 """What a call of the OpenAI client costs more when it is recorded: once, streamed, and async with causality.
 
 Beside `llm_call` with its journal stand the same spans made by hand with OpenTelemetry's API alone, and with its SDK. A
-call is recorded in each way, not at all, and not at all once more (the control), in an order that changes each time. A
-figure is the median of the paired differences in the calling thread's CPU with its 95 % interval (bootstrap), so what
-else the machine does falls on all alike, and the client's own time, which varies by more than what is measured, drops
+recorded call and one that is not follow one another, in an order that changes each time; the control is two that are
+not. A figure is the median of the paired differences in the calling thread's CPU with its 95 % interval (bootstrap), so
+what else the machine does falls on both, and the client's own time, which varies by more than what is measured, drops
 out. Causality cannot be switched within a call: there each is a short block of calls. What all threads take is the
 median of alternating blocks, with what was recorded written.
 
@@ -47,7 +47,10 @@ if TYPE_CHECKING:
 WATCHED, UNRECORDED, CONTROL = f"{OURS}, chunks seen", "unrecorded", "control"
 SHARE = {"call": 1.0, "stream": 0.25}
 """Of the pairs that are asked for."""
+GROUP = 20
+"""So many pairs of one way before the next."""
 BLOCK = 8
+"""So many calls with causality on, or off, of which the median counts."""
 STEPS = {"call": 1, "stream": 1 + CHUNKS + 1}
 """How often an async call from memory is suspended."""
 
@@ -71,16 +74,26 @@ def block(ask: Ask, *, causal: bool) -> float:
 
 
 def compared(asks: dict[str, Ask], pairs: int, *, causal: bool) -> dict[str, np.ndarray[Any, Any]]:
-    """Return seconds: of unrecorded calls, and what the others take more."""
+    """Return seconds: of unrecorded calls, and what those recorded in each way take more than the one beside them.
+
+    The ways take turns in groups of pairs, since the code of one leaves another nothing of its own in the caches.
+    """
+    none = asks[UNRECORDED]
     found: dict[str, list[float]] = {name: [] for name in asks}
-    for number in range(pairs + pairs // 10):
-        if not number % 50:
-            gc.collect()
-        for name in random.sample(list(asks), len(asks)):
-            ask = asks[name]
-            found[name].append(block(ask, causal=name.startswith(OURS)) if causal else once(ask))
-    seconds = {name: np.array(values[pairs // 10 :]) for name, values in found.items()}
-    return {name: values - (0 if name == UNRECORDED else seconds[UNRECORDED]) for name, values in seconds.items()}
+    group = min(GROUP, pairs)
+    for number in range(-1, pairs // group):  # the first group warms up
+        gc.collect()
+        for name in random.sample([name for name in asks if name != UNRECORDED], len(asks) - 1):
+            for _ in range(group):
+                taken = {True: 0.0, False: 0.0}
+                for recorded in random.sample((True, False), 2):
+                    ask = asks[name] if recorded else none
+                    is_causal = recorded and name.startswith(OURS)
+                    taken[recorded] = block(ask, causal=is_causal) if causal else once(ask)
+                if number >= 0:
+                    found[name].append(taken[True] - taken[False])
+                    found[UNRECORDED].append(taken[False])
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def everywhere(asks: dict[str, Ask], number: int, flush: Callable[[], object]) -> dict[str, float]:
