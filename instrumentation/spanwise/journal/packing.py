@@ -89,21 +89,29 @@ def _put(path: Path, write: Callable[[IO[bytes]], object], age: os.stat_result) 
         raise
 
 
-def compress(source: IO[bytes], target: IO[bytes]) -> None:
+def compress(source: io.BufferedIOBase, target: IO[bytes]) -> None:
     """Write the content of a segment to `target` in blocks that end where a record does."""
-    offset, rest = 0, b""
-    while piece := source.read(BLOCK):
-        rest += piece
-        cut = rest.rfind(MAGIC) if len(rest) >= BLOCK else 0
-        if cut > 0:
-            target.write(_block(offset, rest[:cut]))
-            offset, rest = offset + cut, rest[cut:]
-    if rest:
-        target.write(_block(offset, rest))
-    target.write(_mark(offset + len(rest), 0, 0))
+    room = bytearray(2 * BLOCK)  # one for all blocks: fresh memory for each costs more than compressing it
+    offset, held = 0, 0
+    while True:
+        if held + BLOCK > len(room):  # a record is longer than a block
+            room.extend(bytes(len(room)))
+        with memoryview(room) as view:
+            got = source.readinto(view[held : held + BLOCK])
+            if not got:
+                break
+            held += got
+            cut = room.rfind(MAGIC, 0, held) if held >= BLOCK else 0
+            if cut > 0:
+                target.write(_block(offset, view[:cut]))
+                offset, held = offset + cut, held - cut
+                view[:held] = view[cut : cut + held]
+    if held:
+        target.write(_block(offset, memoryview(room)[:held]))
+    target.write(_mark(offset + held, 0, 0))
 
 
-def _block(offset: int, content: bytes) -> bytes:
+def _block(offset: int, content: memoryview) -> bytes:
     zstd = _zstd()
     options = {zstd.CompressionParameter.compression_level: _LEVEL, zstd.CompressionParameter.checksum_flag: 1}
     frame: bytes = zstd.compress(content, options=options)
