@@ -223,9 +223,10 @@ def test_debian_packages_are_unpacked_not_installed(tmp_path: Path, monkeypatch:
     shop.effects.update({" download liba tool": downloaded, "dpkg-deb -x": unpacked})
     debian.extract(shop, "tool", "usr/bin/tool", name="tool")
 
+    unpacked_usr = tmp_path / "final" / "root" / "usr"
     assert (shop.folder / "bin" / "tool").read_text() == (
-        f"#!/bin/sh\nLD_LIBRARY_PATH={tmp_path}/final/root/usr/lib/deep${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n"
-        f'export LD_LIBRARY_PATH\nexec {tmp_path}/final/root/usr/bin/tool "$@"\n'
+        f"#!/bin/sh\nLD_LIBRARY_PATH={unpacked_usr}/lib/deep${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\n"
+        f'export LD_LIBRARY_PATH\nexec {unpacked_usr}/bin/tool "$@"\n'
     )
     assert not [line for line in shop.commands if " install " in line and "--print-uris" not in line]
 
