@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+C_SOURCE := instrumentation/spanwise/causality/_steps.c
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit soak stack-up stack-down servers lock clean
@@ -54,7 +55,7 @@ $(BIN)/python:
 	  "spanwise needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml hatch_build.py $(C_SOURCE) | $(BIN)/python
 	@echo "Setting up .venv (once) ..."
 	$(PIP) install --require-hashes -r requirements/runtime.txt
 	$(PIP) install --no-build-isolation --no-deps -e .

@@ -11,29 +11,18 @@ import threading
 from time import thread_time_ns
 from typing import Final
 
+from spanwise.causality.steps import LONG_NS, Reading
+
 REFRESH_NS: Final = 1_000_000
-LONG_NS: Final = 1_000_000
-"""From here on a part of a step is measured with the CPU clock."""
 
 
-class Reading:
-    """The last reading of a thread's CPU clock."""
-
-    __slots__ = ("cpu", "due")
-
-    def __init__(self) -> None:
-        self.due = -1
-        """When the clock is to be read again (performance counter, ns)."""
-        self.cpu = 0
-        """The thread's CPU time, in ns."""
-
-    def read(self, now: int) -> None:
-        """Read the clock at `now` (performance counter)."""
-        self.due = now + REFRESH_NS
-        self.cpu = thread_time_ns()
+def _none_yet() -> Reading:
+    reading = Reading()
+    reading.due, reading.cpu = -1, 0
+    return reading
 
 
-NEVER: Final = Reading()
+NEVER: Final = _none_yet()
 """The reading of a thread that is not known yet: it is always due."""
 _here: Final = threading.local()
 
@@ -42,9 +31,9 @@ def read_at(now: int) -> Reading:
     """Return the current thread's reading, made anew where it is due at `now`."""
     reading: Reading | None = getattr(_here, "reading", None)
     if reading is None:
-        reading = _here.reading = Reading()
+        reading = _here.reading = _none_yet()
     if now > reading.due:
-        reading.due, reading.cpu = now + REFRESH_NS, thread_time_ns()  # as in `read`, without the call
+        reading.due, reading.cpu = now + REFRESH_NS, thread_time_ns()
     return reading
 
 
@@ -56,5 +45,5 @@ def cpu_of(began: int, now: int) -> int:
     if reading is None:
         return 0
     before = reading.cpu
-    reading.read(now)
+    reading.due, reading.cpu = now + REFRESH_NS, thread_time_ns()
     return min(now - began, reading.cpu - before)

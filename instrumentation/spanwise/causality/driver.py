@@ -3,8 +3,7 @@
 An exception passes as the same object with the same traceback: the frame of this module is taken off again. When
 causality is off, a driver that is still at work only passes on.
 
-`send` runs between two steps of the host, whose own work leaves little of it in the caches of the processor: what it
-costs is how much of it there is. So a short wait and a short step are two readings of the clock and three sums.
+What each step needs is in `steps.py`; here is what few need, and how a task ends.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 
 from spanwise.causality import primitives as p
-from spanwise.causality.clocks import LONG_NS, NEVER, read_at
+from spanwise.causality.clocks import NEVER, read_at
 from spanwise.causality.edges import Edge, edge_of
-from spanwise.causality.releases import current_context, current_identity, is_by_nobody, next_number, span_of
+from spanwise.causality.releases import current_identity, is_by_nobody, next_number, span_of
 from spanwise.causality.spans import CLOSED, NOBODY
+from spanwise.causality.steps import Step, current_context, leave_out
 from spanwise.waits import record_wait, sum_up
 
 if TYPE_CHECKING:
@@ -55,64 +55,29 @@ class _State:
 state: Final = _State()
 
 
-class Driver(Coroutine[Any, Any, Any]):
+class Driver(Step, Coroutine[Any, Any, Any]):
     """Drives a task's coroutine."""
 
-    __slots__ = (
-        "__weakref__", "awaited", "context", "coroutine", "end", "ended", "ended_after", "explicit", "gathered",
-        "open_spans", "part", "reading", "suspended", "task",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "end", "ended", "ended_after", "open_spans", "task")
+    gathered: Gathered
     is_driver = True
 
     def __init__(self, coroutine: Any) -> None:
         self.coroutine = coroutine
-        """The host's."""
         self.task: ReferenceType[Any] | None = None
         """The task, once it is made; none where it cannot be referred to."""
-        self.awaited: Any = None
-        """What the task waits for."""
-        self.suspended = 0
-        """When it was suspended last, by the performance counter."""
-        self.part = 0
-        """When the part of the step that runs began, by the same."""
-        self.context: Context | None = None
-        """The one that was current when it was suspended, for which the next two were looked up."""
+        self.awaited = None
+        self.suspended = self.part = self.explicit = 0
+        self.context = None
         self.open_spans: OpenSpans | None = None
-        self.gathered: Gathered = CLOSED
+        """Those among which `gathered` was looked up."""
+        self.gathered = CLOSED
         self.reading = NEVER
-        """Of the CPU clock of the thread that runs it."""
-        self.explicit = 0
-        """How many waits the task is inside of that are recorded by hand."""
         self.ended: SpanContext | None = None
         """The span that ended last in it, in the step after the suspension at `ended_after`."""
         self.ended_after = -1
         self.end: Release | None = None
         """How the task ended."""
-
-    def send(self, value: Any) -> Any:
-        """Run the coroutine to its next suspension; a step that waited and ran for a short time calls nothing else."""
-        now = perf_counter_ns()
-        gathered, waited = self.gathered, now - self.suspended
-        if waited < gathered.short and now < self.reading.due and not self.explicit:
-            gathered.short_count += 1
-            gathered.short_ns += waited
-        else:
-            self._resume(now, thrown=False)
-        self.part = now
-        try:
-            self.awaited = awaited = self.coroutine.send(value)
-        except BaseException as error:
-            self._finish(error)
-            raise
-        self.suspended = now = perf_counter_ns()
-        if (context := current_context()) is not self.context:
-            self._look_up(context)
-        took = now - self.part
-        if took < LONG_NS:
-            self.gathered.cpu += took
-        else:
-            self._count_long(now)
-        return awaited
 
     def throw(self, *arguments: Any) -> Any:
         """Throw an exception into the coroutine, and run it to its next suspension."""
@@ -122,7 +87,8 @@ class Driver(Coroutine[Any, Any, Any]):
         try:
             self.awaited = awaited = self.coroutine.throw(*arguments)
         except BaseException as error:
-            self._finish(error)
+            leave_out(error)
+            self._finish()
             raise
         self.suspended = now = perf_counter_ns()
         self._look_up(current_context())
@@ -157,7 +123,7 @@ class Driver(Coroutine[Any, Any, Any]):
         if self.open_spans is not None:
             self.open_spans.count(self.gathered, self.part, now)
 
-    def _resume(self, now: int, *, thrown: bool) -> None:
+    def _resume(self, now: int, *, thrown: bool = False) -> None:
         """Do what few steps need: for waits that are not short, and where a span ended or causality was switched."""
         open_spans = state.open_spans
         if open_spans is not self.open_spans or self.gathered.short < 0:
@@ -177,9 +143,7 @@ class Driver(Coroutine[Any, Any, Any]):
         except Exception as error:  # noqa: BLE001 - whatever cannot be recorded, the host's task goes on
             state.failures.append(error)
 
-    def _finish(self, error: BaseException) -> None:
-        traceback = error.__traceback__
-        error.__traceback__ = traceback.tb_next if traceback is not None else None
+    def _finish(self) -> None:
         open_spans = state.open_spans
         if open_spans is None:
             return

@@ -10,7 +10,17 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
-from spanwise.causality.releases import coroutine_of, release_from
+from spanwise.causality import primitives as p
+from spanwise.causality.releases import (
+    coroutine_of,
+    current_task,
+    next_number,
+    release_from,
+    span_key,
+    thread_origin,
+    timed,
+)
+from spanwise.causality.steps import compiled
 
 if TYPE_CHECKING:
     from spanwise.causality.driver import Driver
@@ -33,18 +43,18 @@ class TracedFuture(asyncio.Future[Any]):
     def set_result(self, result: Any, /) -> None:
         """Mark the future as done, by whoever calls this."""
         _set_result(self, result)
-        self.release = release_from(_frame(1), self._loop)
+        self.release = release_from(_frame(1), self._loop, result)
 
     def set_exception(self, exception: Any, /) -> None:
         """Mark the future as failed, by whoever calls this."""
         _set_exception(self, exception)
-        self.release = release_from(_frame(1), self._loop)
+        self.release = release_from(_frame(1), self._loop, exception)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel the future, by whoever calls this."""
         done: bool = _cancel(self, msg=msg)
         if done:
-            self.release = release_from(_frame(1), self._loop)
+            self.release = release_from(_frame(1), self._loop, msg)
         return done
 
 
@@ -65,6 +75,12 @@ class TracedTask(asyncio.Task[Any]):
         return driver.coroutine if driver is not None else None
 
 
+if compiled is not None:
+    TracedFuture.set_result = compiled.resolver(  # type: ignore[method-assign]
+        future=TracedFuture, set_result=_set_result, release_from=release_from, next_number=next_number,
+        current_task=current_task, coroutine_of=coroutine_of, thread_origin=thread_origin, run_handle=p.RUN_HANDLE,
+        timed=timed, unknown=p.UNKNOWN, releasing=p.RELEASING, parts=p.PARTS, span_key=span_key,
+    )  # fmt: skip
 TracedFuture.__name__ = TracedFuture.__qualname__ = "Future"
 TracedTask.__name__ = TracedTask.__qualname__ = "Task"
 TracedFuture.__module__ = TracedTask.__module__ = "_asyncio"

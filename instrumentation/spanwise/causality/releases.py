@@ -20,6 +20,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from spanwise.causality import primitives as p
+from spanwise.causality.steps import current_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,24 +32,15 @@ if TYPE_CHECKING:
 
 _running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - as public get_running_loop, but does not raise
 # Before Python 3.12, current_task() is Python around this very dict
-_task_of: Final[Callable[[Any], Any]] = (
+current_task: Final[Callable[[Any], Any]] = (
     asyncio.current_task if sys.version_info >= (3, 12) else getattr(asyncio.tasks, "_current_tasks").get  # noqa: B009
 )
 _Task: Final[type[Any]] = asyncio.Task
 # In Python 3.12.1, get_coro() of a task that ended eagerly brings the interpreter down; this does not
 coroutine_of: Final[Callable[[Any], Any]] = cast("Any", asyncio.Task)._coro.__get__  # noqa: SLF001
-[_span_key] = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
+[span_key] = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 
 
-def _context_reader() -> Callable[[], otel_context.Context]:
-    """Return the quickest way to OpenTelemetry's current context, which each step asks for."""
-    variable: Any = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    if type(variable) is not contextvars.ContextVar:
-        return otel_context.get_current
-    return cast("Any", variable).get  # type: ignore[no-any-return]
-
-
-current_context: Final = _context_reader()
 next_number: Final = itertools.count(1).__next__
 """Return the number of a release: the later one has the higher number."""
 
@@ -62,6 +54,10 @@ UNKNOWN: Final[Release] = (p.UNKNOWN, None, None, 0)
 _CONNECTION: Final = p.CONNECTION
 _RUN_HANDLE: Final = p.RUN_HANDLE
 _TRANSPORTS: Final = p.TRANSPORTS
+
+
+timed: Final[set[int]] = set()
+"""Identities of the threads whose loops run a timer's callback."""
 
 
 def _by_nobody(place: p.Place, span: SpanContext | None = None) -> Release:
@@ -78,24 +74,24 @@ class _Origin:
         self.span = span
 
 
-_origin: Final[contextvars.ContextVar[_Origin]] = contextvars.ContextVar("spanwise-thread-origin")
+thread_origin: Final[contextvars.ContextVar[_Origin]] = contextvars.ContextVar("spanwise-thread-origin")
 
 
 def from_this_thread() -> contextvars.Context:
     """Return a context for a callback that is handed to a loop by another thread: a copy that knows its origin."""
     context = contextvars.copy_context()
-    context.run(_origin.set, _Origin(context, current_identity()))
+    context.run(thread_origin.set, _Origin(context, current_identity()))
     return context
 
 
 def span_of(context: otel_context.Context) -> Any:
     """Return the span of `context`, or none."""
-    return context.get(_span_key)
+    return context.get(span_key)
 
 
 def current_identity() -> SpanContext | None:
     """Return the identity of the current span, where there is one."""
-    span: Any = current_context().get(_span_key)
+    span: Any = current_context().get(span_key)
     try:
         return None if span is None else span.get_span_context()
     except AttributeError:  # somebody put something else there, which OpenTelemetry lets pass
@@ -113,7 +109,7 @@ def driver_of(task: Any) -> Driver | None:
 def running_driver() -> Driver | None:
     """Return what drives the current task."""
     loop = _running_loop()
-    task = _task_of(loop) if loop is not None else None
+    task = current_task(loop) if loop is not None else None
     return None if task is None else driver_of(task)
 
 
@@ -130,21 +126,26 @@ def _noted(future: Any) -> Release | None:
     return cast("Release", release) if type(release) is tuple else None
 
 
-def release_from(frame: FrameType, loop: Any) -> Release:
+def release_from(frame: FrameType, loop: Any, given: object) -> Release:
     """Return who resolves a future of `loop` right now.
 
     Args:
         frame: of the code that called `set_result`, `set_exception` or `cancel`.
         loop: the future's.
+        given: what it was called with.
     """
     try:
         # A loop of the standard library says which thread runs it; to ask for the running loop takes a system call
         if getattr(loop, "_thread_id", None) != get_ident() and _running_loop() is not loop:
             return _by_nobody(p.UNKNOWN)  # from a thread that must not
-        task = _task_of(loop)
+        task = current_task(loop)
         if task is None:
-            is_bare = frame.f_code is _RUN_HANDLE  # the loop itself resolves it
-            return _from_handle(frame.f_locals["self"], None) if is_bare else _from_callback(frame)
+            if frame.f_code is not _RUN_HANDLE:
+                return _from_callback(frame)
+            # The loop itself resolves it; to ask the frame for the handle costs more than all else here
+            if not timed and thread_origin.get(None) is None and not asyncio.isfuture(given):
+                return p.UNKNOWN, None, None, next_number()
+            return _from_handle(frame.f_locals["self"], None)
         place = p.RELEASING.get(id(frame.f_code))
         if place is not None and place.resource in p.PARTS:
             place = _outermost(frame)
@@ -182,7 +183,7 @@ def _from_handle(handle: Any, place: p.Place | None) -> Release:
     arguments: tuple[Any, ...] = handle._args or ()  # noqa: SLF001 - what the loop calls back with
     if len(arguments) == 1 and arguments[0] is not None and asyncio.isfuture(arguments[0]) and arguments[0].done():
         return place or p.FUTURE, *cause_of(arguments[0])[1:3], next_number()
-    origin = _origin.get(None)
+    origin = thread_origin.get(None)
     if origin is not None and origin.context is handle._context:  # noqa: SLF001 - not a copy of it
         return _by_nobody(_unless_bare(place, p.THREAD), origin.span)
     return p.UNKNOWN if place is None or place is p.SLEEP else place, None, None, next_number()

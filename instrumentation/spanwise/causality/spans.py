@@ -12,8 +12,9 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from spanwise import conventions as c
-from spanwise.causality.clocks import LONG_NS, cpu_of
-from spanwise.causality.releases import current_context, running_driver, span_of
+from spanwise.causality.clocks import cpu_of
+from spanwise.causality.releases import running_driver, span_of
+from spanwise.causality.steps import LONG_NS, Sums, current_context
 from spanwise.waits import sum_up
 
 if TYPE_CHECKING:
@@ -30,14 +31,13 @@ LONG_WAIT_NS: Final = 100_000_000
 """From here on every one is, however many: recording it takes less than a ten thousandth of it."""
 
 
-class Gathered:
+class Gathered(Sums):
     """Numbers of a span that is still open; nanoseconds."""
 
-    __slots__ = ("blocked", "cpu", "pauses_before", "short", "short_count", "short_ns", "unlinked")
+    __slots__ = ("blocked", "pauses_before", "unlinked")
 
     def __init__(self, pauses_before: int, short: int) -> None:
         self.short = short
-        """Waits below that are only summed; less than 0 once the span has ended or causality was switched."""
         self.cpu = 0
         self.blocked = 0
         self.pauses_before = pauses_before

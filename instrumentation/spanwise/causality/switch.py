@@ -1,4 +1,4 @@
-"""Switching causality on and off: methods of the loop classes are replaced, and put back.
+"""Switching causality on and off: methods of the loop classes and of their timers are replaced, and put back.
 
 A method that another tool has replaced on top of ours is left alone when causality goes off; ours beneath it then only
 passes on. uvloop's class takes part where it was imported before causality is switched on.
@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from contextlib import contextmanager, suppress
+from threading import get_ident
 from time import perf_counter_ns
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +20,9 @@ from spanwise import runtime, watching
 from spanwise.causality.driver import Driver, state
 from spanwise.causality.futures import TracedFuture, TracedTask
 from spanwise.causality.primitives import run_loop
-from spanwise.causality.releases import from_this_thread
+from spanwise.causality.releases import from_this_thread, timed
 from spanwise.causality.spans import OpenSpans
+from spanwise.causality.steps import leave_out
 from spanwise.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,7 +66,11 @@ def start(
     state.open_spans.listen()
     watching.watcher = state.open_spans
     for kind in _loop_classes():
-        _replace(kind)
+        makers = {"create_future": _futures, "create_task": _tasks, "call_soon_threadsafe": _threads}
+        if not issubclass(kind, asyncio.BaseEventLoop):
+            makers["run_forever"] = run_loop
+        _replace(kind, makers)
+    _replace(asyncio.TimerHandle, {"_run": _timers})
 
 
 def stop() -> None:
@@ -110,10 +116,7 @@ def _loop_classes() -> list[type[Any]]:
     return [asyncio.BaseEventLoop, *([uvloop.Loop] if uvloop is not None else [])]
 
 
-def _replace(kind: type[Any]) -> None:
-    makers = {"create_future": _futures, "create_task": _tasks, "call_soon_threadsafe": _threads}
-    if not issubclass(kind, asyncio.BaseEventLoop):
-        makers["run_forever"] = run_loop
+def _replace(kind: type[Any], makers: dict[str, Callable[..., Any]]) -> None:
     for name, maker in makers.items():
         before = vars(kind).get(name, _MISSING)
         ours = maker(getattr(kind, name))
@@ -164,6 +167,21 @@ def _threads(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, callback, *arguments, context=context)
 
     return call_soon_threadsafe
+
+
+def _timers(original: Callable[..., Any]) -> Callable[..., Any]:
+    def run(self: Any) -> None:
+        thread = get_ident()
+        timed.add(thread)
+        try:
+            original(self)
+        except BaseException as error:  # that ends the loop
+            leave_out(error)
+            raise
+        finally:
+            timed.discard(thread)
+
+    return run
 
 
 def _begin_anew() -> None:
