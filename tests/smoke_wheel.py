@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -27,6 +28,7 @@ PACKAGES = {
     "spanwise_pipeline": "pipeline",
     "spanwise_profiling": "profiling",
 }
+STEPS = "spanwise/causality/_steps"
 COMMANDS = (
     "systems",
     "provider",
@@ -86,7 +88,7 @@ def shipped_files() -> set[str]:
         f"{package}/{path.relative_to(ROOT / folder / package).as_posix()}"
         for package, folder in PACKAGES.items()
         for path in (ROOT / folder / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".") and path.suffix != ".so"
     }
 
 
@@ -97,7 +99,10 @@ def check_contents(wheel: Path) -> int:
     expect(claimed == PACKAGES.keys(), f"the wheel claims {sorted(claimed)}")
     missing = shipped_files() - names
     expect(not missing, f"the wheel lacks {sorted(missing)}")
-    data = {name for name in names if not name.endswith(".py") and ".dist-info/" not in name}
+    compiled = {f"{STEPS}{sysconfig.get_config_var('EXT_SUFFIX')}"} if shutil.which("cc") else set()
+    made = {name for name in names if name.endswith(".so")}
+    expect(made == compiled, f"compiled for the wheel: {sorted(made)}; expected: {sorted(compiled)}")
+    data = {name for name in names if not name.endswith((".py", ".so")) and ".dist-info/" not in name}
     for kind, beginning, end in (
         ("the provider's profiles", "spanwise_pipeline/", ".yaml"),
         ("the alert rules", "spanwise_alerts/generated/", ".yaml"),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from opentelemetry.util.re import parse_env_headers
 
+from spanwise.causality.steps import PURE_PYTHON, compiled
 from spanwise.config.settings import MASK, Settings, Sourced, masked, resolve, settings_of
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
 from spanwise.journal.folder import prepare
@@ -86,6 +87,7 @@ def examine(journal: Path | None, default_journal: Path) -> Health:
     if journal is not None:
         sources["journal_dir"] = Sourced(str(journal), "--journal")
     lines += _switch(settings)
+    lines += _causality(settings)
     lines += _content(settings)
     lines += _journal(journal or Path(settings.journal_dir or default_journal))
     lines += _metrics(settings)
@@ -148,6 +150,16 @@ def _switch(settings: Settings) -> Iterator[Line]:
         yield Line("recording", "warning", "switched off by OTEL_SDK_DISABLED or SPANWISE_DISABLED; unset it to record")
     else:
         yield Line("recording", "ok", "on")
+
+
+def _causality(settings: Settings) -> Iterator[Line]:
+    if compiled is not None:
+        where = "its steps run in C"
+    elif os.environ.get(PURE_PYTHON):
+        where = f"its steps run in Python, as {PURE_PYTHON} is set"
+    else:
+        where = "its steps run in Python: with a C compiler and Python's headers at hand, install spanwise again"
+    yield Line("causality", "ok", f"{settings.causality}; {where}")
 
 
 def _content(settings: Settings) -> Iterator[Line]:

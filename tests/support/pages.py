@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 _NOT_OURS = {".git", ".venv", "dist", "build", "__pycache__"}
 """Folders that a checkout may have and a clone has not; any other hidden one but `.ci` is somebody's cache."""
+_COMPILED = ".so"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|\b(?:src|srcset)=\"([^\"]+)\"")
 
@@ -23,7 +24,7 @@ def files(folder: Path = ROOT) -> Iterator[Path]:
             continue
         if path.is_dir():
             yield from files(path)
-        else:
+        elif path.suffix != _COMPILED:
             yield path
 
 

@@ -6,6 +6,7 @@ What it costs is how much of it there is, so a short wait and a short step are t
 
 from __future__ import annotations
 
+import importlib
 import os
 from contextvars import ContextVar
 from time import perf_counter_ns
@@ -24,14 +25,14 @@ PURE_PYTHON: Final = "SPANWISE_PURE_PYTHON"
 """The environment variable that keeps C away."""
 
 
-def _context_source() -> ContextVar[Context] | Callable[[], Context]:
-    """Return the quickest way to OpenTelemetry's current context, which each step asks for."""
+def _context_source() -> Any:
+    """Return the quickest way to OpenTelemetry's current context, asked for at each step: a variable or a function."""
     variable: Any = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
     return variable if type(variable) is ContextVar else otel_context.get_current
 
 
 _source: Final = _context_source()
-current_context: Final[Callable[[], Context]] = _source.get if isinstance(_source, ContextVar) else _source
+current_context: Final[Callable[[], Context]] = getattr(_source, "get", _source)
 
 
 class Sums:
@@ -68,8 +69,9 @@ class Step:
     part: int
     """When the part of the step that runs began, by the same."""
     context: Context | None
-    """The one that was current when it was suspended, for which `gathered` was looked up."""
-    gathered: Sums
+    """The one that was current when it was suspended."""
+    gathered: Any
+    """`Sums` of the span that was current then."""
     reading: Reading
     """Of the CPU clock of the thread that runs it."""
     explicit: int
@@ -128,11 +130,11 @@ def _compiled() -> Any:
     if os.environ.get(PURE_PYTHON):
         return None
     try:
-        from spanwise.causality import _steps  # type: ignore[attr-defined]  # noqa: PLC0415 - it may not be there
-    except ImportError:
+        found: Any = importlib.import_module("spanwise.causality._steps")
+    except ImportError:  # it was not compiled
         return None
-    _steps.read_with(perf_counter_ns, _source)
-    return _steps
+    found.read_with(perf_counter_ns, _source)
+    return found
 
 
 compiled: Final = _compiled()
