@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +17,8 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from support.compiling import can_compile
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
@@ -99,7 +100,7 @@ def check_contents(wheel: Path) -> int:
     expect(claimed == PACKAGES.keys(), f"the wheel claims {sorted(claimed)}")
     missing = shipped_files() - names
     expect(not missing, f"the wheel lacks {sorted(missing)}")
-    compiled = {f"{STEPS}{sysconfig.get_config_var('EXT_SUFFIX')}"} if shutil.which("cc") else set()
+    compiled = {f"{STEPS}{sysconfig.get_config_var('EXT_SUFFIX')}"} if can_compile() else set()
     made = {name for name in names if name.endswith(".so")}
     expect(made == compiled, f"compiled for the wheel: {sorted(made)}; expected: {sorted(compiled)}")
     data = {name for name in names if not name.endswith((".py", ".so")) and ".dist-info/" not in name}

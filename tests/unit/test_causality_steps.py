@@ -10,10 +10,8 @@ import contextvars
 import gc
 import importlib
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 import tracemalloc
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import get_current
+from support.compiling import can_compile
 
 import spanwise
 from spanwise import causality
@@ -44,10 +43,7 @@ def switched_on() -> Iterator[None]:
 
 
 def test_they_run_in_c_wherever_that_can_be_compiled() -> None:
-    possible = (
-        shutil.which("cc") and sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
-    )
-    assert (steps.compiled is not None) == (bool(possible) and not os.environ.get(steps.PURE_PYTHON))
+    assert (steps.compiled is not None) == (can_compile() and not os.environ.get(steps.PURE_PYTHON))
 
 
 def test_a_variable_keeps_them_in_python() -> None:

@@ -10,7 +10,7 @@ import importlib
 import os
 from contextvars import ContextVar
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as otel_context
 
@@ -27,8 +27,8 @@ PURE_PYTHON: Final = "SPANWISE_PURE_PYTHON"
 
 def _context_source() -> Any:
     """Return the quickest way to OpenTelemetry's current context, asked for at each step: a variable or a function."""
-    variable: Any = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    return variable if type(variable) is ContextVar else otel_context.get_current
+    variable: object = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    return cast("Any", variable) if type(variable) is ContextVar else otel_context.get_current
 
 
 _source: Final = _context_source()
