@@ -51,6 +51,8 @@ GROUP = 20
 """So many pairs of one way before the next."""
 BLOCK = 8
 """So many calls with causality on, or off, of which the median counts."""
+BLOCKS_FOR = 2
+"""For so many pairs that are asked for, one pair of blocks."""
 STEPS = {"call": 1, "stream": 1 + CHUNKS + 1}
 """How often an async call from memory is suspended."""
 
@@ -119,7 +121,7 @@ def shown(values: np.ndarray[Any, Any]) -> str:
 
 def rows(title: str, asks: dict[str, Ask], pairs: int, flush: Callable[[], object], *, causal: bool = False) -> None:
     """Print what each way adds to one kind of call."""
-    found = compared(asks, max(20, pairs // (BLOCK if causal else 1)), causal=causal)
+    found = compared(asks, max(20, pairs // (BLOCKS_FOR if causal else 1)), causal=causal)
     threads = {} if causal else everywhere(asks, max(20, pairs // 20), flush)
     print(f"{title}: {shown(found.pop(UNRECORDED)).strip()} ms unrecorded")
     simple = np.median(found[SIMPLE]) if SIMPLE in found else None

@@ -1,8 +1,8 @@
-/* What runs at each step of a task and whenever a future is resolved: `steps.py` and the commonest cases of
-   `releases.release_from`, in C. All else is left to those two, which this module calls.
+/* What runs at each step of a task and whenever a future is resolved, in C: `steps.py`, and of
+   `releases.release_from` what occurs most. Everything else stays in Python, which is called for it.
 
-   Nothing here outlives its call but what the Python modules hold as well: objects of the three types below and the
-   names that `resolver` looks up once. */
+   A fault here would end the host, so there is as little as can be. Objects that C reads the fields of are checked
+   when they are set; the rest are asked as Python asks them. The tests count references and memory. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -102,10 +102,7 @@ static void finish(Step *self) {
     Py_XDECREF(traceback);
 }
 
-PyDoc_STRVAR(send_doc, "Run the coroutine to its next suspension.");
-
-static PyObject *step_send(PyObject *object, PyObject *value) {
-    Step *self = (Step *)object;
+static PyObject *go_on(Step *self, PyObject *value) {
     if (self->coroutine == NULL || self->gathered == NULL || self->reading == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a step needs `coroutine`, `gathered` and `reading`");
         return NULL;
@@ -129,6 +126,15 @@ static PyObject *step_send(PyObject *object, PyObject *value) {
     }
     finish(self);
     return NULL;
+}
+
+PyDoc_STRVAR(send_doc, "Run the coroutine to its next suspension.");
+
+static PyObject *step_send(PyObject *self, PyObject *value) {
+    Py_INCREF(self); /* whatever the host does meanwhile */
+    PyObject *awaited = go_on((Step *)self, value);
+    Py_DECREF(self);
+    return awaited;
 }
 
 static int step_traverse(PyObject *object, visitproc visit, void *arg) {
@@ -246,8 +252,8 @@ static struct {
 } given;
 static PyObject *identity_name, *loop_name, *release_name, *thread_id_name;
 
-/* Each function below returns a new reference; NULL without an exception says that this is no common case, and NULL
-   with one says the same: Python then finds out again, and tells of what is wrong. */
+/* Each function below returns a new reference. NULL says that Python is to find out, whether with an exception, which
+   is then cleared, or without. */
 
 static PyObject *release(PyObject *place, PyObject *driver, PyObject *span) {
     PyObject *number = PyObject_CallNoArgs(given.next_number);
@@ -351,7 +357,8 @@ static PyObject *resolver(PyObject *Py_UNUSED(module), PyObject *arguments, PyOb
     if (!PyArg_ParseTupleAndKeywords(
             arguments, names, "$O!OOOOOO!OO!O!O!OO", keywords, &PyType_Type, &future, &given.set_result,
             &given.release_from, &given.next_number, &given.current_task, &given.coroutine_of, &PyContextVar_Type,
-            &given.thread_origin, &given.run_handle, &PySet_Type, &given.timed, &PyTuple_Type, &given.unknown, &PyDict_Type, &given.releasing, &given.parts, &given.span_key))
+            &given.thread_origin, &given.run_handle, &PySet_Type, &given.timed, &PyTuple_Type, &given.unknown,
+            &PyDict_Type, &given.releasing, &given.parts, &given.span_key))
         return NULL;
     /* For as long as the process runs, as the class has the method */
     for (PyObject **one = (PyObject **)&given; one < (PyObject **)(&given + 1); one++) Py_INCREF(*one);
@@ -388,9 +395,9 @@ static int add_all(PyObject *module) {
         PyObject **place;
         const char *name;
     } names[] = {
-        {&count_long_name, "_count_long"}, {&finish_name, "_finish"},
-        {&identity_name, "get_span_context"}, {&look_up_name, "_look_up"}, {&loop_name, "_loop"},
-        {&release_name, "release"}, {&resume_name, "_resume"}, {&thread_id_name, "_thread_id"}};
+        {&count_long_name, "_count_long"}, {&finish_name, "_finish"}, {&identity_name, "get_span_context"},
+        {&look_up_name, "_look_up"}, {&loop_name, "_loop"}, {&release_name, "release"}, {&resume_name, "_resume"},
+        {&thread_id_name, "_thread_id"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if ((*names[i].place = PyUnicode_InternFromString(names[i].name)) == NULL) return -1;
     if ((sums_type = add_type(module, &sums_spec)) == NULL || (reading_type = add_type(module, &reading_spec)) == NULL
