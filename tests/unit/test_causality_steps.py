@@ -12,6 +12,8 @@ import importlib
 import os
 import subprocess
 import sys
+import threading
+import time
 import tracemalloc
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from spanwise.causality import primitives as p
 from spanwise.causality import steps
 from spanwise.causality.driver import Driver, state
 from spanwise.causality.futures import TracedFuture
+from spanwise.causality.spans import Gathered
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -54,8 +57,8 @@ def test_a_variable_keeps_them_in_python() -> None:
 
 
 @in_c
-def test_both_agree_on_what_a_long_part_is() -> None:
-    assert steps.compiled.LONG_NS == steps.LONG_NS
+def test_both_have_the_same_limits() -> None:
+    assert (steps.compiled.LONG_NS, steps.compiled.REFRESH_NS) == (steps.LONG_NS, steps.REFRESH_NS)
 
 
 @in_c
@@ -144,6 +147,22 @@ def test_a_step_calls_what_it_must_and_ends_as_a_coroutine_does() -> None:
     with pytest.raises(StopIteration) as stopped:
         driver.send(None)
     assert (stopped.value.value, driver.calls) == ("result", ["resume", "look_up", "resume", "finish"])
+
+
+@in_c
+@pytest.mark.parametrize(("of_this_thread", "calls"), [(True, ["look_up"]), (False, ["resume", "look_up"])])
+def test_a_short_wait_reads_the_cpu_clock_where_that_is_due(of_this_thread: bool, calls: list[str]) -> None:  # noqa: FBT001
+    driver = Plain(suspended_once())
+    driver.gathered, driver.reading = Gathered(0, 2**62), steps.Reading()
+    driver.reading.thread = threading.get_ident() if of_this_thread else 1
+    before = (time.thread_time_ns(), time.perf_counter_ns())
+    driver.send(None)
+    read = (driver.reading.cpu, driver.reading.due - steps.REFRESH_NS)
+    after = (time.thread_time_ns(), time.perf_counter_ns())
+    assert driver.calls == calls
+    assert of_this_thread == all(
+        earlier <= one <= later for earlier, one, later in zip(before, read, after, strict=True)
+    )
 
 
 @pytest.mark.parametrize("value", [(1, 2), StopIteration(3), None, KeyError("k")])
@@ -239,7 +258,8 @@ def test_steps_and_futures_leave_nothing_behind() -> None:
     async def main() -> list[int]:
         with spanwise.workflow("run"):
             identity = trace.get_current_span().get_span_context()
-            held = (identity, get_current(), asyncio.get_running_loop(), each_way.__code__, p.RUN_HANDLE, p.UNKNOWN)
+            loop: Any = asyncio.get_running_loop()
+            held = (identity, get_current(), loop, loop._thread_id, each_way.__code__, p.RUN_HANDLE, p.UNKNOWN)
             await many(500)
             before = counted(*held)
             await many(2_000)

@@ -9,7 +9,9 @@
 #include <structmember.h>
 #include <stddef.h>
 
-#define LONG_NS 1000000 /* as `steps.LONG_NS` */
+/* As in `steps.py` */
+#define LONG_NS 1000000
+#define REFRESH_NS 1000000
 
 typedef struct {
     PyObject_HEAD
@@ -19,6 +21,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     long long cpu, due;
+    unsigned long thread;
 } Reading;
 
 typedef struct {
@@ -28,7 +31,7 @@ typedef struct {
 } Step;
 
 static PyTypeObject *sums_type, *reading_type, *step_type;
-static PyObject *clock_ns, *step_context; /* from `read_with` */
+static PyObject *clock_ns, *cpu_clock_ns, *step_context; /* from `read_with` */
 static PyObject *count_long_name, *finish_name, *look_up_name, *resume_name;
 
 /* The context variable of OpenTelemetry, or the function that stands for it. */
@@ -43,8 +46,8 @@ static PyObject *current_context(void) {
     return PyObject_CallNoArgs(step_context);
 }
 
-static int read_clock(long long *now) {
-    PyObject *value = PyObject_CallNoArgs(clock_ns);
+static int read_clock(PyObject *clock, long long *now) {
+    PyObject *value = PyObject_CallNoArgs(clock);
     if (value == NULL) return -1;
     *now = PyLong_AsLongLong(value);
     Py_DECREF(value);
@@ -62,19 +65,23 @@ static int tell(Step *self, PyObject *name, PyObject *what) {
 
 static int resume(Step *self, long long now) {
     Sums *gathered = (Sums *)self->gathered;
+    Reading *reading = (Reading *)self->reading;
     long long waited = now - self->suspended;
-    if (waited >= gathered->limit || now >= ((Reading *)self->reading)->due || self->explicit_waits)
+    int is_here = now < reading->due || reading->thread == PyThread_get_thread_ident();
+    if (waited >= gathered->limit || !is_here || self->explicit_waits)
         return tell(self, resume_name, PyLong_FromLongLong(now));
     gathered->short_count++;
     gathered->short_ns += waited;
-    return 0;
+    if (now < reading->due) return 0;
+    reading->due = now + REFRESH_NS;
+    return read_clock(cpu_clock_ns, &reading->cpu);
 }
 
 static int suspend(Step *self, PyObject *awaited) {
     PyObject *before = self->awaited;
     self->awaited = Py_NewRef(awaited);
     Py_XDECREF(before);
-    if (read_clock(&self->suspended) < 0) return -1;
+    if (read_clock(clock_ns, &self->suspended) < 0) return -1;
     long long now = self->suspended;
     PyObject *context = current_context();
     if (context == NULL) return -1;
@@ -87,54 +94,65 @@ static int suspend(Step *self, PyObject *awaited) {
     return 0;
 }
 
-/* Tell of the coroutine's end, and leave the exception that is set as it is. */
-static void finish(Step *self) {
+/* Tell of the coroutine's end, and leave the exception as it is, where one is set. */
+static int finish(Step *self) {
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
     PyObject *done = PyObject_CallMethodNoArgs((PyObject *)self, finish_name);
     if (done != NULL) {
         Py_DECREF(done);
         PyErr_Restore(type, error, traceback);
-        return;
+        return 0;
     }
     Py_XDECREF(type);
     Py_XDECREF(error);
     Py_XDECREF(traceback);
+    return -1;
 }
 
-static PyObject *go_on(Step *self, PyObject *value) {
+static PySendResult go_on(Step *self, PyObject *value, PyObject **result) {
     if (self->coroutine == NULL || self->gathered == NULL || self->reading == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a step needs `coroutine`, `gathered` and `reading`");
-        return NULL;
+        return PYGEN_ERROR;
     }
     long long now;
-    if (read_clock(&now) < 0 || resume(self, now) < 0) return NULL;
+    if (read_clock(clock_ns, &now) < 0 || resume(self, now) < 0) return PYGEN_ERROR;
     self->part = now;
-    PyObject *coroutine = Py_NewRef(self->coroutine), *result = NULL;
-    PySendResult outcome = PyIter_Send(coroutine, value, &result);
+    PyObject *coroutine = Py_NewRef(self->coroutine);
+    PySendResult outcome = PyIter_Send(coroutine, value, result);
     Py_DECREF(coroutine);
-    if (outcome == PYGEN_NEXT) {
-        if (suspend(self, result) == 0) return result;
-        Py_DECREF(result);
-        return NULL;
-    }
-    if (outcome == PYGEN_RETURN) {
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-        Py_DECREF(result);
-        if (stop != NULL) PyErr_SetObject(PyExc_StopIteration, stop);
-        Py_XDECREF(stop);
-    }
-    finish(self);
-    return NULL;
+    int is_well = outcome == PYGEN_NEXT ? suspend(self, *result) == 0 : finish(self) == 0;
+    if (is_well) return outcome;
+    Py_CLEAR(*result);
+    return PYGEN_ERROR;
+}
+
+/* As `am_send`, by which a task gets here without looking up a method. */
+static PySendResult step_am_send(PyObject *self, PyObject *value, PyObject **result) {
+    *result = NULL;
+    Py_INCREF(self); /* whatever the host does meanwhile */
+    PySendResult outcome = go_on((Step *)self, value, result);
+    Py_DECREF(self);
+    return outcome;
 }
 
 PyDoc_STRVAR(send_doc, "Run the coroutine to its next suspension.");
 
 static PyObject *step_send(PyObject *self, PyObject *value) {
-    Py_INCREF(self); /* whatever the host does meanwhile */
-    PyObject *awaited = go_on((Step *)self, value);
-    Py_DECREF(self);
-    return awaited;
+    PyObject *result;
+    if (step_am_send(self, value, &result) != PYGEN_RETURN) return result;
+    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
+    Py_DECREF(result);
+    if (stop != NULL) PyErr_SetObject(PyExc_StopIteration, stop);
+    Py_XDECREF(stop);
+    return NULL;
+}
+
+PyDoc_STRVAR(init_subclass_doc, "Give a subclass `am_send`, which a class made in Python does not inherit.");
+
+static PyObject *step_init_subclass(PyObject *type, PyObject *Py_UNUSED(ignored)) {
+    ((PyTypeObject *)type)->tp_as_async->am_send = step_am_send;
+    Py_RETURN_NONE;
 }
 
 static int step_traverse(PyObject *object, visitproc visit, void *arg) {
@@ -216,6 +234,7 @@ static PyType_Spec sums_spec = {
 static PyMemberDef reading_members[] = {
     {"cpu", T_LONGLONG, offsetof(Reading, cpu), 0, NULL},
     {"due", T_LONGLONG, offsetof(Reading, due), 0, NULL},
+    {"thread", T_ULONG, offsetof(Reading, thread), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 static PyType_Slot reading_slots[] = {{Py_tp_members, reading_members}, {Py_tp_dealloc, plain_dealloc}, {0, NULL}};
@@ -236,7 +255,11 @@ static PyGetSetDef step_getset[] = {
     {"reading", get_reading, set_reading, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
-static PyMethodDef step_methods[] = {{"send", step_send, METH_O, send_doc}, {NULL, NULL, 0, NULL}};
+static PyMethodDef step_methods[] = {
+    {"send", step_send, METH_O, send_doc},
+    {"__init_subclass__", step_init_subclass, METH_NOARGS | METH_CLASS, init_subclass_doc},
+    {NULL, NULL, 0, NULL},
+};
 static PyType_Slot step_slots[] = {
     {Py_tp_members, step_members}, {Py_tp_getset, step_getset}, {Py_tp_methods, step_methods},
     {Py_tp_traverse, step_traverse}, {Py_tp_clear, step_clear}, {Py_tp_dealloc, step_dealloc}, {0, NULL}};
@@ -346,8 +369,7 @@ static PyObject *set_result(PyObject *self, PyObject *result) {
 
 static PyMethodDef set_result_method = {"set_result", set_result, METH_O, set_result_doc};
 
-PyDoc_STRVAR(
-    resolver_doc, "Return a method `set_result` for a class of futures, which finds out who calls it as `releases` does.");
+PyDoc_STRVAR(resolver_doc, "Return a method `set_result` for a class of futures, which notes who calls it.");
 
 static PyObject *resolver(PyObject *Py_UNUSED(module), PyObject *arguments, PyObject *names) {
     static char *keywords[] = {
@@ -365,11 +387,12 @@ static PyObject *resolver(PyObject *Py_UNUSED(module), PyObject *arguments, PyOb
     return PyDescr_NewMethod((PyTypeObject *)future, &set_result_method);
 }
 
-PyDoc_STRVAR(read_with_doc, "Take the clock (ns) and OpenTelemetry's context, a variable or a function, from these.");
+PyDoc_STRVAR(read_with_doc, "Take both clocks (ns) and OpenTelemetry's context, a variable or a function, from these.");
 
 static PyObject *read_with(PyObject *Py_UNUSED(module), PyObject *arguments) {
-    if (!PyArg_ParseTuple(arguments, "OO", &clock_ns, &step_context)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "OOO", &clock_ns, &cpu_clock_ns, &step_context)) return NULL;
     Py_INCREF(clock_ns);
+    Py_INCREF(cpu_clock_ns);
     Py_INCREF(step_context);
     Py_RETURN_NONE;
 }
@@ -403,7 +426,8 @@ static int add_all(PyObject *module) {
     if ((sums_type = add_type(module, &sums_spec)) == NULL || (reading_type = add_type(module, &reading_spec)) == NULL
         || (step_type = add_type(module, &step_spec)) == NULL)
         return -1;
-    return PyModule_AddIntConstant(module, "LONG_NS", LONG_NS);
+    if (PyModule_AddIntConstant(module, "LONG_NS", LONG_NS) < 0) return -1;
+    return PyModule_AddIntConstant(module, "REFRESH_NS", REFRESH_NS);
 }
 
 PyMODINIT_FUNC PyInit__steps(void) {

@@ -11,18 +11,16 @@ import threading
 from time import thread_time_ns
 from typing import Final
 
-from spanwise.causality.steps import LONG_NS, Reading
-
-REFRESH_NS: Final = 1_000_000
+from spanwise.causality.steps import LONG_NS, REFRESH_NS, Reading
 
 
-def _none_yet() -> Reading:
+def _none_yet(thread: int) -> Reading:
     reading = Reading()
-    reading.due, reading.cpu = -1, 0
+    reading.due, reading.cpu, reading.thread = -1, 0, thread
     return reading
 
 
-NEVER: Final = _none_yet()
+NEVER: Final = _none_yet(0)
 """The reading of a thread that is not known yet: it is always due."""
 _here: Final = threading.local()
 
@@ -31,7 +29,7 @@ def read_at(now: int) -> Reading:
     """Return the current thread's reading, made anew where it is due at `now`."""
     reading: Reading | None = getattr(_here, "reading", None)
     if reading is None:
-        reading = _here.reading = _none_yet()
+        reading = _here.reading = _none_yet(threading.get_ident())
     if now > reading.due:
         reading.due, reading.cpu = now + REFRESH_NS, thread_time_ns()
     return reading

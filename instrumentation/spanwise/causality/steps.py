@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from contextvars import ContextVar
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as otel_context
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LONG_NS: Final = 1_000_000
 """From here on a part of a step is measured with the CPU clock."""
+REFRESH_NS: Final = 1_000_000
+"""So long a reading of the CPU clock serves."""
 PURE_PYTHON: Final = "SPANWISE_PURE_PYTHON"
 """The environment variable that keeps C away."""
 
@@ -49,11 +51,13 @@ class Sums:
 class Reading:
     """A reading of a thread's CPU clock."""
 
-    __slots__ = ("cpu", "due")
+    __slots__ = ("cpu", "due", "thread")
     cpu: int
     """The thread's CPU time, in ns."""
     due: int
     """When the clock is to be read again (performance counter, ns)."""
+    thread: int
+    """The thread's identity; 0 for none."""
 
 
 class Step:
@@ -133,7 +137,7 @@ def _compiled() -> Any:
         found: Any = importlib.import_module("spanwise.causality._steps")
     except ImportError:  # it was not compiled
         return None
-    found.read_with(perf_counter_ns, _source)
+    found.read_with(perf_counter_ns, thread_time_ns, _source)
     return found
 
 
