@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import io
@@ -270,3 +271,16 @@ def test_a_coroutine_inside_a_driver_is_one_for_all_who_ask() -> None:
 
     with observed():
         assert asyncio.run(main()) == (True, True)
+
+
+def test_what_ends_the_loop_from_a_timer_keeps_its_traceback() -> None:
+    def names() -> list[str]:
+        loop = asyncio.new_event_loop()
+        loop.call_later(0, sys.exit, 3)
+        with contextlib.closing(loop), pytest.raises(SystemExit) as stopped:
+            loop.run_forever()
+        return [frame.name for frame in traceback.extract_tb(stopped.value.__traceback__)]
+
+    expected = names()
+    with observed():
+        assert names() == expected

@@ -56,6 +56,15 @@ def test_a_variable_keeps_them_in_python() -> None:
     assert done.stdout.split() == ["None", "spanwise.causality.steps"]
 
 
+def test_what_was_compiled_of_an_older_source_is_not_used() -> None:
+    code = (
+        "import sys, types; sys.modules['spanwise.causality._steps'] = types.ModuleType('old');"
+        "from spanwise.causality import steps; print(steps.compiled)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None"]
+
+
 @in_c
 def test_both_have_the_same_limits() -> None:
     assert (steps.compiled.LONG_NS, steps.compiled.REFRESH_NS) == (steps.LONG_NS, steps.REFRESH_NS)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 /* As in `steps.py` */
+#define INTERFACE 1
 #define LONG_NS 1000000
 #define REFRESH_NS 1000000
 
@@ -426,6 +427,7 @@ static int add_all(PyObject *module) {
     if ((sums_type = add_type(module, &sums_spec)) == NULL || (reading_type = add_type(module, &reading_spec)) == NULL
         || (step_type = add_type(module, &step_spec)) == NULL)
         return -1;
+    if (PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) return -1;
     if (PyModule_AddIntConstant(module, "LONG_NS", LONG_NS) < 0) return -1;
     return PyModule_AddIntConstant(module, "REFRESH_NS", REFRESH_NS);
 }

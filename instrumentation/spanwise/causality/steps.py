@@ -25,6 +25,8 @@ REFRESH_NS: Final = 1_000_000
 """So long a reading of the CPU clock serves."""
 PURE_PYTHON: Final = "SPANWISE_PURE_PYTHON"
 """The environment variable that keeps C away."""
+INTERFACE: Final = 1
+"""To be raised, here and in C, with each change of what the two ask of one another."""
 
 
 def _context_source() -> Any:
@@ -136,6 +138,8 @@ def _compiled() -> Any:
     try:
         found: Any = importlib.import_module("spanwise.causality._steps")
     except ImportError:  # it was not compiled
+        return None
+    if getattr(found, "INTERFACE", None) != INTERFACE:  # it was, before the checkout was brought up to date
         return None
     found.read_with(perf_counter_ns, thread_time_ns, _source)
     return found
