@@ -35,7 +35,10 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         package = NAME.rpartition(".")[0].replace(".", "/")
         if version == "editable":
-            shutil.copy(compiled, Path(self.root, FOLDER, package))
+            target = Path(self.root, FOLDER, package, compiled.name)
+            beside = target.with_name(f"{target.name}.tmp")
+            shutil.copy(compiled, beside)
+            beside.replace(target)  # to write over it would end the processes that have loaded it
             return
         build_data["force_include"][str(compiled)] = f"{package}/{compiled.name}"
         build_data["pure_python"] = False
