@@ -31,7 +31,9 @@ _PLACE: Final = struct.Struct("<QQI")
 """Offset and length of the content in the segment, length of the zstd frame; then their CRC-32."""
 _CRC: Final = struct.Struct("<I")
 _SIZE: Final = len(_MARK) + _PLACE.size + _CRC.size
-_LEVEL: Final = 3
+_LEVEL: Final = 1
+_WINDOW_LOG: Final = BLOCK.bit_length() - 1
+"""So that all of a block is in reach; the level's own window is half of it. Level 3 takes longer and packs no better."""
 
 
 @cache
@@ -113,7 +115,8 @@ def compress(source: io.BufferedIOBase, target: IO[bytes]) -> None:
 
 def _block(offset: int, content: memoryview) -> bytes:
     zstd = _zstd()
-    options = {zstd.CompressionParameter.compression_level: _LEVEL, zstd.CompressionParameter.checksum_flag: 1}
+    parameter = zstd.CompressionParameter
+    options = {parameter.compression_level: _LEVEL, parameter.window_log: _WINDOW_LOG, parameter.checksum_flag: 1}
     frame: bytes = zstd.compress(content, options=options)
     return _mark(offset, len(content), len(frame)) + frame
 
