@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
-C_SOURCE := instrumentation/spanwise/causality/_steps.c
+C_SOURCES := instrumentation/spanwise/causality/_steps.c instrumentation/spanwise/journal/_own_json.c
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit soak stack-up stack-down servers lock clean
@@ -48,14 +48,14 @@ lock: $(VENV)/.dev ## Make requirements/*.txt anew from pyproject.toml
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 clean: ## Remove the environment and every cache in this folder
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(C_SOURCE:.c=).*.so
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(C_SOURCES:.c=.*.so)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
 	  "spanwise needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements/runtime.txt pyproject.toml hatch_build.py $(C_SOURCE) | $(BIN)/python
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml hatch_build.py $(C_SOURCES) | $(BIN)/python
 	@echo "Setting up .venv (once) ..."
 	$(PIP) install --require-hashes -r requirements/runtime.txt
 	$(PIP) install --no-build-isolation --no-deps -e .

@@ -29,7 +29,7 @@ PACKAGES = {
     "spanwise_pipeline": "pipeline",
     "spanwise_profiling": "profiling",
 }
-STEPS = "spanwise/causality/_steps"
+COMPILED = ("spanwise/causality/_steps", "spanwise/journal/_own_json")
 COMMANDS = (
     "systems",
     "provider",
@@ -100,7 +100,8 @@ def check_contents(wheel: Path) -> int:
     expect(claimed == PACKAGES.keys(), f"the wheel claims {sorted(claimed)}")
     missing = shipped_files() - names
     expect(not missing, f"the wheel lacks {sorted(missing)}")
-    compiled = {f"{STEPS}{sysconfig.get_config_var('EXT_SUFFIX')}"} if can_compile() else set()
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    compiled = {f"{name}{suffix}" for name in COMPILED} if can_compile() else set()
     made = {name for name in names if name.endswith(".so")}
     expect(made == compiled, f"compiled for the wheel: {sorted(made)}; expected: {sorted(compiled)}")
     data = {name for name in names if not name.endswith((".py", ".so")) and ".dist-info/" not in name}

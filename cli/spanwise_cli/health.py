@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from opentelemetry.util.re import parse_env_headers
 
-from spanwise.causality.steps import PURE_PYTHON, compiled
+from spanwise.causality import steps
 from spanwise.config.settings import MASK, Settings, Sourced, masked, resolve, settings_of
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
+from spanwise.journal import own_json
 from spanwise.journal.folder import prepare
+from spanwise.native import PURE_PYTHON
 from spanwise_cli import disks, endpoint
 from spanwise_cli.stack import running
 from spanwise_cli.stack.ports import taken
@@ -87,7 +89,8 @@ def examine(journal: Path | None, default_journal: Path) -> Health:
     if journal is not None:
         sources["journal_dir"] = Sourced(str(journal), "--journal")
     lines += _switch(settings)
-    lines += _causality(settings)
+    lines.append(Line("causality", "ok", settings.causality))
+    lines += _native()
     lines += _content(settings)
     lines += _journal(journal or Path(settings.journal_dir or default_journal))
     lines += _metrics(settings)
@@ -152,14 +155,15 @@ def _switch(settings: Settings) -> Iterator[Line]:
         yield Line("recording", "ok", "on")
 
 
-def _causality(settings: Settings) -> Iterator[Line]:
-    if compiled is not None:
-        where = "its steps run in C"
+def _native() -> Iterator[Line]:
+    what = "causality's steps and the journal's JSON"
+    if steps.compiled is not None and own_json.compiled is not None:
+        how = f"{what} are compiled from C"
     elif os.environ.get(PURE_PYTHON):
-        where = f"its steps run in Python, as {PURE_PYTHON} is set"
+        how = f"{what} run in Python, as {PURE_PYTHON} is set"
     else:
-        where = "its steps run in Python: with a C compiler and Python's headers at hand, install spanwise again"
-    yield Line("causality", "ok", f"{settings.causality}; {where}")
+        how = f"{what} run in Python, slower: with a C compiler and Python's headers at hand, install spanwise again"
+    yield Line("native code", "ok", how)
 
 
 def _content(settings: Settings) -> Iterator[Line]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import traceback
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TraceState
 
     from spanwise.span_maker import SpanMaker
+
+    Fields: TypeAlias = tuple[int, int, int, str, int, int, int | None, dict[str, Any], Status | None]
+    """Trace, span and parent id (0: none), name, kind as OTLP counts it, start and end in ns, attributes, status."""
 
 SAMPLED: Final = int(TraceFlags.SAMPLED)
 _FLAGS: Final = tuple(TraceFlags(value) for value in range(4))
@@ -136,12 +139,12 @@ class OwnSpan(trace.Span, ReadableSpan):
         """A view of the attributes."""
         return MappingProxyType(self.own_attributes)
 
-    def fields(self) -> tuple[str, int, int, int | None, dict[str, Any], Status | None]:
-        """Return name, kind as OTLP counts it, start and end in ns, attributes, and the status where one was set."""
+    def fields(self) -> Fields:
+        """Return what a plain span consists of; no status where none was set."""
         status = self._status
         return (
-            self._name, self._kind._value_ + 1, self.start_ns, self._end_time, self.own_attributes,
-            None if status is _UNSET else status,
+            self.trace_id, self.span_id, self.parent_id, self._name, self._kind._value_ + 1, self.start_ns,
+            self._end_time, self.own_attributes, None if status is _UNSET else status,
         )  # fmt: skip
 
     @property

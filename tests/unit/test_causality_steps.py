@@ -1,6 +1,6 @@
 """Steps in C: used where they could be compiled, safe against whatever is put into them, and the same as in Python.
 
-Each test of causality runs on both: here as the environment has it, and in `test_causality_in_python.py` in Python.
+Each test of causality runs on both: here as the environment has it, and in `test_native_in_python.py` in Python.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ import asyncio
 import contextvars
 import gc
 import importlib
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -21,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import get_current
-from support.compiling import can_compile
 
 import spanwise
 from spanwise import causality
@@ -43,26 +40,6 @@ def switched_on() -> Iterator[None]:
     causality.start("on")
     yield
     causality.stop()
-
-
-def test_they_run_in_c_wherever_that_can_be_compiled() -> None:
-    assert (steps.compiled is not None) == (can_compile() and not os.environ.get(steps.PURE_PYTHON))
-
-
-def test_a_variable_keeps_them_in_python() -> None:
-    code = "from spanwise.causality import steps; print(steps.compiled, steps.Step.send.__module__)"
-    environment = os.environ | {steps.PURE_PYTHON: "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["None", "spanwise.causality.steps"]
-
-
-def test_what_was_compiled_of_an_older_source_is_not_used() -> None:
-    code = (
-        "import sys, types; sys.modules['spanwise.causality._steps'] = types.ModuleType('old');"
-        "from spanwise.causality import steps; print(steps.compiled)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["None"]
 
 
 @in_c

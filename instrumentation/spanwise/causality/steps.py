@@ -1,18 +1,18 @@
 """What runs between two steps of the host, whose own work leaves little of it in the caches of the processor.
 
 What it costs is how much of it there is, so a short wait and a short step are two readings of the clock and three sums.
-`_steps.c` is the same in C and takes its place where it could be compiled, which `SPANWISE_PURE_PYTHON=1` prevents.
+`_steps.c` is the same in C and takes its place where it could be compiled.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
 from contextvars import ContextVar
 from time import perf_counter_ns, thread_time_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as otel_context
+
+from spanwise import native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +23,6 @@ LONG_NS: Final = 1_000_000
 """From here on a part of a step is measured with the CPU clock."""
 REFRESH_NS: Final = 1_000_000
 """So long a reading of the CPU clock serves."""
-PURE_PYTHON: Final = "SPANWISE_PURE_PYTHON"
-"""The environment variable that keeps C away."""
-INTERFACE: Final = 1
-"""To be raised, here and in C, with each change of what the two ask of one another."""
 
 
 def _context_source() -> Any:
@@ -132,20 +128,8 @@ def leave_out(error: BaseException) -> None:
     error.__traceback__ = traceback.tb_next if traceback is not None else None
 
 
-def _compiled() -> Any:
-    if os.environ.get(PURE_PYTHON):
-        return None
-    try:
-        found: Any = importlib.import_module("spanwise.causality._steps")
-    except ImportError:  # it was not compiled
-        return None
-    if getattr(found, "INTERFACE", None) != INTERFACE:  # it was, before the checkout was brought up to date
-        return None
-    found.read_with(perf_counter_ns, thread_time_ns, _source)
-    return found
-
-
-compiled: Final = _compiled()
+compiled: Final = native.module("spanwise.causality._steps", interface=1)
 """The module in C, where it is used."""
 if not TYPE_CHECKING and compiled is not None:
+    compiled.read_with(perf_counter_ns, thread_time_ns, _source)
     Reading, Step, Sums = compiled.Reading, compiled.Step, compiled.Sums

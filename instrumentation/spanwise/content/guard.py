@@ -156,9 +156,8 @@ class Guard:
         return kept if changed else given
 
     def _is_harmless(self, span: OwnSpan) -> bool:
-        name, _, _, _, attributes, status = span.fields()
-        said = status is not None and status.description
-        return not said and self.text(name) is name and self._are_harmless(attributes)
+        name = span.name
+        return not span.status.description and self.text(name) is name and self._are_harmless(span.own_attributes)
 
     def _are_harmless(self, given: Mapping[str, Any]) -> bool:
         """Whether all attributes were looked at before, as names and short texts repeat from span to span."""

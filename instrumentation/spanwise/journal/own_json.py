@@ -10,16 +10,28 @@ from __future__ import annotations
 
 import math
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import msgspec
 
+from spanwise import native
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Status
 
-    from spanwise.own_span import OwnSpan
+    from spanwise.own_span import Fields, OwnSpan
+
+    _Template: TypeAlias = tuple[str, ...]
+    _Memory: TypeAlias = tuple[
+        Mapping[int, str],
+        Mapping[str, str],
+        Mapping[tuple[str, ...], tuple[_Template, _Template]],
+        Mapping[str, str],
+        Callable[[Any], str],
+        Callable[[Status], str],
+    ]
 
 _INT64: Final = 1 << 63
 SMALL: Final = 10**12
@@ -28,6 +40,7 @@ _SHORT: Final = 64
 _REMEMBERED: Final = 512
 """Longest piece of JSON that is remembered, in characters."""
 _MEMORY: Final = 10_000
+_MOST_TRACES: Final = 100
 _LONGEST_TEMPLATE: Final = 8_192
 _MOST_TEMPLATES: Final = 1_000
 _ID: Final = "%016x"
@@ -65,46 +78,62 @@ class OwnJson:
     """
 
     def __init__(self, value: Callable[[Any], dict[str, Any]], admission: Admission | None = None) -> None:
-        self._template = _Templates(admission).__getitem__
-        self._texts = _Texts(admission)
-        self._other = _Others(value, admission).field
-        self._name = _Names(admission).__getitem__
-        self._trace = (0, "0" * 32)
+        self._memory: _Memory = (
+            _Traces(), _Names(admission), _Templates(admission), _Texts(admission), _Others(value, admission).field,
+            _status,
+        )  # fmt: skip
 
     def text(self, span: OwnSpan) -> bytes | None:
         """Return a span that has ended as JSON; none where it is not plain, or not all of it may be recorded."""
         if not span.plain:
             return None
-        name, kind, start_ns, end_ns, attributes, status = span.fields()
-        trace_id, trace = self._trace
-        if trace_id != span.trace_id:
-            self._trace = _, trace = span.trace_id, f"{span.trace_id:032x}"
         try:
-            above = (_ID % span.parent_id,) if span.parent_id else ()
-            pieces = self._template(tuple(attributes))[len(above)].copy()
-            texts, other = self._texts, self._other
-            pieces[1::2] = (
-                trace, _ID % span.span_id, self._name(name), _KINDS[kind], str(start_ns), str(end_ns), *above,
-                *[texts[value] if type(value) is str else other(value) for value in attributes.values()],
-                "{}" if status is None else _status(status),
-            )  # fmt: skip
-        except (_UnusualError, TypeError, ValueError, RuntimeError):
+            return _filled(self._memory, span.fields())
+        except (_UnusualError, TypeError, ValueError, OverflowError, RuntimeError):
             # What cannot be hashed; or another thread was about to set an attribute when the span ended.
             return None
-        return "".join(pieces).encode("utf-8", "replace")
 
 
-class _Templates(dict[tuple[str, ...], tuple[list[str], list[str]]]):
+def _filled_in_python(memory: _Memory, fields: Fields) -> bytes:
+    """Return the JSON of a span with these fields; `_own_json.c` is the same in C."""
+    traces, names, templates, texts, other, state = memory
+    trace_id, span_id, parent_id, name, kind, start_ns, end_ns, attributes, status = fields
+    above = (_ID % parent_id,) if parent_id else ()
+    pieces = list(templates[tuple(attributes)][len(above)])
+    pieces[1::2] = (
+        traces[trace_id], _ID % span_id, names[name], _KINDS[kind], str(start_ns), str(end_ns), *above,
+        *[texts[value] if type(value) is str else other(value) for value in attributes.values()],
+        "{}" if status is None else state(status),
+    )  # fmt: skip
+    return "".join(pieces).encode("utf-8", "replace")
+
+
+compiled: Final = native.module("spanwise.journal._own_json", interface=1)
+"""The module in C, where it is used."""
+_filled: Final[Callable[[_Memory, Fields], bytes]] = _filled_in_python if compiled is None else compiled.filled
+
+
+class _Traces(dict[int, str]):
+    """Trace ids in hexadecimal; the spans of a trace come together."""
+
+    def __missing__(self, trace_id: int) -> str:
+        if len(self) >= _MOST_TRACES:
+            self.clear()
+        text = self[trace_id] = f"{trace_id:032x}"
+        return text
+
+
+class _Templates(dict[tuple[str, ...], "tuple[_Template, _Template]"]):
     """Templates of spans without and with a parent, by the names of their attributes.
 
-    One is a list whose odd places are to be filled: copying and joining it is quicker than formatting, which looks at
-    each character for what to replace.
+    The odd places of one are to be filled: copying and joining it is quicker than formatting, which looks at each
+    character for what to replace.
     """
 
     def __init__(self, admission: Admission | None) -> None:
         self._admission = admission
 
-    def __missing__(self, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    def __missing__(self, names: tuple[str, ...]) -> tuple[_Template, _Template]:
         if self._admission is not None and not all(map(self._admission.keeps_attribute, names)):
             raise _UnusualError
         keys = [f'{{"key":{encode_basestring(name)},"value":{{' for name in names]
@@ -121,10 +150,10 @@ class _Templates(dict[tuple[str, ...], tuple[list[str], list[str]]]):
         return templates
 
 
-def _with_gaps(*pieces: str) -> list[str]:
+def _with_gaps(*pieces: str) -> _Template:
     template = [""] * (2 * len(pieces) - 1)
     template[::2] = pieces
-    return template
+    return tuple(template)
 
 
 class _Texts(dict[str, str]):
