@@ -33,7 +33,7 @@ AWKWARD: Final = (
     "password=", "password: a", "secret: aaaaaaaaaaa ", "authorization: basic ", "://", "://a:", "://a:b", "&token=",
     "?aaaaaaaaaaaaaaaaaaaa", "4111 1111 1111 1111 ", "4111111111111112 ", "1234 ", "41111", "AKIA" + "Z" * 16 + " ",
     "pwd=abc&", "pwd=abc&a@b.co ", "pwd=abc 4222222222222 a@b.co ", "4222222222222 ", "://a:b@", "secret_access_key=",
-    "pwd:", "skey=",
+    "pwd:", "pwd:" * 15 + "\u0436", "skey=",
     "://" + "a" * 127 + " ", "://u:" + "a" * 255 + " ", "a" * 63 + "@" + "b" * 63 + ".",
     PROSE, PROSE + "ada@example.com ",
 )  # fmt: skip

@@ -125,7 +125,7 @@ class Redactor:
     def cut(self, text: str, limit: int) -> int:
         """Return where `text` can be cut, at most at `limit`, so that no secret stands on both sides."""
         begin, end = max(0, limit - _LONGEST_SECRET), limit + _LONGEST_SECRET
-        for pattern in (patterns.tokens(), patterns.named(), patterns.email(), patterns.card(), *self._own):
+        for pattern in (patterns.tokens(), patterns.named(text), patterns.email(), patterns.card(), *self._own):
             for match in pattern.finditer(text, begin, end):
                 if match.start() < limit < match.end():
                     limit = match.start()
@@ -242,7 +242,7 @@ def _searched(text: str) -> str:
 @functools.cache
 def _markers() -> dict[str, str]:
     """Return the markers of the named secrets, in the order of their groups, and of what is looked for after them."""
-    return {what: marker(what) for what in (*patterns.named().groupindex, "email", "card")}
+    return {what: marker(what) for what in (*patterns.named("").groupindex, "email", "card")}
 
 
 def _signs(text: str) -> dict[str, str]:
@@ -256,7 +256,7 @@ def _signs(text: str) -> dict[str, str]:
 
 def _without_named(text: str, signs: dict[str, str]) -> str:
     """Replace the secrets alone: a loop, since a call for each would cost as much again as finding it."""
-    pattern = patterns.named()
+    pattern = patterns.named(text)
     if (first := pattern.search(text)) is None:
         return text
     marks = ("", *signs.values())
