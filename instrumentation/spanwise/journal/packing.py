@@ -33,7 +33,7 @@ _CRC: Final = struct.Struct("<I")
 _SIZE: Final = len(_MARK) + _PLACE.size + _CRC.size
 _LEVEL: Final = 1
 _WINDOW_LOG: Final = BLOCK.bit_length() - 1
-"""So that all of a block is in reach: the level's own is half of it. Level 3 takes longer and packs no better."""
+"""So that all of a block is in reach: the level's own is half of it. Level 3 takes longer and packs hardly better."""
 
 
 @cache
