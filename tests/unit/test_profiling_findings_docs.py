@@ -33,4 +33,4 @@ def test_the_example_of_the_findings_page_runs(
     monkeypatch.chdir(tmp_path)
     [block] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     exec(compile(block, "README.md", "exec"), {"__name__": "findings"})
-    assert capsys.readouterr().out == "retry-storm 6.00 s medium 3 attempts failed (429) and were tried again\n"
+    assert capsys.readouterr().out == "retry-storm 6.00 s medium Avoid the 3 attempts that failed (429)\n"
