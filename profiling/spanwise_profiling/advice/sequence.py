@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import listed, seconds, together
+from spanwise_profiling.advice.words import listed, together
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def _words(view: View, what: str, groups: Sequence[_Group], spans: Sequence[Span
     """Return what to do, and what shows it."""
     if what == "agents":
         return _words_of_agents(groups[0])
-    took = seconds(view, sum(view.path_ns[span.span_id] for span in spans))
+    took = view.seconds(sum(view.path_ns[span.span_id] for span in spans))
     names = listed(dict.fromkeys(name for group in groups for name in group.names))
     if what == "tools":
         asked = "" if any(group.confidence == "low" for group in groups) else " that one answer asked for"

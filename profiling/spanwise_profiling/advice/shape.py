@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import listed, seconds, together
+from spanwise_profiling.advice.words import listed, together
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def stragglers(view: View) -> Iterator[Finding]:
             yield Finding(
                 id="straggler",
                 title=f"Ask a second time when {view.label(slowest)} is slow",
-                why=f"One of {len(group)} calls alike took {seconds(view, slowest.duration_ns)}, "
-                f"the others about {seconds(view, round(usual))}.",
+                why=f"One of {len(group)} calls alike took {view.seconds(slowest.duration_ns)}, "
+                f"the others about {view.seconds(round(usual))}.",
                 fix="a second request after the usual time, the slower one cancelled; or a deadline",
                 evidence=view.evidence([slowest], "straggler") + view.evidence(others, "alike, at the same time"),
                 saves_ns=saving,

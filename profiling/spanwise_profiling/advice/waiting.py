@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import counted, listed, seconds, together
+from spanwise_profiling.advice.words import counted, listed, together
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def limits(view: View) -> Iterator[Finding]:
             yield Finding(
                 id="low-limit",
                 title=f"Raise the limit {name}",
-                why=f"The run waited {seconds(view, sum(view.path_ns[one.span_id] for one in members))} for it.",
+                why=f"The run waited {view.seconds(sum(view.path_ns[one.span_id] for one in members))} for it.",
                 fix="a larger semaphore, pool or rate limit; watch for the provider's 429",
                 evidence=view.evidence(members),
                 saves_ns=saving,
@@ -82,7 +82,7 @@ def blocked_loop(view: View) -> Iterator[Finding]:
     yield Finding(
         id="blocking-call",
         title=f"Move {together(map(view.label, spans))} off the event loop",
-        why=f"It kept the loop from everybody else for {seconds(view, held)} of the path: "
+        why=f"It kept the loop from everybody else for {view.seconds(held)} of the path: "
         f"{listed(dict.fromkeys(map(view.label, spans)))}.",
         fix="await asyncio.to_thread(…), or the library's asynchronous client",
         evidence=view.evidence(spans, "kept the loop", meant=blockers),

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spanwise_profiling.advice.view import View
-
 _MOST_NAMES: Final = 6
 _FEW_NAMES: Final = 2
 _LONGEST: Final = 60
@@ -39,11 +37,6 @@ def together(names: Iterable[str]) -> str:
     if len(ends) == 1 and (end := ends.pop()):
         return f"the {len(known)} {end if end.endswith('s') else f'{end}s'}"
     return f"{known[0]} and {len(known) - 1} more"
-
-
-def seconds(view: View, nanoseconds: int) -> str:
-    """Return recorded nanoseconds as the system's seconds, with three digits that count."""
-    return f"{view.run.scaled(nanoseconds):.3g} s"
 
 
 def counted(number: int, noun: str) -> str:
