@@ -299,8 +299,6 @@ def test_a_slice_says_which_bucket_it_is_in_and_which_span_it_is() -> None:
     assert {note["name"]: note["string_value"] for note in events[2]["debug_annotations"]} == {
         "bucket": "model",
         "edge": "observed",
-        "certainty": "observed",
-        "doubt_s": 0.0,
         "agent": "news_analyst",
         "span_id": identifier(9),
     }

@@ -41,7 +41,7 @@ answer = await decide(notes)  # a line each, not the whole reports""",
     langgraph="""\
 def analyst(state):
     report = write(state)
-    return {"verdicts": [report.verdict]}  # what the next node reads, no messages""",
+    return {"verdicts": [report.verdict]}  # what the next node reads""",
     pipeline="""\
 verdict = flow.step("verdict", shorten, report)
 decision = flow.step("decision", decide, verdict, agent="manager")""",
@@ -81,10 +81,10 @@ answer = done.pop().result()""",
         langgraph="""\
 builder.add_node("search", search, retry_policy=RetryPolicy(max_attempts=2))
 graph = builder.compile()
-graph.step_timeout = 10  # of a whole step; give the client its own deadline too""",
+graph.step_timeout = 10  # of a whole step""",
         pipeline="""\
 async with asyncio.timeout(usual):
-    reply = await models.chat(model=model, messages=messages, agent="news", step="news")""",
+    reply = await models.chat(model=model, messages=messages)""",
     ),
     "duplicate-calls": _CACHE,
     "repeated-runs": _CACHE,
@@ -103,7 +103,7 @@ indicators = Cache("indicators", capacity=4096, ttl=3600)""",
         asyncio="""\
 slots = asyncio.Semaphore(8)  # below the provider's limit
 async with slots:
-    answer = await client.chat.completions.create(model=model, messages=messages)""",
+    answer = await ask(model, messages)""",
         langgraph="""\
 await graph.ainvoke(state, {"max_concurrency": 8})""",
         pipeline="""\
@@ -135,35 +135,35 @@ models = context.model_client(pooled=True)""",
     ),
     "uncached-prefix": Remedy(
         asyncio="""\
-messages = [*instructions, *documents, {"role": "user", "content": question}]""",
+messages = [*instructions, *documents, question]  # what changes comes last""",
         langgraph="""\
 def node(state):
     return model.invoke([SYSTEM, *state["documents"], state["question"]])""",
         pipeline="""\
-messages = [*instructions, *documents, {"role": "user", "content": question}]""",
+messages = [*instructions, *documents, question]  # what changes comes last""",
     ),
     "repeated-context": _TEXT,
     "growing-context": Remedy(
         asyncio="""\
-messages = [*instructions, {"role": "user", "content": summary}, *messages[-6:]]""",
+messages = [*instructions, summary, *messages[-6:]]""",
         langgraph="""\
-recent = trim_messages(state["messages"], max_tokens=4000, token_counter=model)""",
+recent = trim_messages(messages, max_tokens=4000, token_counter=model)""",
         pipeline="""\
-messages = [*instructions, {"role": "user", "content": summary}, *messages[-6:]]""",
+messages = [*instructions, summary, *messages[-6:]]""",
     ),
     "unused-output": Remedy(
         asyncio="""\
 answer = await client.chat.completions.create(
-    model=model, messages=messages, max_completion_tokens=200, response_format=verdict
+    model=model, messages=messages, max_completion_tokens=200
 )""",
         langgraph="""\
-model = ChatOpenAI(model="gpt-5-mini", max_tokens=200).with_structured_output(Verdict)""",
+model = ChatOpenAI(max_tokens=200).with_structured_output(Verdict)""",
         pipeline="""\
 brief = "Answer with the verdict and three figures, a line each."\n""",
     ),
     "unread-tool-result": Remedy(
         asyncio="""\
-background = asyncio.create_task(audit(order))  # for its effect; nobody reads it""",
+background = asyncio.create_task(audit(order))  # for its effect""",
         langgraph="""\
 agent = create_react_agent(model, [prices, news])  # without the tool""",
         pipeline="""\
@@ -174,7 +174,10 @@ tools = Toolbox([prices, news])  # without the tool""",
 if not is_valid(draft):  # JSON, length, the fields that are needed
     draft = await revise(draft, await criticise(draft))""",
         langgraph="""\
-builder.add_conditional_edges("draft", lambda s: "critic" if s["faults"] else END)""",
+def after_draft(state):
+    return "critic" if state["faults"] else END
+
+builder.add_conditional_edges("draft", after_draft)""",
         pipeline="""\
 if faults_of(draft):
     flow.step("revise", revise, critic, agent="writer")""",
