@@ -54,6 +54,9 @@ soak: $(VENV)/.dev servers ## Run the long forms of the journal's tests and prin
 figures: $(VENV)/.dev servers ## Measure and draw what README and docs print (an hour on a quiet machine)
 	$(BIN)/python benchmarks/figures.py
 
+servers: $(VENV)/.dev ## Find or build the real servers into the per-user cache
+	@$(BIN)/python -m spanwise_cli.stack.install
+
 stack-up: $(VENV)/.runtime ## Start collector, Jaeger, Prometheus and Alertmanager on this machine
 	@$(BIN)/spanwise stack up
 

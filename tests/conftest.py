@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from opentelemetry import trace
 from opentelemetry.util._once import Once
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+# How long drawing an example takes says nothing about what is tested; it depends on the machine and on coverage.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 _FIGURE = "figure"
 """The property of a test's report that holds a measured figure: reports reach the process that prints the summary."""
 
