@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from spanwise_pipeline.cache import Cache, CacheStatistics
+    from spanwise_pipeline.calls.client import ModelClient, Retries
+    from spanwise_pipeline.calls.errors import IncompleteReplyError
+    from spanwise_pipeline.calls.reply import Reply
     from spanwise_pipeline.clock import Clock
     from spanwise_pipeline.flow import Flow, Step, StepCancelledError, StepSkippedError
     from spanwise_pipeline.limits import ConcurrencyLimit, LimitStatistics
-    from spanwise_pipeline.llm import IncompleteReplyError, ModelClient, Reply, Retries
     from spanwise_pipeline.remote import fetch
     from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
 
 _HOME: Final = {
     "cache": ("Cache", "CacheStatistics"),
+    "calls.client": ("ModelClient", "Retries"),
+    "calls.errors": ("IncompleteReplyError",),
+    "calls.reply": ("Reply",),
     "clock": ("Clock",),
     "flow": ("Flow", "Step", "StepCancelledError", "StepSkippedError"),
     "limits": ("ConcurrencyLimit", "LimitStatistics"),
-    "llm": ("IncompleteReplyError", "ModelClient", "Reply", "Retries"),
     "remote": ("fetch",),
     "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),

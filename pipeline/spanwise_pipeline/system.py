@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spanwise_pipeline.llm import ModelClient, Retries
+from spanwise_pipeline.calls.client import ModelClient, Retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
-import math
 import time
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -24,28 +22,20 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 import spanwise
 from spanwise import conventions as c
-from spanwise_pipeline.tools import ToolCall
+from spanwise_pipeline.calls.draft import Draft
+from spanwise_pipeline.calls.errors import is_retryable, retry_after
+from spanwise_pipeline.calls.events import Events
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from openai.types.chat import ChatCompletionChunk
-    from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
-    from openai.types.completion_usage import CompletionUsage
-
     from spanwise.model_call import ModelCall
+    from spanwise_pipeline.calls.reply import Message, Reply
     from spanwise_pipeline.clock import Clock
 
-Message = dict[str, Any]
-_RETRYABLE_STATUS: Final = frozenset({408, 409, 429})
-_SERVER_ERROR: Final = 500
 _call: ContextVar[ModelCall | None] = ContextVar("call", default=None)
 """The call whose request is on its way: the client library has no other way to tell the connection from here."""
-
-
-class IncompleteReplyError(RuntimeError):
-    """A stream ended before the model said that it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,64 +51,6 @@ class Retries:
             raise ValueError(f"attempts must be at least 1, this is {self.attempts}")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A model's answer."""
-
-    text: str
-    tool_calls: tuple[ToolCall, ...]
-    finish_reason: str
-    input_tokens: int
-    output_tokens: int
-
-    def as_message(self) -> Message:
-        """Return the answer as a message of the conversation."""
-        message: Message = {"role": "assistant", "content": self.text or None}
-        if self.tool_calls:
-            message["tool_calls"] = self.requested()
-        return message
-
-    def requested(self) -> list[Message]:
-        """Return the tool calls in OpenAI's form."""
-        return [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments))},
-            }
-            for call in self.tool_calls
-        ]
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A stream as it grows."""
-
-    text: list[str] = field(default_factory=list[str])
-    calls: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
-    finish_reason: str = ""
-    usage: CompletionUsage | None = None
-    id: str = ""
-    model: str = ""
-
-    def add(self, chunk: ChatCompletionChunk) -> None:
-        self.id, self.model = chunk.id, chunk.model
-        self.usage = chunk.usage or self.usage
-        for choice in chunk.choices:
-            if choice.delta.content:
-                self.text.append(choice.delta.content)
-            for part in choice.delta.tool_calls or ():
-                self._add_call(part)
-            self.finish_reason = choice.finish_reason or self.finish_reason
-
-    def _add_call(self, part: ChoiceDeltaToolCall) -> None:
-        call = self.calls.setdefault(part.index, {"id": "", "name": "", "arguments": ""})
-        call["id"] += part.id or ""
-        if part.function is not None:
-            call["name"] += part.function.name or ""
-            call["arguments"] += part.function.arguments or ""
-
-
 @functools.cache
 def _tls() -> ssl.SSLContext:
     """Return the process's TLS context: reading the certificates takes longer than a call's whole preparation."""
@@ -129,8 +61,6 @@ def warm_up() -> None:
     """Load what the client loads in its first call (40 ms), so that a run in scaled time does not count it."""
     _tls()
     import_module("openai.resources.chat.completions")
-    empty: dict[str, object] = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": "", "choices": []}
-    import_module("openai.types.chat").ChatCompletionChunk.model_validate(empty)
 
 
 class ModelClient:
@@ -264,18 +194,20 @@ class ModelClient:
             raise openai.APITimeoutError(request=httpx2.Request("POST", url)) from error
 
     async def _stream(self, request: dict[str, Any], call: ModelCall) -> Reply:
-        draft, headers = _Draft(), dict[str, str]()
+        draft, headers = Draft(), dict[str, str]()
         _call.set(call)
         spanwise.inject(headers, url=str(self._client.base_url))
-        stream: openai.AsyncStream[ChatCompletionChunk] = await self._client.chat.completions.create(
+        asking = self._client.chat.completions.with_streaming_response.create(
             **request, stream=True, stream_options={"include_usage": True}, extra_headers=headers
         )
-        async with stream:
-            async for chunk in call.stream(stream):
-                draft.add(chunk)
-        if not draft.finish_reason:
-            raise IncompleteReplyError(f"the stream of {request['model']} ended without a finish reason")
-        return _finish(draft, call)
+        async with asking as response:
+            events = Events(response, response.http_response.request)
+            try:
+                async for event in call.stream(events):
+                    draft.add(event)
+            except httpx2.TransportError as error:
+                raise openai.APIConnectionError(request=response.http_response.request) from error
+        return _finish(draft, request["model"], call, done=events.done)
 
 
 async def _watch_connection(request: httpx2.Request) -> None:
@@ -298,40 +230,11 @@ def _noting_connection(call: ModelCall) -> Callable[[str, Mapping[str, Any]], Aw
     return note
 
 
-def _finish(draft: _Draft, call: ModelCall) -> Reply:
+def _finish(draft: Draft, model: str, call: ModelCall, *, done: bool) -> Reply:
     usage = draft.usage
-    sent, received = (usage.prompt_tokens, usage.completion_tokens) if usage is not None else (0, 0)
-    if usage is not None:
-        details = usage.prompt_tokens_details
-        call.usage(sent, received, cached_tokens=details.cached_tokens if details is not None else None)
-    call.response(id=draft.id, model=draft.model, finish_reasons=[draft.finish_reason])
-    calls = tuple(
-        ToolCall(made["id"], made["name"], json.loads(made["arguments"] or "{}")) for made in draft.calls.values()
-    )
-    reply = Reply("".join(draft.text), calls, draft.finish_reason, sent, received)
+    if usage.reported:
+        call.usage(usage.input, usage.output, cached_tokens=usage.cached or None)
+    reply = draft.finish(model, done=done)
+    call.response(id=draft.id, model=reply.model, finish_reasons=[reply.finish_reason])
     call.output(reply.text, tool_calls=reply.requested(), finish_reason=reply.finish_reason)
     return reply
-
-
-def is_retryable(error: BaseException) -> bool:
-    """Return whether trying again can help: limits, time-outs, broken connections and streams, server faults."""
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in _RETRYABLE_STATUS or error.status_code >= _SERVER_ERROR
-    return isinstance(
-        error, openai.APIConnectionError | httpx2.TransportError | IncompleteReplyError | json.JSONDecodeError
-    )
-
-
-def retry_after(error: BaseException) -> float | None:
-    """Return the real seconds that the provider asked to wait, where it did."""
-    if not isinstance(error, openai.APIStatusError):
-        return None
-    headers = error.response.headers
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds):
-            return max(0.0, seconds)
-    return None
