@@ -1,4 +1,4 @@
-"""Model calls through the official OpenAI client: one shared pool, streams, usage, retries that can be seen.
+"""Model calls through the official OpenAI client: one shared pool, streams, usage, and failures that can be seen.
 
 The SDK's own retries are off: each attempt is a span of its own and each pause between two is a recorded wait, so that
 a slow call shows what it was slow with. Pauses and deadlines are in system seconds; what a provider asks for in
@@ -8,59 +8,38 @@ a slow call shows what it was slow with. Pauses and deadlines are in system seco
 from __future__ import annotations
 
 import asyncio
-import functools
-import time
-from contextvars import ContextVar
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-import httpx2
-import openai
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 import spanwise
 from spanwise import conventions as c
-from spanwise_pipeline.calls.draft import Draft
-from spanwise_pipeline.calls.errors import is_retryable, retry_after
-from spanwise_pipeline.calls.events import Events
+from spanwise_pipeline.calls.circuit import Circuit, CircuitOpenError
+from spanwise_pipeline.calls.fallback import Fallback, can_fall_back
+from spanwise_pipeline.calls.hedging import FirstTokens, Hedging, hedged
+from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryCourse
+from spanwise_pipeline.calls.wire import Wire
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    import httpx2
 
     from spanwise.model_call import ModelCall
+    from spanwise_pipeline.calls.circuit import Breaker, CircuitStatistics
     from spanwise_pipeline.calls.reply import Message, Reply
     from spanwise_pipeline.clock import Clock
 
-_call: ContextVar[ModelCall | None] = ContextVar("call", default=None)
-"""The call whose request is on its way: the client library has no other way to tell the connection from here."""
 
+@dataclass(slots=True)
+class _Asked:
+    """One logical call of one model, over all its attempts."""
 
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often and how patiently a failed call is tried again. Durations are system seconds."""
-
-    attempts: int = 3
-    first_pause: float = 0.5
-    longest_pause: float = 30.0
-
-    def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError(f"attempts must be at least 1, this is {self.attempts}")
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Return the process's TLS context: reading the certificates takes longer than a call's whole preparation."""
-    return httpx2.create_ssl_context()
-
-
-def warm_up() -> None:
-    """Load what the client loads in its first call (40 ms), so that a run in scaled time does not count it."""
-    _tls()
-    import_module("openai.resources.chat.completions")
+    request: dict[str, Any]
+    step: str
+    course: RetryCourse
+    instead_of: str
+    """The model that was asked for, where this one is asked in its place."""
+    in_flight: int = 0
 
 
 class ModelClient:
@@ -70,7 +49,11 @@ class ModelClient:
         base_url: address up to and including `/v1`.
         api_key: sent as the bearer token.
         clock: system time.
-        retries: what is tried again.
+        retries: what is tried again, and how patiently.
+        budget: bounds the retries of all calls together.
+        breaker: when a model that fails is left alone for a while; `None` never does.
+        hedging: when a request that is late is sent once more; `None` never does.
+        fallback: what answers in place of a model that fails.
         timeout: system seconds that one attempt may take, from its request to the stream's end.
         seed: the request's `seed`, where the endpoint supports it.
         pooled: keep connections alive between calls.
@@ -85,6 +68,10 @@ class ModelClient:
         api_key: str,
         clock: Clock,
         retries: Retries | None = None,
+        budget: RetryBudget | None = None,
+        breaker: Breaker | None = None,
+        hedging: Hedging | None = None,
+        fallback: Fallback | None = None,
         timeout: float = 600.0,
         seed: int | None = None,
         pooled: bool = True,
@@ -93,21 +80,25 @@ class ModelClient:
     ) -> None:
         self._clock = clock
         self._retries = retries or Retries()
+        self._budget = budget
+        self._breaker = breaker
+        self._circuits: dict[str, Circuit] = {}
+        self._first_tokens = FirstTokens(hedging) if hedging is not None else None
+        self._fallback = fallback or Fallback()
+        self._timeout = timeout
         self._seed = seed
         self._label_requests = label_requests
-        parts = urlsplit(base_url)
-        self._server = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        limits = httpx2.Limits(max_connections=100, max_keepalive_connections=50 if pooled else 0)
-        self._http = httpx2.AsyncClient(
-            limits=limits, timeout=clock.real(timeout), transport=transport, verify=_tls(),
-            event_hooks={"request": [_watch_connection]},
-        )  # fmt: skip
-        self._timeout = clock.real(timeout)
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=self._http)
+        self._wire = Wire(
+            base_url=base_url, api_key=api_key, timeout=clock.real(timeout), pooled=pooled, transport=transport
+        )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._wire.close()
+
+    def circuits(self) -> dict[str, CircuitStatistics]:
+        """Return how the circuit of each model stands."""
+        return {name: circuit.statistics() for name, circuit in self._circuits.items()}
 
     async def chat(
         self,
@@ -124,6 +115,7 @@ class ModelClient:
         Raises:
             openai.APIError: the last attempt's error; `APITimeoutError` when it took too long.
             IncompleteReplyError: the last attempt's stream broke off.
+            CircuitOpenError: nothing was sent, because the model failed too often.
         """
         request: dict[str, Any] = {"model": model, "messages": list(messages)}
         if tools:
@@ -134,107 +126,111 @@ class ModelClient:
             request["seed"] = self._seed
         if self._label_requests:
             request["metadata"] = {"agent": agent, "step": step}
+        return await self._answer(request, step)
+
+    async def _answer(self, request: dict[str, Any], step: str) -> Reply:
+        """Ask the model, then those that stand in for it, then for an answer that was kept."""
+        wanted = request["model"]
+        failure: Exception | None = None
+        for model in (wanted, *self._fallback.models):
+            try:
+                reply = await self._ask(request | {"model": model}, step, "" if model == wanted else wanted)
+            except Exception as error:
+                if not can_fall_back(error):
+                    raise
+                failure = failure or error
+            else:
+                return reply if model == wanted else replace(reply, fallback=True)
+        kept = await self._fallback.answer(request) if self._fallback.answer is not None else None
+        if kept is not None:
+            return replace(kept, fallback=True)
+        assert failure is not None
+        raise failure
+
+    async def _ask(self, request: dict[str, Any], step: str, instead_of: str) -> Reply:
+        """Ask one model, as often as the settings allow."""
+        if self._budget is not None:
+            self._budget.called()
+        course = RetryCourse(self._retries, self._clock, self._budget)
+        asked = _Asked(request, step, course, instead_of)
         reply: Reply | None = None
-        async for attempt in self._attempts():
+        async for attempt in course.attempts():
             with attempt:
-                reply = await self._attempt(request, attempt.retry_state.attempt_number)
+                reply = await self._attempt(asked, attempt.retry_state.attempt_number)
         assert reply is not None
         return reply
 
-    def _attempts(self) -> AsyncRetrying:
-        return AsyncRetrying(
-            retry=retry_if_exception(is_retryable),
-            stop=stop_after_attempt(self._retries.attempts),
-            wait=self._pause,
-            sleep=self._back_off,
-            reraise=True,
-        )
+    async def _attempt(self, asked: _Asked, number: int) -> Reply:
+        circuit = self._circuit(asked.request["model"])
+        if circuit is None:
+            return await self._once_or_twice(asked, number)
+        try:
+            with circuit.call():
+                return await self._once_or_twice(asked, number)
+        except CircuitOpenError as error:
+            asked.course.decide(error, number)
+            raise
 
-    def _pause(self, state: RetryCallState) -> float:
-        """Return the pause before the next attempt in system seconds."""
-        error = state.outcome.exception() if state.outcome is not None else None
-        asked = retry_after(error) if error is not None else None
-        if asked is not None:
-            return asked * self._clock.speed
-        exponent = min(state.attempt_number - 1, 30)
-        return min(self._retries.longest_pause, self._retries.first_pause * 2.0**exponent)
+    def _circuit(self, model: str) -> Circuit | None:
+        if self._breaker is None:
+            return None
+        if model not in self._circuits:
+            self._circuits[model] = Circuit(model, self._breaker, self._clock)
+        return self._circuits[model]
 
-    async def _back_off(self, seconds: float) -> None:
-        with spanwise.waiting("retry_backoff", "chat"):
-            await self._clock.sleep(seconds)
+    async def _once_or_twice(self, asked: _Asked, number: int) -> Reply:
+        kind = (asked.request["model"], asked.step)
+        patience = self._first_tokens.patience(kind) if self._first_tokens is not None else None
 
-    async def _attempt(self, request: dict[str, Any], number: int) -> Reply:
+        async def send(answering: asyncio.Event, second: bool) -> Reply:  # noqa: FBT001 - what `hedged` calls it with
+            return await self._send(asked, number, answering, second=second)
+
+        if patience is None:
+            return await self._send(asked, number, asyncio.Event(), second=False)
+        return await hedged(send, self._clock.real(patience), lambda: True)
+
+    async def _send(self, asked: _Asked, number: int, answering: asyncio.Event, *, second: bool) -> Reply:
+        """Send one request and record it as a span."""
+        request = asked.request
         call = spanwise.llm_call(
             request["model"],
             stream=True,
             max_tokens=request.get("max_tokens"),
             seed=self._seed,
-            server=self._server,
+            server=self._wire.server,
             attempt=number,
         )
+        asked.in_flight += 1
         with call:
+            if second:
+                call.set(c.HEDGE, True)  # noqa: FBT003 - an attribute's value
+            if asked.instead_of:
+                call.set(c.FALLBACK_FROM, asked.instead_of)
             call.input(request["messages"], tools=request.get("tools", ()))
             try:
-                return await self._in_time(request, call)
+                return await self._in_time(asked, call, answering)
             except Exception as error:
-                if is_retryable(error) and number < self._retries.attempts:
-                    call.set(c.RETRY_SCHEDULED, True)  # noqa: FBT003 - an attribute's value
+                # A request that is raced by another one is not what fails the attempt.
+                if asked.in_flight == 1 and asked.course.decide(error, number):
+                    call.set(c.RETRY_SCHEDULED, True)  # noqa: FBT003 - likewise
                 raise
+            finally:
+                asked.in_flight -= 1
 
-    async def _in_time(self, request: dict[str, Any], call: ModelCall) -> Reply:
+    async def _in_time(self, asked: _Asked, call: ModelCall, answering: asyncio.Event) -> Reply:
         # The client library's own timeout starts anew with each chunk, so a stream that trickles would never end by it.
-        deadline = asyncio.timeout(self._timeout)
+        began = self._clock.now()
+        deadline = asyncio.timeout(self._clock.real(min(self._timeout, asked.course.left())))
+
+        def on_first() -> None:
+            answering.set()
+            if self._first_tokens is not None:
+                self._first_tokens.add((asked.request["model"], asked.step), self._clock.now() - began)
+
         try:
             async with deadline:
-                return await self._stream(request, call)
+                return await self._wire.chat(asked.request, call, on_headers=lambda _: None, on_first=on_first)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            url = str(self._client.base_url.join("chat/completions"))  # text: the client 2.x has another URL type
-            raise openai.APITimeoutError(request=httpx2.Request("POST", url)) from error
-
-    async def _stream(self, request: dict[str, Any], call: ModelCall) -> Reply:
-        draft, headers = Draft(), dict[str, str]()
-        _call.set(call)
-        spanwise.inject(headers, url=str(self._client.base_url))
-        asking = self._client.chat.completions.with_streaming_response.create(
-            **request, stream=True, stream_options={"include_usage": True}, extra_headers=headers
-        )
-        async with asking as response:
-            events = Events(response, response.http_response.request)
-            try:
-                async for event in call.stream(events):
-                    draft.add(event)
-            except httpx2.TransportError as error:
-                raise openai.APIConnectionError(request=response.http_response.request) from error
-        return _finish(draft, request["model"], call, done=events.done)
-
-
-async def _watch_connection(request: httpx2.Request) -> None:
-    call = _call.get()
-    if call is not None:
-        request.extensions = {**request.extensions, "trace": _noting_connection(call)}
-
-
-def _noting_connection(call: ModelCall) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
-    """What the HTTP library tells its steps to: a call that opened a connection says so, and how long it took."""
-    began = 0.0
-
-    async def note(event: str, _: Mapping[str, Any]) -> None:
-        nonlocal began
-        if event == "connection.connect_tcp.started":
-            began = time.perf_counter()
-        elif event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            call.set(c.CONNECTION_NEW, True).set(c.CONNECTION_SECONDS, time.perf_counter() - began)  # noqa: FBT003 - likewise
-
-    return note
-
-
-def _finish(draft: Draft, model: str, call: ModelCall, *, done: bool) -> Reply:
-    usage = draft.usage
-    if usage.reported:
-        call.usage(usage.input, usage.output, cached_tokens=usage.cached or None)
-    reply = draft.finish(model, done=done)
-    call.response(id=draft.id, model=reply.model, finish_reasons=[reply.finish_reason])
-    call.output(reply.text, tool_calls=reply.requested(), finish_reason=reply.finish_reason)
-    return reply
+            raise self._wire.timed_out("chat/completions") from error

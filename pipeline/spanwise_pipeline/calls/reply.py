@@ -31,6 +31,8 @@ class Reply:
     """Why the model refused to answer, where it says so."""
     model: str = ""
     """The model that answered, as the provider names it."""
+    fallback: bool = False
+    """Whether it stands in for the model that was asked: another model's answer, or one that was kept."""
 
     def as_message(self) -> Message:
         """Return the answer as a message of the conversation."""
