@@ -5,9 +5,10 @@ The rows follow public reports about the providers they name.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import openai
@@ -17,6 +18,9 @@ from spanwise.testing import capture, run_virtual
 from spanwise_pipeline import Clock, IncompleteReplyError, ModelClient, Reply, Retries, ToolCall
 from spanwise_pipeline.calls.draft import Draft
 from spanwise_pipeline.calls.errors import duration_seconds, is_retryable, retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PARIS, ROME = {"city": "Paris"}, {"city": "Rome"}
 PARIS_JSON, ROME_JSON = json.dumps(PARIS), json.dumps(ROME)
@@ -357,6 +361,36 @@ BODIES = {
 @pytest.mark.parametrize("form", BODIES)
 def test_events_are_read_from_whatever_lines_they_stand_in(form: str) -> None:
     assert asked(BODIES[form])[0].text == "Hello"
+
+
+class Tail(httpx2.AsyncByteStream):
+    """A body that is not over after its last event."""
+
+    def __init__(self, *, drops: bool) -> None:
+        self._drops = drops
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield f"data: {ONE}\n\ndata: [DONE]\n\n".encode()
+        if self._drops:
+            raise httpx2.ReadError("gone")
+        await asyncio.sleep(3600.0)
+
+
+@pytest.mark.parametrize("drops", [True, False], ids=["drops the connection", "keeps the body open"])
+def test_a_server_that_does_not_end_the_body_has_answered_all_the_same(*, drops: bool) -> None:
+    async def main() -> Reply:
+        transport = httpx2.MockTransport(
+            lambda _: httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=Tail(drops=drops))
+        )
+        client = ModelClient(base_url="http://x/v1", api_key="k", clock=Clock(), transport=transport)
+        try:
+            return await client.chat(model="m", messages=[{"role": "user", "content": "Hello"}])
+        finally:
+            await client.close()
+
+    reply, seconds = run_virtual(main)
+
+    assert (reply.text, seconds < 1.0) == ("Hello", True)
 
 
 def test_a_whole_document_in_place_of_a_stream_is_an_answer() -> None:

@@ -6,9 +6,12 @@ refuses forms that gateways really send. Here an event is what the JSON says; `D
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import httpx2
 import openai
 
 from spanwise_pipeline.calls.errors import IncompleteReplyError
@@ -17,9 +20,9 @@ from spanwise_pipeline.calls.json_values import object_of, text_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    import httpx2
-
 _DONE: Final = "[DONE]"
+_TAIL_S: Final = 0.05
+"""Real seconds that the end of a body is waited for: about what a new connection costs."""
 
 
 class Response(Protocol):
@@ -70,7 +73,8 @@ class Events:
 
     async def _streamed(self) -> AsyncIterator[Any]:
         data: list[str] = []
-        async for line in self._response.iter_lines():
+        lines = self._response.iter_lines()
+        async for line in lines:
             if line.startswith("data:"):
                 data.append(line[5:].strip())
             elif not line and data:
@@ -78,6 +82,7 @@ class Events:
                 data.clear()
                 if text.startswith(_DONE):
                     self.done = True
+                    await _drain(lines)
                     return
                 yield self._parsed(text)
         text = "\n".join(data)  # the last event of a stream that does not end with an empty line
@@ -93,3 +98,15 @@ class Events:
             message = object_of(error).get("message") or text_of(error) or "an error in the stream"
             raise openai.APIError(str(message), self._request, body=error)
         return event
+
+
+async def _drain(lines: AsyncIterator[str]) -> None:
+    """Read what is left after the last event, so that the connection can be used again.
+
+    It is the end of the body and there already, as a rule. A server that keeps the body open is not waited for, and one
+    that drops it has sent the whole answer.
+    """
+    with suppress(TimeoutError, httpx2.TransportError):
+        async with asyncio.timeout(_TAIL_S):
+            async for _ in lines:
+                pass
