@@ -101,7 +101,7 @@ def attempts(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [span for span in spans if span["name"].startswith("chat ")]
 
 
-def waits(spans: list[dict[str, Any]]) -> list[tuple[str, float]]:
+def waits(spans: list[dict[str, Any]]) -> list[tuple[str, str]]:
     found = [span for span in spans if span["name"].startswith("wait ")]
     return [(span["attributes"]["spanwise.wait.kind"], span["attributes"]["spanwise.wait.resource"]) for span in found]
 
@@ -324,7 +324,8 @@ def test_an_answer_that_has_begun_is_waited_for() -> None:
 
     reply, seconds = running(provider, chat, hedging=Hedging(after=5.0))
 
-    assert (reply.text, seconds, len(provider.asked)) == ("m-0", pytest.approx(6.0), 1)
+    assert seconds == pytest.approx(6.0)
+    assert (reply.text, len(provider.asked)) == ("m-0", 1)
 
 
 def test_the_first_answer_wins_where_it_overtakes_the_second_request() -> None:
@@ -332,7 +333,8 @@ def test_the_first_answer_wins_where_it_overtakes_the_second_request() -> None:
 
     reply, seconds = running(provider, chat, hedging=Hedging(after=5.0))
 
-    assert (reply.text, seconds, provider.left) == ("m-0", pytest.approx(8.0), [1])
+    assert seconds == pytest.approx(8.0)
+    assert (reply.text, provider.left) == ("m-0", [1])
 
 
 def test_a_second_request_that_fails_does_not_fail_the_call() -> None:

@@ -10,10 +10,10 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable
+    from collections.abc import Callable, Coroutine, Hashable, Sequence
 
 T = TypeVar("T")
 _REMEMBERED: Final = 200
@@ -94,7 +94,7 @@ async def _first_good(tasks: list[asyncio.Future[T]]) -> T:
     return tasks[0].result()
 
 
-async def _end(tasks: list[asyncio.Future[T]] | list[asyncio.Future[bool]] | list[asyncio.Future[bool | T]]) -> None:
+async def _end(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Cancel what still runs and wait for it, however often that is cancelled."""
     running = [task for task in tasks if not task.done()]
     for task in running:
