@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.traces import BEGIN_NS, agent, chat, identifier, record, run_of, workflow
+from support.traces import BEGIN_NS, agent, chat, identifier, run_of, workflow
 
 from spanwise import conventions as c
 from spanwise.errors import InputError
