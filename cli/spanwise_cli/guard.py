@@ -41,7 +41,7 @@ def guarded(work: Callable[[], int], *, name: str, last_resort: str = "report it
         report("interrupted; what was recorded is kept", name=name)
         return _INTERRUPTED
     except (BrokenPipeError, SystemExit):  # typer's console for help knows no other answer to a closed pipe than exit
-        return _hang_up()
+        return hang_up()
     except Exception as error:  # noqa: BLE001 - nothing is above this: one line for people, the traceback with -v
         report(f"unexpected {type(error).__name__}: {error}; {last_resort}", name=name)
         return _UNEXPECTED
@@ -57,7 +57,7 @@ def report(message: str, *, name: str) -> None:
         traceback.print_exc()
 
 
-def _hang_up() -> int:
+def hang_up() -> int:
     """Leave without a word: nobody reads. The interpreter flushes once more at its end, so let that go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

@@ -8,30 +8,30 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from typer.exceptions import TyperException
 
+from spanwise.version import VERSION
+from spanwise_cli import overview
+from spanwise_cli.entry import COMPLETE
 from spanwise_cli.guard import guarded, report
 from spanwise_cli.options import presentation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS: Final = (
-    "systems", "provider", "runs", "show", "profile", "explain", "export", "import", "ledger", "purge",
-    "alerts", "dashboards", "doctor", "stack",
-)  # fmt: skip
+COMMANDS: Final = tuple(overview.COMMANDS)
 _MODULES: Final = {"import": "importing"}
 _NAME: Final = "spanwise"
+_SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 _USAGE: Final = 2
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's callback signature
     if value:
-        typer.echo(f"spanwise {version('spanwise')}")
+        typer.echo(f"spanwise {VERSION}")
         raise typer.Exit
 
 
@@ -47,15 +47,15 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Record runs of multi-agent LLM pipelines, see where their seconds go, and hold them to budgets."""
-    del verbose, no_color, show_version  # taken from the arguments before parsing, so that they work everywhere
+    # What these say is taken from the arguments before parsing, so that they work after a command too.
+    del verbose, no_color, show_version
 
 
-def build_app() -> typer.Typer:
-    """Return the command tree."""
-    app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
-    app.callback()(_root)
-    for name in COMMANDS:
+def build_app(names: Sequence[str] | None = None) -> typer.Typer:
+    """Return the command tree: all of it, or with the commands of these names only."""
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", context_settings=_SETTINGS)
+    app.callback(help=overview.ABOUT)(_root)
+    for name in COMMANDS if names is None else names:
         import_module(f"spanwise_cli.commands.{_MODULES.get(name, name)}").register(app)
     return app
 
@@ -73,7 +73,11 @@ def _hoist(arguments: list[str]) -> list[str]:
 
 def _run(words: list[str]) -> int:
     """Parse and run; typer's own `main` would print usage errors in a box and swallow Ctrl-C."""
-    command = typer.main.get_command(build_app())
+    known = words[0] if words and words[0] in COMMANDS else None
+    app = build_app() if known is None else build_app([known])  # the others would take a second to load
+    command = typer.main.get_command(app)
+    if os.environ.get(COMPLETE):
+        command(prog_name=_NAME)  # prints the completions, and ends the program
     try:
         with command.make_context("spanwise", words) as context:
             command.invoke(context)

@@ -53,7 +53,7 @@ class _Console(Console):
 def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output (or error) that colours only a terminal and only when it may."""
     no_color = not presentation.color or bool(os.environ.get("NO_COLOR"))
-    return _Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=False)
+    return _Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=False, emoji=False)
 
 
 def emit_json(document: dict[str, Any]) -> None:

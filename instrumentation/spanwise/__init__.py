@@ -6,24 +6,44 @@ spanwise.configure(service_name="desk", journal_dir=".spanwise")
 
 @spanwise.agent("risk")
 async def assess(plan: str) -> str: ...
+
+Names load on first use, so that what reads recordings, as most of the command line does, starts without OpenTelemetry.
 """
 
-from spanwise.carriers import extract, inject
-from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
-from spanwise.recorded import waits_on
-from spanwise.runtime import Telemetry, configure, shutdown
-from spanwise.spans import (
-    agent,
-    cache_lookup,
-    embeddings,
-    llm_call,
-    plan,
-    retrieval,
-    step,
-    tool,
-    workflow,
-)
-from spanwise.waits import record_wait, waiting
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from spanwise.carriers import extract, inject
+    from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
+    from spanwise.recorded import waits_on
+    from spanwise.runtime import Telemetry, configure, shutdown
+    from spanwise.spans import (
+        agent,
+        cache_lookup,
+        embeddings,
+        llm_call,
+        plan,
+        retrieval,
+        step,
+        tool,
+        workflow,
+    )
+    from spanwise.waits import record_wait, waiting
+
+_HOME: Final = {
+    "carriers": ("extract", "inject"),
+    "errors": ("CheckFailedError", "InputError", "SpanwiseError", "UnavailableError"),
+    "recorded": ("waits_on",),
+    "runtime": ("Telemetry", "configure", "shutdown"),
+    "spans": (
+        "agent", "cache_lookup", "embeddings", "llm_call", "plan", "retrieval", "step", "tool", "workflow",
+    ),
+    "waits": ("record_wait", "waiting"),
+}  # fmt: skip
+_MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "CheckFailedError",
@@ -48,3 +68,14 @@ __all__ = [
     "waits_on",
     "workflow",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

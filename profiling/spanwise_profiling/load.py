@@ -7,7 +7,6 @@ merged before spans are joined, so that it does not matter which of them has wha
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -261,6 +260,8 @@ def _select_last(reference: str, back: int, title: str | None, runs: Sequence[Ru
         of = f" of {title}" if title else ""
         raise InputError(f"{reference}: only {len(matching)} run(s){of} are recorded; `spanwise runs` lists them")
     titles = sorted({printable(run.title) for run in runs})
+    import difflib  # noqa: PLC0415 - 10 ms, and only where something is wrong
+
     close = difflib.get_close_matches(title or "", titles, n=1, cutoff=0.4)
     guess = f"did you mean last:{close[0]}? " if close else ""
     raise InputError(f"{reference}: no such run is recorded; {guess}Recorded: {', '.join(titles)}")
@@ -285,6 +286,8 @@ def _select_prefix(reference: str, matching: Sequence[Run], runs: Sequence[Run])
     if matching:
         raise InputError(f"run {reference!r} is ambiguous: {_listed(matching)}; give more characters of one")
     names = [name for run in runs for name in (run.run_id, run.trace_id)]
+    import difflib  # noqa: PLC0415 - likewise
+
     close = set(difflib.get_close_matches(reference, [name[: len(reference)] for name in names], n=3, cutoff=0.5))
     near = [run for run in runs if {run.run_id[: len(reference)], run.trace_id[: len(reference)]} & close]
     hint = f"nearest: {_listed(near)}" if near else f"newest: {_listed(runs[-1:])}"

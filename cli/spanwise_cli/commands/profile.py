@@ -1,4 +1,7 @@
-"""`spanwise profile`: where the wall clock of runs went, and what to change first."""
+"""`spanwise profile`: where the wall clock of runs went, and what to change first.
+
+What makes a form is loaded where that form is asked for: people wait for the program each time.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,6 @@ from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.glyphs import glyphs_for
-from spanwise_profiling.render.markdown import markdown_report
-from spanwise_profiling.render.perfetto import perfetto_trace
-from spanwise_profiling.render.plain import plain_report
-from spanwise_profiling.render.population import markdown_population, plain_population, population_report
-from spanwise_profiling.render.profile_document import profile_document
-from spanwise_profiling.render.report import profile_report
-from spanwise_profiling.render.speedscope import speedscope_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -83,7 +79,7 @@ def profile(
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
-    """Show what runs waited for: the critical path, every second in one bucket, and what to change first.
+    """Show what runs waited for, where their seconds went, and what to change first.
 
     Example: spanwise profile last:trading/baseline
     """
@@ -98,6 +94,8 @@ def profile(
         if path is not None:
             _write(profiles, option, path)
     if json:
+        from spanwise_profiling.render.profile_document import profile_document  # noqa: PLC0415 - as all below
+
         emit_json(profile_document(profiles, warnings, _told(profiles).together))
         return
     warn(dict.fromkeys((*warnings, *(warning for one in profiles for warning in one.warnings))))
@@ -146,24 +144,38 @@ def _print_reports(told: _Told, *, plain: bool, show_all: bool) -> None:
 
 
 def _plain(told: _Told, out: Console, *, show_all: bool) -> Iterator[Iterable[RenderableType]]:
+    from spanwise_profiling.render.plain import plain_report  # noqa: PLC0415
+
     glyphs = glyphs_for(out.encoding)
     for one in told.each:
         yield [Text(plain_report(one, glyphs=glyphs, show_all=show_all).rstrip())]
     if told.together is not None:
+        from spanwise_profiling.render.population import plain_population  # noqa: PLC0415
+
         yield [Text(plain_population(told.together, told.profiles, glyphs=glyphs).rstrip())]
 
 
 def _drawn(told: _Told, out: Console, *, show_all: bool) -> Iterator[Iterable[RenderableType]]:
+    from spanwise_profiling.render.report import profile_report  # noqa: PLC0415
+
     glyphs = glyphs_for(out.encoding)
     for one, reference in zip(told.each, told.named, strict=False):
         yield profile_report(one, out.width, glyphs=glyphs, show_all=show_all, reference=reference)
     if told.together is not None:
+        from spanwise_profiling.render.population import population_report  # noqa: PLC0415
+
         yield population_report(told.together, told.profiles, out.width, glyphs=glyphs)
 
 
 def _markdown(told: _Told) -> str:
-    together = "" if told.together is None else markdown_population(told.together, told.profiles)
-    return markdown_report(told.each) + together
+    from spanwise_profiling.render.markdown import markdown_report  # noqa: PLC0415
+
+    report = markdown_report(told.each)
+    if told.together is None:
+        return report
+    from spanwise_profiling.render.population import markdown_population  # noqa: PLC0415
+
+    return report + markdown_population(told.together, told.profiles)
 
 
 def _profiles(
@@ -197,12 +209,20 @@ def _html(profiles: Sequence[Profile]) -> bytes:
 
 
 def _speedscope(profiles: Sequence[Profile]) -> bytes:
+    from spanwise_profiling.render.speedscope import speedscope_document  # noqa: PLC0415
+
     return json_text.dumps(speedscope_document(profiles), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _perfetto(profiles: Sequence[Profile]) -> bytes:
+    from spanwise_profiling.render.perfetto import perfetto_trace  # noqa: PLC0415
+
+    return perfetto_trace(profiles)
 
 
 _FILES: Final[Mapping[str, tuple[Callable[[Sequence[Profile]], bytes], str]]] = {
     "--html": (_html, "open it in a browser"),
     "--speedscope": (_speedscope, "open it at https://www.speedscope.app, which keeps it on your machine"),
-    "--perfetto": (perfetto_trace, "open it at https://ui.perfetto.dev, which keeps it on your machine"),
+    "--perfetto": (_perfetto, "open it at https://ui.perfetto.dev, which keeps it on your machine"),
 }
 """Option to what makes the file's content, and what to do with the file."""

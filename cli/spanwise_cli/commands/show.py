@@ -8,7 +8,6 @@ import typer
 
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
-from spanwise_cli.live import followed
 from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
@@ -52,6 +51,8 @@ def show(
     if follow:
         if json:
             raise InputError("--follow and --json: a document is of a run that is over; give one of them")
+        from spanwise_cli.live import followed  # noqa: PLC0415 - 40 ms, and only where a run is followed
+
         print_run(followed(run, journal, console()), console(), show_all=show_all)
         return
     with progress() as tell:
