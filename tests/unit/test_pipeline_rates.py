@@ -245,7 +245,7 @@ def asking(text: str = "x" * 400, **more: Any) -> dict[str, Any]:
 def test_a_reservation_is_the_prompt_and_what_the_answer_may_take() -> None:
     estimator = Estimator(Reserve(default_output=77))
 
-    assert counted(asking()) == 100 + 4 + 3
+    assert counted(asking()) == 101 + 4 + 3
     assert estimator.output(asking(max_tokens=500), "s") == 500
     assert estimator.output(asking(max_completion_tokens=400), "s") == 400
     assert estimator.output(asking(), "s") == 77
@@ -264,7 +264,7 @@ def test_a_percentile_of_what_the_step_wrote_is_reserved_once_it_is_known() -> N
 
 def test_the_prompt_s_estimate_learns_from_what_is_reported() -> None:
     estimator = Estimator(Reserve())
-    estimator.learn(asking(), "s", 214, 1)
+    estimator.learn(asking(), "s", 216, 1)
 
     assert estimator.prompt(asking("y" * 40)) == pytest.approx(2.0 * counted(asking("y" * 40)))
 

@@ -92,4 +92,4 @@ def _inputs(given: Any) -> list[str]:
 
 
 def _tokens(text: str) -> int:
-    return -(-len(text) // _CHARACTERS_A_TOKEN)
+    return int(len(text) / _CHARACTERS_A_TOKEN) + 1
