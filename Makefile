@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
-C_SOURCES := instrumentation/spanwise/causality/_steps.c instrumentation/spanwise/journal/_own_json.c
+C_SOURCES := instrumentation/spanwise/causality/_steps.c
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit soak stack-up stack-down servers lock clean

@@ -16,7 +16,7 @@ import spanwise
 from spanwise.config import strict_yaml
 from spanwise.config.settings import masked, resolve
 from spanwise.errors import InputError, SpanwiseError, UnavailableError, nearest
-from spanwise.runtime import paused
+from spanwise.recording.telemetry import paused
 from spanwise_profiling.load import load_runs
 
 if TYPE_CHECKING:

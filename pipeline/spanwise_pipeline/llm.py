@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
     from openai.types.completion_usage import CompletionUsage
 
-    from spanwise.model_call import ModelCall
+    from spanwise.helpers.model_call import ModelCall
     from spanwise_pipeline.clock import Clock
 
 Message = dict[str, Any]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from spanwise import conventions, recorder
+from spanwise import conventions
 from spanwise.config.settings import Settings
+from spanwise.recording import processor as recorder
 
 PAGE = Path(__file__).parents[2] / "docs" / "durability.md"
 
