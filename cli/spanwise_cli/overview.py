@@ -22,7 +22,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "import": "Take spans out of files into the journal: any format or server that `spanwise profile` reads.",
     "purge": "Erase recorded runs from the journal, for good.",
     "ledger": "Show how many spans were started, are open, were written, lost and delivered.",
-    "doctor": "Check versions, settings, journal, disk, endpoint, clock and servers; 4 where something configured fails.",
+    "doctor": "Check versions, settings, journal, disk, endpoint, clock and servers; 4 where something configured "
+    "fails.",
     "systems": "List the reference systems; with a name, show its presets, flags and published figures.",
     "provider": "Serve a simulated OpenAI-compatible provider, for load and failure tests of any agent without paying.",
     "alerts": "Prometheus recording and alert rules, made from the budgets.",

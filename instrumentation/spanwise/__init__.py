@@ -1,6 +1,6 @@
 """spanwise records what an agent run did and what it waited for.
 
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 
 spanwise.configure(service_name="desk", journal_dir=".spanwise")
 
@@ -16,11 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from spanwise.carriers import extract, inject
     from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
-    from spanwise.recorded import waits_on
-    from spanwise.runtime import Telemetry, configure, shutdown
-    from spanwise.spans import (
+    from spanwise.helpers.factories import (
         agent,
         cache_lookup,
         embeddings,
@@ -31,17 +28,22 @@ if TYPE_CHECKING:
         tool,
         workflow,
     )
-    from spanwise.waits import record_wait, waiting
+    from spanwise.helpers.propagation import extract, inject
+    from spanwise.helpers.waits import waiting
+    from spanwise.recording.telemetry import Telemetry
+    from spanwise.recording.waits import record_wait, waits_on
+    from spanwise.setup import configure, shutdown
 
 _HOME: Final = {
-    "carriers": ("extract", "inject"),
     "errors": ("CheckFailedError", "InputError", "SpanwiseError", "UnavailableError"),
-    "recorded": ("waits_on",),
-    "runtime": ("Telemetry", "configure", "shutdown"),
-    "spans": (
+    "helpers.factories": (
         "agent", "cache_lookup", "embeddings", "llm_call", "plan", "retrieval", "step", "tool", "workflow",
     ),
-    "waits": ("record_wait", "waiting"),
+    "helpers.propagation": ("extract", "inject"),
+    "helpers.waits": ("waiting",),
+    "recording.telemetry": ("Telemetry",),
+    "recording.waits": ("record_wait", "waits_on"),
+    "setup": ("configure", "shutdown"),
 }  # fmt: skip
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
 
