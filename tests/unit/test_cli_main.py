@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
-from spanwise_cli import entry, guard
+from spanwise_cli import entry, guard, overview
 from spanwise_cli import main as program
 from spanwise_cli.options import console, emit_json, presentation
 
@@ -168,6 +168,45 @@ COMMANDS = sorted(commands(typer.main.get_command(program.build_app())))
 
 def test_every_command_is_known() -> None:
     assert {path[0] for path in COMMANDS} == set(program.COMMANDS)
+
+
+def test_the_overview_says_of_each_command_what_its_help_begins_with() -> None:
+    root: Any = typer.main.get_command(program.build_app())
+    for name, said in overview.COMMANDS.items():
+        help_text = " ".join((root.commands[name].help or "").split("\n\n")[0].split())
+        assert help_text == said, name
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
+def test_the_overview_is_printed_without_loading_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["spanwise", *words])
+    monkeypatch.setattr(program, "build_app", lambda: pytest.fail("loads every command"))
+    assert entry.main() == 0
+    text = capsys.readouterr().out
+    assert text.startswith("Usage: spanwise COMMAND [OPTIONS]\n")
+    assert all(f"\n  {name} " in text for name in (*overview.COMMANDS, "--install-completion"))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_one_command_is_loaded_and_no_other() -> None:
+    root: Any = typer.main.get_command(program.build_app(["ledger"]))
+    assert set(root.commands) == {"ledger"}
+
+
+def test_short_help_works_of_commands_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["runs", "-h"]) == 0
+    assert "Example: spanwise runs" in capsys.readouterr().out
+
+
+def test_a_shell_gets_its_completions(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {entry.COMPLETE: "complete_bash", "COMP_WORDS": "spanwise le", "COMP_CWORD": "1"}
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        program._run([])
+    assert capsys.readouterr().out.split() == ["ledger"]
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
