@@ -243,3 +243,17 @@ def test_an_interrupt_while_the_program_still_loads_is_one_line(
 
     monkeypatch.setattr("spanwise_cli.main", Loading("spanwise_cli.main"))
     assert (entry.main(), capsys.readouterr().err) == (130, "spanwise: interrupted\n")
+
+
+def options_of(command: Any) -> Iterator[str]:
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts) if parameter.param_type_name == "option" else ()
+    for inner in getattr(command, "commands", {}).values():
+        yield from options_of(inner)
+
+
+def test_every_option_is_in_lower_case() -> None:
+    """Typer below 0.28 takes a metavar that is the parameter's name in capitals for the option's own name."""
+    names = set(options_of(typer.main.get_command(program.build_app())))
+    assert "--run" in names
+    assert [name for name in names if name != name.lower()] == []

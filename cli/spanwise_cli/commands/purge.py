@@ -31,7 +31,7 @@ def purge(
         str | None, typer.Option(metavar="WHEN", help="What ended before: 7d, 2h, 30m, or an ISO date or time.")
     ] = None,
     run: Annotated[
-        list[str] | None, typer.Option(metavar="RUN", help="A run, as for show; more than once for several.")
+        list[str] | None, typer.Option("--run", metavar="RUN", help="A run, as for show; more than once for several.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
     json: JsonOption = False,
