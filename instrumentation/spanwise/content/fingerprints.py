@@ -88,6 +88,7 @@ def of_request(settings: Mapping[str, Any], messages: Sequence[Message], tools: 
         messages: in OpenAI's form or that of the GenAI conventions.
         tools: definitions of the tools on offer; they count as the prompt's beginning, as providers have it.
     """
+    texts: list[str] = []
     chunks: list[bytes] | None = None
     with _HASHING:  # the host's messages are whatever they are; the call goes on without a hash
         texts = [f"{name}\0{text}" for name, text in _parts(messages)]
