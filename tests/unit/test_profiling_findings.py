@@ -58,7 +58,7 @@ def test_agents_that_do_not_read_one_another_could_have_overlapped() -> None:
     [finding] = found(*spans)
     assert (finding.id, finding.saves_ns, finding.confidence) == ("sequential-calls", 2 * S, "high")
     assert finding.title == "Run news and prices together"
-    assert finding.why == "No prompt of theirs holds a line of another's answer."
+    assert finding.why == "No prompt of theirs holds a line, or 24 letters in a row, of another's answer."
     assert [(one.span_id, one.on_path_ns) for one in finding.evidence] == [
         (identifier(20), 3 * S),
         (identifier(30), 2 * S),

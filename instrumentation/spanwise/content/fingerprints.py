@@ -1,15 +1,16 @@
 """What was asked and what its text was made of, without recording a word of it.
 
 A request has a hash, so that identical calls can be found, and its prompt has hashes of its first 1, 2, 4, … KiB, so
-that shared beginnings can. Where a prompt's text came from is noted by comparing its lines with the lines that model
-calls and tools of the same run returned in this process: span ids and numbers of characters are all that is kept.
+that shared beginnings can. Where a prompt's text came from is noted by comparing it with what model calls and tools of
+the same run returned in this process: span ids and numbers of characters are all that is recorded.
 Nothing here raises; a text that is too long, or that cannot be read, has no fingerprint.
 """
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from spanwise.process.contained import contained
@@ -20,10 +21,17 @@ LONGEST: Final = 1 << 20
 _MOST_LINES: Final = 50_000
 _SHORTEST_LINE: Final = 8
 _FIRST_PREFIX: Final = 1024
+_RUN: Final = 24
+"""Letters and digits in a row that no two texts have in common by chance."""
+_MOST_RUNS: Final = 500_000
+_MOST_SHORT: Final = 200
 _HASH_BYTES, _PREFIX_BYTES = 8, 4
 _HASHING: Final = contained("hashing what was asked or returned")
 _MARGIN: Final = " \t\r-*>#"
 """Stripped from lines: what makes them items of a list or a quotation."""
+_WORD: Final = re.compile(r"[^\W_]+")
+_CODE: Final = re.compile(r"\\+u([0-9a-fA-F]{4})")
+_ESCAPE: Final = re.compile(r"\\+[nrtbf\"/]")
 
 
 class Request(NamedTuple):
@@ -37,12 +45,20 @@ class Request(NamedTuple):
 
 
 class Texts:
-    """The lines that the spans of one run returned, and which of them were sent to a model afterwards."""
+    """What the spans of one run returned, and which of it was sent to a model afterwards.
+
+    Texts are compared by their lines. What is handed on otherwise (inside a sentence, as JSON, cut, wrapped anew) is
+    found by its runs of letters: 24 in a row from the beginning of a word, whatever stands between them and whatever
+    their case. Runs that a prompt had held before anybody wrote them are nobody's.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._writers: dict[int, int] = {}
         self._unread: set[int] = set()
+        self._runs: dict[int, int] = {}
+        self._given: set[int] = set()
+        self._short: dict[str, int] = {}
 
     def written(self, span_id: int, text: str) -> int | None:
         """Note what a span returned; return how many characters of it are new, none where nothing was noted."""
@@ -58,26 +74,67 @@ class Texts:
                     self._writers[key] = span_id
                     self._unread.add(key)
                     new += len(line)
+                    self._note_short(span_id, line)
+            for run, _ in _runs(text):
+                self._note_run(span_id, run)
         return new
 
+    def _note_run(self, span_id: int, run: int) -> None:
+        if run in self._given or len(self._runs) >= _MOST_RUNS:
+            return
+        if self._runs.setdefault(run, span_id) != span_id:  # a phrase that several use
+            del self._runs[run]
+            self._given.add(run)
+
+    def _note_short(self, span_id: int, line: str) -> None:
+        if len(self._short) < _MOST_SHORT and _SHORTEST_LINE <= len(squeezed := _squeezed(line)) < _RUN:
+            self._short.setdefault(squeezed, span_id)
+
     def read(self, texts: Iterable[str]) -> list[str]:
-        """Return where lines of `texts` came from: `<span id>:<characters>:<those not read before>` each."""
+        """Return where parts of `texts` came from: `<span id>:<characters>:<those not read before>` each.
+
+        Of a span of which no line is there but runs of letters are, `:p` follows: about so many characters.
+        """
         sources: dict[int, list[int]] = {}
         seen: set[int] = set()
+        rest: list[str] = []
         with self._lock:
             for text in texts:
-                for line in _lines(text):
-                    key = hash(line)
-                    writer = self._writers.get(key)
-                    if writer is None or key in seen:
-                        continue
-                    seen.add(key)
-                    counts = sources.setdefault(writer, [0, 0])
-                    counts[0] += len(line)
-                    if key in self._unread:
-                        self._unread.remove(key)
-                        counts[1] += len(line)
-        return [f"{writer:016x}:{counts[0]}:{counts[1]}" for writer, counts in sources.items()]
+                for line in text.splitlines():
+                    stripped = line.strip(_MARGIN)
+                    key = hash(stripped)
+                    writer = self._writers.get(key) if len(stripped) >= _SHORTEST_LINE else None
+                    if writer is None:
+                        rest.append(line)
+                    elif key not in seen:
+                        seen.add(key)
+                        counts = sources.setdefault(writer, [0, 0])
+                        counts[0] += len(stripped)
+                        if key in self._unread:
+                            self._unread.remove(key)
+                            counts[1] += len(stripped)
+            parts = self._in_part("\n".join(rest), sources)
+        whole = [f"{writer:016x}:{counts[0]}:{counts[1]}" for writer, counts in sources.items()]
+        return whole + [f"{writer:016x}:{length}:{length}:p" for writer, length in parts.items()]
+
+    def _in_part(self, text: str, known: Container[int]) -> dict[int, int]:
+        """Return about how many characters of spans that are not `known` are in `text`; note its other runs as given.
+
+        Lines that are known to be somebody's are no longer in it: a phrase in them is theirs, whoever has it too.
+        """
+        found: dict[int, int] = {}
+        for run, length in _runs(text):
+            writer = self._runs.get(run)
+            if writer is None:
+                if len(self._given) < _MOST_RUNS:
+                    self._given.add(run)
+            elif writer not in known:
+                found[writer] = found.get(writer, 0) + length
+        squeezed = _squeezed(text) if self._short else ""
+        for line, writer in self._short.items():
+            if writer not in known and writer not in found and line in squeezed:
+                found[writer] = len(line)
+        return found
 
 
 def of_request(settings: Mapping[str, Any], messages: Sequence[Message], tools: Sequence[Any] = ()) -> Request | None:
@@ -132,6 +189,34 @@ def _lines(text: str) -> Iterator[str]:
         stripped = line.strip(_MARGIN)
         if len(stripped) >= _SHORTEST_LINE:
             yield stripped
+
+
+def _runs(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the hash of each run of letters of `text`, and how many characters it goes on by."""
+    words = _words(text)
+    squeezed = "".join(words)
+    begin = 0
+    for word in words:
+        run = squeezed[begin : begin + _RUN]
+        if len(run) < _RUN:
+            return
+        yield hash(run), len(word) + 1
+        begin += len(word)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text as it was before it was put into JSON or HTML, without case."""
+    if "\\" in text:
+        text = _ESCAPE.sub(" ", _CODE.sub(lambda match: chr(int(match[1], 16)), text))
+    if "&" in text:
+        import html  # noqa: PLC0415 - few texts have any
+
+        text = html.unescape(text)
+    return _WORD.findall(text.casefold())
 
 
 def _parts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,9 @@ them would seem to be unread.
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -16,7 +18,7 @@ from spanwise import conventions as c
 from spanwise_profiling import kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from spanwise.journal.reader import AttributeValue, SpanRecord
     from spanwise_profiling.kinds import Kind
@@ -32,13 +34,16 @@ _SHORTEST_LINE: Final = 8
 _FIRST_PREFIX: Final = 1024
 _MARGIN: Final = " \t\r-*>#"
 _DEEPEST: Final = 20
+_RUN: Final = 24
+_WORD: Final = re.compile(r"[^\W_]+")
+_CODE: Final = re.compile(r"\\+u([0-9a-fA-F]{4})")
+_ESCAPE: Final = re.compile(r"\\+[nrtbf\"/]")
 
 
 def with_fingerprints(spans: Mapping[str, SpanRecord], of_kinds: Mapping[str, Kind]) -> dict[str, SpanRecord]:
     """Return `spans` in their order, with fingerprints wherever there are texts to make them of."""
     made: dict[str, dict[str, AttributeValue]] = {}
-    writers: dict[str, str] = {}
-    unread: set[str] = set()
+    texts = _Texts()
     budget = _MOST
     for _, is_question, span_id in _moments(spans, of_kinds):
         span, kind = spans[span_id], of_kinds[span_id]
@@ -48,9 +53,9 @@ def with_fingerprints(spans: Mapping[str, SpanRecord], of_kinds: Mapping[str, Ki
             continue
         about = made.setdefault(span_id, {})
         if is_question:
-            about.update(_asked(span, kind, text, writers, unread))
+            about.update(_asked(span, kind, text, texts))
         else:
-            about[c.RESPONSE_NEW_CHARACTERS] = _written(span_id, text, writers, unread)
+            about[c.RESPONSE_NEW_CHARACTERS] = texts.written(span_id, text)
     return {
         span_id: replace(span, attributes={**span.attributes, **made[span_id]}) if span_id in made else span
         for span_id, span in spans.items()
@@ -78,9 +83,7 @@ def _text(span: SpanRecord, name: str | None) -> str:
     return "" if text is None or was_cut or len(text) > _LONGEST else text
 
 
-def _asked(
-    span: SpanRecord, kind: Kind, text: str, writers: Mapping[str, str], unread: set[str]
-) -> Iterator[tuple[str, AttributeValue]]:
+def _asked(span: SpanRecord, kind: Kind, text: str, texts: _Texts) -> Iterator[tuple[str, AttributeValue]]:
     about = [kind, kinds.subject_of(span), span.attributes.get(c.REQUEST_SEED), text]
     yield c.REQUEST_HASH, blake2b(repr(about).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     if kind != "chat":
@@ -88,25 +91,68 @@ def _asked(
     prompt = "\0".join(_strings(text)).encode("utf-8", "surrogatepass")
     lengths = [_FIRST_PREFIX << i for i in range(len(prompt).bit_length()) if _FIRST_PREFIX << i <= len(prompt)]
     yield c.REQUEST_PREFIX_HASHES, " ".join(blake2b(prompt[:n], digest_size=4).hexdigest() for n in lengths)
-    counts: dict[str, list[int]] = {}
-    for line in dict.fromkeys(_lines(text)):
-        writer = writers.get(line)
-        if writer is not None:
-            count = counts.setdefault(writer, [0, 0])
-            count[0] += len(line)
-            count[1] += len(line) if line in unread else 0
-            unread.discard(line)
-    yield c.REQUEST_SOURCES, " ".join(f"{writer}:{held}:{new}" for writer, (held, new) in counts.items())
+    yield c.REQUEST_SOURCES, " ".join(texts.read(text))
 
 
-def _written(span_id: str, text: str, writers: dict[str, str], unread: set[str]) -> int:
-    new = 0
-    for line in _lines(text):
-        if line not in writers:
-            writers[line] = span_id
-            unread.add(line)
-            new += len(line)
-    return new
+class _Texts:
+    """What the spans of a run returned, by lines and by runs of letters, as `spanwise.content.fingerprints` has it."""
+
+    def __init__(self) -> None:
+        self._writers: dict[str, str] = {}
+        self._unread: set[str] = set()
+        self._runs: dict[str, str] = {}
+        self._given: set[str] = set()
+        self._short: dict[str, str] = {}
+
+    def written(self, span_id: str, text: str) -> int:
+        new = 0
+        for line in _lines(text):
+            if line not in self._writers:
+                self._writers[line] = span_id
+                self._unread.add(line)
+                new += len(line)
+                if _SHORTEST_LINE <= len(squeezed := "".join(_words(line))) < _RUN:
+                    self._short.setdefault(squeezed, span_id)
+        for run, _ in _runs("\n".join(_strings(text))):
+            if run not in self._given and self._runs.setdefault(run, span_id) != span_id:  # a phrase that several use
+                del self._runs[run]
+                self._given.add(run)
+        return new
+
+    def read(self, text: str) -> Iterator[str]:
+        counts: dict[str, list[int]] = {}
+        seen: set[str] = set()
+        rest: list[str] = []
+        for string in _strings(text):
+            for line in string.splitlines():
+                stripped = line.strip(_MARGIN)
+                writer = self._writers.get(stripped) if len(stripped) >= _SHORTEST_LINE else None
+                if writer is None:
+                    rest.append(line)
+                elif stripped not in seen:
+                    seen.add(stripped)
+                    count = counts.setdefault(writer, [0, 0])
+                    count[0] += len(stripped)
+                    count[1] += len(stripped) if stripped in self._unread else 0
+                    self._unread.discard(stripped)
+        yield from (f"{writer}:{held}:{new}" for writer, (held, new) in counts.items())
+        parts = self._in_part("\n".join(rest), counts)
+        yield from (f"{writer}:{length}:{length}:p" for writer, length in parts.items())
+
+    def _in_part(self, text: str, known: Container[str]) -> dict[str, int]:
+        """Return about how many characters of spans that are not `known` the text holds; note its other runs as given."""
+        found: dict[str, int] = {}
+        for run, length in _runs(text):
+            writer = self._runs.get(run)
+            if writer is None:
+                self._given.add(run)
+            elif writer not in known:
+                found[writer] = found.get(writer, 0) + length
+        squeezed = "".join(_words(text)) if self._short else ""
+        for line, writer in self._short.items():
+            if writer not in known and writer not in found and line in squeezed:
+                found[writer] = len(line)
+        return found
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -115,6 +161,25 @@ def _lines(text: str) -> Iterator[str]:
             stripped = line.strip(_MARGIN)
             if len(stripped) >= _SHORTEST_LINE:
                 yield stripped
+
+
+def _runs(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each run of letters from the beginning of a word, and how many characters it goes on by."""
+    words = _words(text)
+    squeezed = "".join(words)
+    begin = 0
+    for word in words:
+        run = squeezed[begin : begin + _RUN]
+        if len(run) < _RUN:
+            return
+        yield run, len(word) + 1
+        begin += len(word)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text as it was before it was put into JSON or HTML, without case."""
+    plain = _ESCAPE.sub(" ", _CODE.sub(lambda match: chr(int(match[1], 16)), text)) if "\\" in text else text
+    return _WORD.findall((html.unescape(plain) if "&" in plain else plain).casefold())
 
 
 def _strings(text: str) -> list[str]:

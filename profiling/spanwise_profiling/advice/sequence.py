@@ -268,4 +268,4 @@ def _words_of_agents(group: _Group) -> tuple[str, str]:
     who = together(group.names)
     if group.confidence == "low":
         return f"Let {who} speak at once", "They take turns on the same inputs; must they hear each other?"
-    return f"Run {who} together", "No prompt of theirs holds a line of another's answer."
+    return f"Run {who} together", "No prompt of theirs holds a line, or 24 letters in a row, of another's answer."

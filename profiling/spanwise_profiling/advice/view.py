@@ -35,6 +35,8 @@ class Read(NamedTuple):
     characters: int
     new: int
     """Of lines that no prompt had held before."""
+    in_part: bool = False
+    """No whole line is there, but runs of letters are; the characters are about so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ def _reads(spans: Mapping[str, SpanRecord]) -> dict[str, dict[str, Read]]:
 
 def _parsed(sources: str, spans: Mapping[str, SpanRecord]) -> Iterator[tuple[str, Read]]:
     for source in sources.split():
-        writer, _, counts = source.partition(":")
-        characters, _, new = counts.partition(":")
-        if writer in spans and characters.isdecimal() and new.isdecimal():
-            yield writer, Read(int(characters), int(new))
+        writer, *counts = source.split(":")
+        held, new, *part = counts if len(counts) > 1 else ("", "")
+        if writer in spans and held.isdecimal() and new.isdecimal() and part in ([], ["p"]):
+            yield writer, Read(int(held), int(new), in_part=bool(part))
