@@ -60,6 +60,7 @@ def noted(prompt: str) -> list[str]:
 
 def worked_out(prompt: str) -> list[tuple[str, bool]]:
     """Return who is read by the second of two calls that were recorded with their texts."""
+
     def texts(told: str, answer: str) -> dict[str, Any]:
         return {
             c.INPUT_MESSAGES: json.dumps([{"role": "user", "parts": [{"type": "text", "content": told}]}]),
