@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from spanwise import conventions
-from spanwise_profiling import kinds
+from spanwise_profiling import kinds, waits
 from spanwise_profiling.runs import tokens_of_calls
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class AgentUsage:
     input_tokens: int
     output_tokens: int
     waiting_seconds: float
-    """Time in which at least one wait of the agent was under way, and the sum of those too short for a span."""
+    """Time in which it was held up by at least one wait that somebody could have avoided (`waits`)."""
 
     @property
     def tokens(self) -> int:
@@ -49,6 +49,7 @@ class AgentUsage:
 class _Collected:
     invocations: list[SpanRecord] = field(default_factory=list["SpanRecord"])
     own: list[SpanRecord] = field(default_factory=list["SpanRecord"])
+    waits: list[SpanRecord] = field(default_factory=list["SpanRecord"])
 
 
 def agent_usage(run: Run) -> list[AgentUsage]:
@@ -68,6 +69,7 @@ def union_ns(spans: Iterable[SpanRecord]) -> int:
 
 def _collect(run: Run) -> dict[str, _Collected]:
     agents: defaultdict[str, _Collected] = defaultdict(_Collected)
+    avoidable = {span.span_id for span in waits.avoidable(run)}
     above: list[str | None] = []  # above[d]: the agent that a span at depth d belongs to
     for depth, span in run.walk():
         del above[depth:]
@@ -77,6 +79,8 @@ def _collect(run: Run) -> dict[str, _Collected]:
             agents[owner].invocations.append(span)
         elif owner is not None:
             agents[owner].own.append(span)
+            if span.span_id in avoidable:
+                agents[owner].waits.append(span)
         above.append(owner)
     return agents
 
@@ -93,15 +97,8 @@ def _usage(run: Run, name: str, collected: _Collected) -> AgentUsage:
         tool_calls=kind.count("tool"),
         input_tokens=_tokens(collected, conventions.USAGE_INPUT_TOKENS),
         output_tokens=_tokens(collected, conventions.USAGE_OUTPUT_TOKENS),
-        waiting_seconds=_waiting(run, collected),
+        waiting_seconds=run.scaled(union_ns(collected.waits)),
     )
-
-
-def _waiting(run: Run, collected: _Collected) -> float:
-    spans = union_ns(span for span in collected.own if kinds.kind_of(span) == "wait")
-    waiters = collected.invocations + collected.own
-    short = sum(kinds.number_of(span, conventions.WAIT_SHORT_SECONDS) or 0.0 for span in waiters)
-    return run.scaled(spans) + short * run.scale
 
 
 def _tokens(collected: _Collected, attribute: str) -> int:

@@ -241,6 +241,7 @@ def test_an_interrupt_while_the_program_still_loads_is_one_line(
         def __getattr__(self, name: str) -> Any:
             raise KeyboardInterrupt
 
+    monkeypatch.setattr("sys.argv", ["spanwise", "runs"])
     monkeypatch.setattr("spanwise_cli.main", Loading("spanwise_cli.main"))
     assert (entry.main(), capsys.readouterr().err) == (130, "spanwise: interrupted\n")
 

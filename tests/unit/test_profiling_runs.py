@@ -103,7 +103,7 @@ def test_an_agents_seconds_are_the_union_of_its_invocations() -> None:
         tool(9, 8, 9, parent=4),
     )
     assert agent_usage(run) == [
-        AgentUsage("risk", 12.0, 0.6, 2, 2, 0, 30, 3, 4.5),
+        AgentUsage("risk", 12.0, 0.6, 2, 2, 0, 30, 3, 4.0),
         AgentUsage("news", 4.0, 0.2, 1, 0, 1, 0, 0, 0.0),
     ]
 

@@ -54,37 +54,37 @@ def desk() -> Run:
 
 
 TIMELINE = """\
-                                 0 s            60.00 s        120.0 s
-workflow trading                 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━   120.0 s
-├─ step dispatch                 ━                                        4.00 s
-├─ agent market_analyst           ━━━━━━━━━━━━                           38.00 s
-│  ├─ tool prices                 ▏                                      0.200 s
-│  │  └─ cache market hit         ▏                                      0.020 s
-│  ├─ wait llm                     ░░                                     7.00 s
-│  └─ chat sim-1                     █████████                           30.00 s
-├─ agent news_analyst             ━━━━━━━━                               26.00 s
-│  ├─ ✗ chat sim-1 429, retried   ███                                    10.00 s
-│  └─ chat sim-1                      ████                               14.00 s
-├─ agent bull                                 ━━━━━━━━━━━━               38.00 s
-│  └─ chat sim-1                              ████████████               38.00 s
-└─ ✗ agent bull ValueError                                ━━━━━━━━━━━━   40.00 s
-   └─ chat sim-1                                          ████████████   40.00 s"""
+                                           0 s            60.00 s        120.0 s
+workflow trading                  120.0 s  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+├─ step dispatch                   4.00 s  ━
+├─ agent market_analyst           38.00 s   ━━━━━━━━━━━━
+│  ├─ tool prices                 0.200 s   ▏
+│  │  └─ cache market hit         0.020 s   ▏
+│  ├─ wait llm                     7.00 s    ░░
+│  └─ chat sim-1                  30.00 s      █████████
+├─ agent news_analyst             26.00 s   ━━━━━━━━
+│  ├─ ✗ chat sim-1 429, retried   10.00 s   ███
+│  └─ chat sim-1                  14.00 s       ████
+├─ agent bull                     38.00 s               ━━━━━━━━━━━━
+│  └─ chat sim-1                  38.00 s               ████████████
+└─ ✗ agent bull ValueError        40.00 s                           ━━━━━━━━━━━━
+   └─ chat sim-1                  40.00 s                           ████████████"""
 TIMELINE_IN_ASCII = """\
-                                 0 s            60.00 s        120.0 s
-workflow trading                 =====================================   120.0 s
-|- step dispatch                 =                                        4.00 s
-|- agent market_analyst           ============                           38.00 s
-|  |- tool prices                 '                                      0.200 s
-|  |  `- cache market hit         '                                      0.020 s
-|  |- wait llm                     ..                                     7.00 s
-|  `- chat sim-1                     #########                           30.00 s
-|- agent news_analyst             ========                               26.00 s
-|  |- X chat sim-1 429, retried   ###                                    10.00 s
-|  `- chat sim-1                      ####                               14.00 s
-|- agent bull                                 ============               38.00 s
-|  `- chat sim-1                              ############               38.00 s
-`- X agent bull ValueError                                ============   40.00 s
-   `- chat sim-1                                          ############   40.00 s"""
+                                           0 s            60.00 s        120.0 s
+workflow trading                  120.0 s  =====================================
+|- step dispatch                   4.00 s  =
+|- agent market_analyst           38.00 s   ============
+|  |- tool prices                 0.200 s   '
+|  |  `- cache market hit         0.020 s   '
+|  |- wait llm                     7.00 s    ..
+|  `- chat sim-1                  30.00 s      #########
+|- agent news_analyst             26.00 s   ========
+|  |- X chat sim-1 429, retried   10.00 s   ###
+|  `- chat sim-1                  14.00 s       ####
+|- agent bull                     38.00 s               ============
+|  `- chat sim-1                  38.00 s               ############
+`- X agent bull ValueError        40.00 s                           ============
+   `- chat sim-1                  40.00 s                           ############"""
 COMPACT = """\
 optimized       0 s                    60.00 s                 120.0 s
 dispatch        ━━                                                        4.00 s
@@ -201,16 +201,16 @@ def test_what_outlives_the_run_lengthens_the_axis_and_what_came_before_is_cut() 
 
 
 INSTANT = """\
-                  0 s
-workflow trading  ▏                                      0 s"""
+                            0 s
+workflow trading       0 s  ▏"""
 BACKWARDS = """\
 work  0 s
 work  ▏                                                  0 s"""
 OUTLIVED = """\
-                  0 s          2.00 s       4.00 s
-workflow trading  ━━━━━━━━━━━━━━━━                    2.00 s
-├─ chat sim-1     ████████                            2.00 s
-└─ chat sim-1             ████████████████████████    3.00 s"""
+                            0 s          2.00 s       4.00 s
+workflow trading    2.00 s  ━━━━━━━━━━━━━━━━
+├─ chat sim-1       2.00 s  ████████
+└─ chat sim-1       3.00 s          ████████████████████████"""
 
 
 def many() -> Run:
@@ -223,9 +223,9 @@ def many() -> Run:
 def test_of_a_big_run_errors_and_the_longest_spans_are_shown_and_the_rest_is_told() -> None:
     lines = printed(timeline(many(), 80)).splitlines()
     assert lines[-5:] == [
-        "├─ agent agent_200                                     ━━━━━              5.00 s",
-        "│  ├─ chat sim-1                                       ▏                 0.100 s",
-        "│  └─ ✗ tool prices KeyError                           ▏                 0.010 s",
+        "├─ agent agent_200                    5.00 s                     ━━━━━",
+        "│  ├─ chat sim-1                     0.100 s                     ▏",
+        "│  └─ ✗ tool prices KeyError         0.010 s                     ▏",
         "└─ … 520 more: 260 agent, 260 chat",
         "… 78 of 598 spans shown: errors and the longest; --all shows the rest",
     ]
@@ -242,13 +242,13 @@ def test_a_deep_run_is_cut_off_and_with_all_its_levels_are_counted() -> None:
     run = run_of(workflow(1, 0, 40), *(span(n, n - 1, 40, parent=n - 1) for n in range(2, 41)))
     lines = printed(timeline(run, 80)).splitlines()
     assert lines[9:] == [
-        "                     └─ work                ━━━━━━━━━━━━━━━━━━━━━━━━━━   32.00 s",
+        "                     └─ work              32.00 s        ━━━━━━━━━━━━━━━━━━━━━━━",
         "                     +1 … 31 more: span",
         "… 9 of 40 spans shown: errors and the longest; --all shows the rest",
     ]
     everything = printed(timeline(run, 80, show_all=True)).splitlines()
     assert len(everything) == 41
-    assert everything[14] == "                     +5 work                ━━━━━━━━━━━━━━━━━━━━━━━━━━   27.00 s"
+    assert everything[14] == "                     +5 work    27.00 s               ━━━━━━━━━━━━━━━━━━━━━━━━━━"
 
 
 def test_compact_lines_are_limited_and_the_rest_is_told() -> None:

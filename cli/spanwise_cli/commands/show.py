@@ -38,6 +38,9 @@ def show(
         ),
     ] = "last",
     show_all: Annotated[bool, typer.Option("--all", help="Every span, however many.")] = False,
+    waits: Annotated[
+        bool, typer.Option("--waits", help="Waits for tasks and sockets too, which every call is made of.")
+    ] = False,
     follow: Annotated[
         bool, typer.Option("--follow", help="Show the tree as it grows, until the run is over; last: or the next run.")
     ] = False,
@@ -53,7 +56,7 @@ def show(
             raise InputError("--follow and --json: a document is of a run that is over; give one of them")
         from spanwise_cli.live import followed  # noqa: PLC0415 - 40 ms, and only where a run is followed
 
-        print_run(followed(run, journal, console()), console(), show_all=show_all)
+        print_run(followed(run, journal, console()), console(), show_all=show_all, waits=waits)
         return
     with progress() as tell:
         chosen, recording = open_run(run, journal, (), tell)
@@ -61,15 +64,15 @@ def show(
         emit_json(show_document(chosen, recording.warnings))
         return
     warn((*recording.warnings, *chosen.warnings))
-    print_run(chosen, console(), show_all=show_all)
+    print_run(chosen, console(), show_all=show_all, waits=waits)
 
 
-def print_run(run: Run, out: Console, *, show_all: bool = False) -> None:
+def print_run(run: Run, out: Console, *, show_all: bool = False, waits: bool = False) -> None:
     """Print heading, timeline, agents and errors of `run` to `out`."""
     glyphs = glyphs_for(out.encoding)
     out.print(heading(run, out.width, glyphs=glyphs), soft_wrap=True)
     out.print()
-    out.print(timeline(run, out.width, glyphs=glyphs, show_all=show_all), soft_wrap=True)
+    out.print(timeline(run, out.width, glyphs=glyphs, show_all=show_all, show_waits=waits), soft_wrap=True)
     if run.totals.agents:
         out.print()
         out.print(agent_table(run, glyphs=glyphs))

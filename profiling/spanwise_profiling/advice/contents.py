@@ -140,7 +140,7 @@ class _Texts:
         yield from (f"{writer}:{length}:{length}:p" for writer, length in parts.items())
 
     def _in_part(self, text: str, known: Container[str]) -> dict[str, int]:
-        """Return about how many characters of spans that are not `known` the text holds; note its other runs as given."""
+        """Return about how many characters of others than `known` the text holds; note its other runs as given."""
         found: dict[str, int] = {}
         for run, length in _runs(text):
             writer = self._runs.get(run)

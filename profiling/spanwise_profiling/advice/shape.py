@@ -47,7 +47,8 @@ def _barrier(view: View, before: Sequence[SpanRecord], early: Sequence[SpanRecor
     return Finding(
         id="idle-barrier",
         title=f"Start {together(map(view.label, early))} without waiting for {view.label(last)}",
-        why=f"Their prompts hold no line, nor 24 letters in a row, of its answer: {listed(dict.fromkeys(map(view.label, early)))}.",
+        why="No prompt of theirs holds a line, or 24 letters in a row, of its answer: "
+        f"{listed(dict.fromkeys(map(view.label, early)))}.",
         fix="chain each step to what it reads; do not gather the whole level",
         evidence=view.evidence([last], "held the others back") + view.evidence(early, "could have begun earlier"),
         saves_ns=saving,

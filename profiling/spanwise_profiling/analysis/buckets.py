@@ -15,9 +15,10 @@ from spanwise import conventions
 from spanwise_profiling import kinds
 from spanwise_profiling.analysis.blocking import Blocking
 from spanwise_profiling.analysis.siblings import Siblings
-from spanwise_profiling.analysis.tree import ROUNDING_NS, SOCKET
+from spanwise_profiling.analysis.tree import ROUNDING_NS
 from spanwise_profiling.profile import BUCKETS, Bucket, Segment
 from spanwise_profiling.runs import NANOSECONDS
+from spanwise_profiling.waits import SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from spanwise import conventions
 from spanwise_profiling import kinds
+from spanwise_profiling.waits import SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,8 +29,6 @@ DETACHED_SHARE: Final = 20
 CALLS: Final[frozenset[Kind]] = frozenset({"chat", "embeddings", "tool", "retrieval", "cache"})
 _ADMISSION: Final = frozenset({"rate_limit", "concurrency", "retry_backoff", "circuit_open", "human"})
 _STARTS: Final = frozenset({"waits_on", "spawned_by", "admitted_by"})
-SOCKET: Final = "connection"
-"""Resource of waits for what a socket or pipe brings; a wait for a connection of a pool has the pool's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling import kinds
 from spanwise_profiling.agents import union_ns
+from spanwise_profiling.waits import avoidable
 
 if TYPE_CHECKING:
     from spanwise.journal.reader import SpanRecord
@@ -45,9 +46,13 @@ def lanes_of(run: Run) -> list[Lane]:
 
 
 def inner_of(run: Run, lane: Lane) -> list[SpanRecord]:
-    """Return the waits, then the calls, below a lane's spans: what is drawn later covers what is drawn before."""
+    """Return the waits that somebody could have avoided, then the calls, below a lane's spans.
+
+    What is drawn later covers what is drawn before.
+    """
     below = [span for _, span in run.trace.walk(*lane.spans)]
-    waits = [span for span in below if kinds.kind_of(span) == "wait"]
+    held_up = {span.span_id for span in avoidable(run)}
+    waits = [span for span in below if span.span_id in held_up]
     return waits + [span for span in below if kinds.kind_of(span) in CALLS]
 
 

@@ -1,6 +1,6 @@
 """A run as a tree with its timeline: what happened, when, below what, for how long.
 
-Three columns: name, bar, seconds. All of it can be read without colour: words say the kind, the bar's texture tells
+Three columns: name, seconds, bar. All of it can be read without colour: words say the kind, the bar's texture tells
 work from enclosing spans from waits, and an error is a sign and its type.
 """
 
@@ -15,7 +15,9 @@ from spanwise_profiling import kinds
 from spanwise_profiling.render.axis import Axis, axis_of, style_of
 from spanwise_profiling.render.glyphs import UNICODE, Glyphs
 from spanwise_profiling.render.lines import MOST_SPANS, OmittedLine, Place, SpanLine, lines_of, note_of
-from spanwise_profiling.render.numbers import seconds
+from spanwise_profiling.render.numbers import count, seconds
+from spanwise_profiling.render.tables import paragraph
+from spanwise_profiling.waits import without_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +30,8 @@ NARROWEST: Final = 60
 SECONDS_WIDTH: Final = 9
 MOST_ERRORS: Final = 10
 _NAME_SHARE: Final = 0.45
+_LEAST_BARS: Final = 16
+_MOST_BARS: Final = 80
 
 
 def timeline(
@@ -36,29 +40,42 @@ def timeline(
     *,
     glyphs: Glyphs = UNICODE,
     show_all: bool = False,
+    show_waits: bool = False,
     most: int = MOST_SPANS,
     open_ids: frozenset[str] = frozenset(),
 ) -> Text:
-    """Return the tree of `run` with bars, in lines of `width` cells (at least 60).
+    """Return the tree of `run` with seconds and bars, in lines of `width` cells (at least 60).
 
-    Runs of more than `most` spans are cut down to the errors and the longest spans unless `show_all`; lines say what
-    was left out. The names of spans of `open_ids`, which go on, end in an ellipsis.
+    Waits that a runtime is made of have no line unless `show_waits`. Runs of more than `most` spans are cut down to the
+    errors and the longest spans unless `show_all`; lines say what was left out. The names of spans of `open_ids`, which
+    go on, end in an ellipsis.
     """
-    lines = lines_of(run, show_all=show_all, most=most)
+    shown, hidden = (run, 0) if show_waits else without_runtime(run)
+    lines = lines_of(shown, show_all=show_all, most=most)
     labels = [label_of_line(line, glyphs, open_ids) for line in lines]
     whole = max(width, NARROWEST)
-    name_width, axis = columns(run, whole, labels)
+    widest = max(map(cell_len, labels), default=0)
+    name_width = min(widest, whole - SECONDS_WIDTH - 3 - _LEAST_BARS)
+    axis = axis_of(run, min(whole - name_width - SECONDS_WIDTH - 3, _MOST_BARS))
     text = Text(no_wrap=True, overflow="ignore")
-    text.append(f"{'':{name_width}}  {axis.ruler()}\n", style="dim")
+    text.append(f"{'':{name_width + SECONDS_WIDTH + 1}}  {axis.ruler()}\n", style="dim")
     for line, label in zip(lines, labels, strict=True):
         if isinstance(line, OmittedLine):
             text.append(glyphs.fit(label, whole).rstrip() + "\n", style="dim")
         else:
-            text.append_text(row(glyphs.fit(label, name_width), [line.span], axis, glyphs))
-    if note := note_of(run, lines, "errors and the longest"):
-        text.append(glyphs.fit(f"{glyphs.ellipsis} {note}", whole).rstrip(), style="dim")
+            text.append(glyphs.fit(label, name_width), style="red" if line.span.is_error else "")
+            text.append(f" {axis.seconds(line.span.duration_ns):>{SECONDS_WIDTH}}  ")
+            text.append(axis.draw([line.span], glyphs).rstrip() + "\n", style=style_of(line.span))
+    for note in (note_of(shown, lines, "errors and the longest"), _waits_note(hidden)):
+        if note:
+            text.append_text(paragraph(f"{glyphs.ellipsis} ", note, whole, hanging=2, style="dim"))
+            text.append("\n")
     text.rstrip()
     return text
+
+
+def _waits_note(hidden: int) -> str:
+    return f"{count(hidden, 'wait')} of the runtime, for tasks and sockets: --waits shows them" if hidden else ""
 
 
 def columns(run: Run, width: int, labels: Iterable[str]) -> tuple[int, Axis]:
