@@ -11,7 +11,6 @@ import zlib
 from http import HTTPStatus
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from urllib3.exceptions import ProtocolError
@@ -52,13 +51,6 @@ _REMEDIES: Final[Mapping[int, str]] = {
 }
 _PROTOBUF: Final = "application/x-protobuf"
 _COMPRESSIONS: Final[Mapping[str, Callable[[bytes], bytes]]] = {"gzip": gzip.compress, "deflate": zlib.compress}
-
-
-def traces_address(endpoint: str) -> str:
-    """Return where spans are posted to at an endpoint: `/v1/traces` is added unless it ends in that."""
-    parts = urlsplit(endpoint)
-    path = parts.path.rstrip("/")
-    return urlunsplit(parts._replace(path=path if path.endswith("/v1/traces") else f"{path}/v1/traces"))
 
 
 class HttpTransport:
