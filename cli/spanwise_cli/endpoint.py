@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spanwise.destinations.transport import Reply
 
 _TIMEOUT: Final = 3.0
+_LONGEST_ANSWER: Final = 64 * 1024
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 
@@ -78,7 +79,7 @@ def _over_http(endpoint: str, address: tuple[str, int]) -> Answer:
         target = path.path + (f"?{path.query}" if path.query else "")
         connection.request("POST", target, b"", {"content-type": "application/x-protobuf", **environment_headers()})
         response = connection.getresponse()
-        response.read()
+        response.read(_LONGEST_ANSWER)
     seconds = time.perf_counter() - began
     if response.status != HTTPStatus.OK:
         raise UnavailableError(_refusal(masked(endpoint), response.status))
@@ -108,7 +109,7 @@ def _clock_ahead(date: str | None) -> float | None:
         return None
     try:
         return time.time() - parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
