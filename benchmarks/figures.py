@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[1]
 DESK: Final = ROOT / "docs" / "systems" / "trading.md"
-MEASURED: Final = re.compile(r"^<!-- measured: (?P<command>[^\n]+?) -->\n.*?^<!-- /measured -->", re.DOTALL | re.MULTILINE)
+MEASURED: Final = re.compile(
+    r"^<!-- measured: (?P<command>[^\n]+?) -->\n.*?^<!-- /measured -->", re.DOTALL | re.MULTILINE
+)
 
 
 def pages() -> Iterator[Path]:
