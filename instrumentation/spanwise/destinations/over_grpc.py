@@ -100,7 +100,8 @@ class GrpcTransport:
             for detail in self._status.Status.FromString(encoded).details:
                 info = self._details.RetryInfo()
                 if detail.Unpack(info):
-                    return min(max(0.0, info.retry_delay.seconds + info.retry_delay.nanos / 1e9), LONGEST_RETRY_AFTER)
+                    seconds = float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+                    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)
         except (self._undecodable, ValueError):
             return None
         return None

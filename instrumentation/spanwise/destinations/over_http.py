@@ -15,7 +15,7 @@ from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPResponse
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -90,7 +90,8 @@ class HttpTransport:
         certificate, key = variable("CLIENT_CERTIFICATE"), variable("CLIENT_KEY")
         self._certificate = (certificate, key) if certificate and key else certificate or None
         bundles = (variable("CERTIFICATE"), *(os.environ.get(name, "") for name in _BUNDLES))
-        self._verify = next((path for path in bundles if path), True)
+        self.verify = next((path for path in bundles if path), True)
+        """What the receiver's certificate is checked against: a file, or the usual authorities."""
         self._adapter = _Adapter()
 
     def send(self, body: bytes) -> Reply:
@@ -113,7 +114,7 @@ class HttpTransport:
         if any(name.lower() == "authorization" for name in self._headers):
             asked.auth = _as_it_is  # else user and password in the address would replace the header
         return self._adapter.send(
-            asked.prepare(), stream=True, timeout=self._timeout, verify=self._verify, cert=self._certificate,
+            asked.prepare(), stream=True, timeout=self._timeout, verify=self.verify, cert=self._certificate,
             proxies=requests.utils.get_environ_proxies(self._address),
         )  # fmt: skip
 
@@ -167,14 +168,14 @@ class _HttpsConnection(HTTPSConnection):
 
 
 class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
+    ConnectionCls = cast("Any", _HttpConnection)
 
 
 class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
+    ConnectionCls = cast("Any", _HttpsConnection)
 
 
-_POOLS: Final = {"http": _HttpPool, "https": _HttpsPool}
+_POOLS: Final[dict[str, Any]] = {"http": _HttpPool, "https": _HttpsPool}
 
 
 class _Adapter(HTTPAdapter):
