@@ -68,7 +68,8 @@ def worked_out(prompt: str) -> list[tuple[str, bool]]:
         }
 
     run = run_of(
-        workflow(1, 0, 4), agent(2, 0, 2, parent=1), chat(3, 0, 2, parent=2, attributes=texts("Write on ACME.", ANSWER)),
+        workflow(1, 0, 4), agent(2, 0, 2, parent=1),
+        chat(3, 0, 2, parent=2, attributes=texts("Write on ACME.", ANSWER)),
         agent(4, 2, 4, parent=1), chat(5, 2, 4, parent=4, attributes=texts(prompt, "Agreed.")),
     )  # fmt: skip
     view = view_of(profile_of(run))
