@@ -98,8 +98,9 @@ class SharedTier(Generic[T]):
     async def made_once(self, key: str, make: Callable[[], Awaitable[Entry[T]]]) -> Entry[T]:
         """Return the entry of `key`, made here unless another process makes it; it is stored by then."""
         look = _FIRST_LOOK_S
+        unknown: str | None = ""
         while True:
-            token = await self._tried(lambda: self._store.lease(self._lease_key(key), self._lease), "")
+            token = await self._tried(lambda: self._store.lease(self._lease_key(key), self._lease), unknown)
             if token is not None:
                 async with self._holding(key, token):
                     made = await make()
