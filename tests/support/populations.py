@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from support.traces import agent, chat, run_of, workflow
+from support.traces import agent, chat, identifier, record, run_of, workflow
 
 from spanwise import conventions as c
 from spanwise_profiling.profiled import measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from spanwise_profiling.profile import Profile
     from spanwise_profiling.runs import Run
+
+MACHINE: Final = {"host.name": "bench", "process.runtime.name": "cpython", "process.runtime.version": "3.12.4"}
 
 
 def run(
@@ -51,7 +54,9 @@ def run(
         tokens: of each call.
         attributes: of the workflow's span.
     """
-    about = {c.RUN_ID: f"{number:032x}"} | ({c.RUN_SEED: seed} if seed is not None else {}) | dict(attributes or {})
+    about = (
+        {c.RUN_ID: identifier(number, 32)} | ({c.RUN_SEED: seed} if seed is not None else {}) | dict(attributes or {})
+    )
     start, end = begin + (0.0 if beside else plan), begin + seconds
     ends = [start + (end - start) * (i + 1) / calls for i in range(calls)]
     spans = [
@@ -94,3 +99,26 @@ def sides(
 def seconds_of(profiles: Sequence[Profile]) -> list[float]:
     """Return how long runs took."""
     return [one.run.seconds for one in profiles]
+
+
+def record_sides(
+    folder: Path, pairs: int = 10, *, longer: float = 1.5, presets: tuple[str, str] = ("old", "new")
+) -> None:
+    """Record runs of two presets in turn into `folder`: the judge of the second takes `longer` seconds more.
+
+    Args:
+        folder: of the journal.
+        pairs: how many runs of each.
+        longer: seconds.
+        presets: names of both.
+    """
+    draw = random.Random(5)
+    for i in range(pairs):
+        usual = 8 * draw.lognormvariate(0, 0.2)
+        for place, preset in enumerate(presets):
+            number = 2 * i + place + 1
+            seconds = usual * draw.lognormvariate(0, 0.01) + longer * place
+            about = {c.RUN_VARIANT: preset, c.RUN_FLAGS: f'{{"careful": {"true" if place else "false"}}}'}
+            begin = 100.0 * i + 50 * place
+            one = run(number, seconds, begin=begin, seed=i, calls=1 + place, attributes=about, resource=MACHINE)
+            record(folder, *(span for _, span in one.walk()), file=f"{number:03}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Final
@@ -56,6 +57,10 @@ def compare(
         bool, typer.Option("--plain", help="Sentences and lists without tables, as for a screen reader.")
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page of the comparison and a typical run of each side."),
+    ] = None,
     prices: Annotated[
         Path | None,
         typer.Option("--prices", metavar="FILE", help="What tokens cost, in place of the table that comes with it."),
@@ -78,6 +83,8 @@ def compare(
     found = comparison.compare(
         *sides, margin=share_of(margin), pair=not unpaired, ignore_surroundings=ignore_environment
     )
+    if html is not None:
+        _write(found, html)
     if json:
         emit_json(rendering.comparison_document(found, warnings))
     else:
@@ -116,6 +123,19 @@ def exit_code(comparison: Comparison) -> int:
     if comparison.verdict == "slower" or comparison.success.change == "more":
         return _WORSE
     return _UNDECIDED if comparison.verdict in {"inconclusive", "environments_differ"} else 0
+
+
+def _write(found: Comparison, path: Path) -> None:
+    """Write a page of the comparison and of a typical run of each side, and say what to do with it."""
+    from spanwise_profiling.advice import findings_of  # noqa: PLC0415 - only for a page
+    from spanwise_profiling.render.html import report  # noqa: PLC0415 - likewise
+
+    typical = [replace(one, findings=findings_of(one)) for one in found.typical]
+    try:
+        path.write_text(report(typical, found), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--html {path}: cannot be written ({error.strerror}); give another file") from None
+    console(stderr=True).print(f"{path}: written; open it in a browser", markup=False, soft_wrap=True)
 
 
 def _profiles(

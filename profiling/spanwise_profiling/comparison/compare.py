@@ -94,6 +94,8 @@ def compare(
         paired_by=pairs.by if pairs is not None else None,
         a_runs=len(judged_a),
         b_runs=len(judged_b),
+        a_seconds=tuple(_seconds(judged_a)),
+        b_seconds=tuple(_seconds(judged_b)),
         margin=margin,
         duration=duration,
         needed=None if decided else statistics.runs_needed(estimate, math.log1p(margin), fewest),

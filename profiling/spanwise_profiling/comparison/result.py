@@ -139,6 +139,9 @@ class Comparison:
     a_runs: int
     """Runs that count: of each pair one a side, else all that ended without an error."""
     b_runs: int
+    a_seconds: tuple[float, ...]
+    """Of each run that counts; of pairs, in the same order as `b_seconds`."""
+    b_seconds: tuple[float, ...]
     margin: float
     duration: Measured
     needed: int | None

@@ -36,7 +36,7 @@ _NAMED: Final = ("A", "B", "95 % interval")
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
+class Section:
     """A heading with a table, or with sentences, below it."""
 
     title: str
@@ -48,9 +48,9 @@ class _Section:
 def comparison_report(comparison: Comparison, width: int, *, glyphs: Glyphs = UNICODE) -> Iterator[RenderableType]:
     """Yield the parts of a report, one below the other; to be printed without wrapping of their own."""
     yield Text(glyphs.clean(headline(comparison)), style=_STYLES[comparison.verdict])
-    for line in _facts(comparison):
+    for line in facts(comparison):
         yield paragraph("", glyphs.clean(line), width, hanging=2)
-    for section in _sections(comparison):
+    for section in sections(comparison):
         yield Text(f"\n{section.title}", style="bold")
         if section.rows:
             yield _table(section, glyphs)
@@ -59,8 +59,8 @@ def comparison_report(comparison: Comparison, width: int, *, glyphs: Glyphs = UN
 
 def plain_comparison(comparison: Comparison, *, glyphs: Glyphs = UNICODE) -> str:
     """Return the same in sentences and lists."""
-    lines = [headline(comparison), *_facts(comparison)]
-    for section in _sections(comparison):
+    lines = [headline(comparison), *facts(comparison)]
+    for section in sections(comparison):
         lines += ["", f"{section.title}:"]
         lines += ["- " + _sentence(section.heads, row) for row in section.rows]
         lines += [f"- {line}" for line in section.lines]
@@ -69,8 +69,8 @@ def plain_comparison(comparison: Comparison, *, glyphs: Glyphs = UNICODE) -> str
 
 def markdown_comparison(comparison: Comparison) -> str:
     """Return the same as a comment on a pull request."""
-    lines = [f"### {escaped(headline(comparison))}", "", *map(escaped, _facts(comparison))]
-    for section in _sections(comparison):
+    lines = [f"### {escaped(headline(comparison))}", "", *map(escaped, facts(comparison))]
+    for section in sections(comparison):
         lines += ["", f"**{section.title}**", ""]
         if section.rows:
             lines += [f"| {' | '.join(section.heads)} |", f"|{' --- |' * len(section.heads)}"]
@@ -135,7 +135,8 @@ def _needed(comparison: Comparison) -> str:
     return f"about {comparison.needed:,} {unit} would decide"
 
 
-def _facts(comparison: Comparison) -> Iterator[str]:
+def facts(comparison: Comparison) -> Iterator[str]:
+    """Yield what the verdict rests on: runs, and what they could have shown."""
     if comparison.paired_by:
         runs = f"{comparison.a_runs} pairs of runs by {comparison.paired_by}."
     else:
@@ -148,8 +149,9 @@ def _facts(comparison: Comparison) -> Iterator[str]:
         yield f"{runs} A change of {_share(mde)} or more would show in four of five such comparisons."
 
 
-def _sections(comparison: Comparison) -> Iterator[_Section]:
-    yield _Section(
+def sections(comparison: Comparison) -> Iterator[Section]:
+    """Yield the parts of a report below its verdict."""
+    yield Section(
         "Counts",
         ("", "A", "B", "change"),
         tuple((one.name, _range(one.a), _range(one.b), _change(one)) for one in comparison.counts),
@@ -160,23 +162,23 @@ def _sections(comparison: Comparison) -> Iterator[_Section]:
         failed = f"{success.a_failed} of {success.a_runs} runs of A failed, {success.b_failed} of {success.b_runs} of B"
         words = {"more": "B fails more often", "less": "B fails less often"}
         said = words.get(success.change, "that can be chance")
-        yield _Section("Failures", lines=(f"{failed}: {said} (p {_level(success.p)}).",))
+        yield Section("Failures", lines=(f"{failed}: {said} (p {_level(success.p)}).",))
     if comparison.causes:
         rows = [(cause.name, _signed(cause.seconds), _why(cause)) for cause in comparison.causes]
         rows.append(("together", _signed(comparison.duration.difference), ""))
         heads = ("", "difference", "made of")
-        yield _Section("Where the difference comes from, on the critical path", heads, tuple(rows))
+        yield Section("Where the difference comes from, on the critical path", heads, tuple(rows))
     if comparison.metrics:
         rows_of = tuple(
             (one.name, _value(one, one.a), _value(one, one.b), _ratio(one.ratio), _ends(one.ratio_interval), one.change)
             for one in comparison.metrics
         )
-        yield _Section("Other metrics", ("", "A", "B", "change", "95 % interval", ""), rows_of)
+        yield Section("Other metrics", ("", "A", "B", "change", "95 % interval", ""), rows_of)
     notes = tuple(_notes(comparison))
     if notes:
-        yield _Section("Mind", lines=notes)
+        yield Section("Mind", lines=notes)
     a, b = (one.run.run_id for one in comparison.typical)
-    yield _Section("Typical runs", lines=(f"Look at one of each: spanwise profile {a[:12]} {b[:12]} --html pair.html",))
+    yield Section("Typical runs", lines=(f"Look at one of each: spanwise profile {a[:12]} {b[:12]} --html pair.html",))
 
 
 def _shape(comparison: Comparison) -> Iterator[str]:
@@ -260,7 +262,7 @@ def _level(p: float) -> str:
     return f"{p:.2g}" if p >= _MOST_LEVEL else "below 0.0001"
 
 
-def _table(section: _Section, glyphs: Glyphs) -> Table:
+def _table(section: Section, glyphs: Glyphs) -> Table:
     table = plain_table(glyphs)
     for place, head in enumerate(section.heads):
         is_number = 0 < place < len(section.heads) - 1
