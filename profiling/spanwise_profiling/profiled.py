@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spanwise_profiling import prices
-from spanwise_profiling.advice import findings_of
+from spanwise_profiling.advice import advised
 from spanwise_profiling.analysis import profile_of
 from spanwise_profiling.normalise import normalised
 from spanwise_profiling.usage import usage_of
@@ -42,6 +42,4 @@ def profiled(runs: Sequence[Run], table: Prices | None = None) -> list[Profile]:
         table: what tokens cost; the table that spanwise comes with where there is none.
     """
     known = measured(runs, table)
-    return [
-        replace(one, findings=findings_of(one, [other.run for other in known if other is not one])) for one in known
-    ]
+    return [advised(one, [other.run for other in known if other is not one]) for one in known]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
 from support.populations import record_sides
 
 from spanwise_cli.main import main
+
+if TYPE_CHECKING:
+    import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "compare.md"
 CONSOLE = re.compile(r"^```console\n\$ spanwise (?P<words>[^\n]*)\n(?P<output>.*?)^```", re.DOTALL | re.MULTILINE)

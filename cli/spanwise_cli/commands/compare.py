@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Final
@@ -127,10 +126,10 @@ def exit_code(comparison: Comparison) -> int:
 
 def _write(found: Comparison, path: Path) -> None:
     """Write a page of the comparison and of a typical run of each side, and say what to do with it."""
-    from spanwise_profiling.advice import findings_of  # noqa: PLC0415 - only for a page
+    from spanwise_profiling.advice import advised  # noqa: PLC0415 - only for a page
     from spanwise_profiling.render.html import report  # noqa: PLC0415 - likewise
 
-    typical = [replace(one, findings=findings_of(one)) for one in found.typical]
+    typical = [advised(one) for one in found.typical]
     try:
         path.write_text(report(typical, found), encoding="utf-8")
     except OSError as error:
