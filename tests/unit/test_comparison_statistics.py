@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spanwise_profiling import ranks
-from spanwise_profiling.comparison import statistics
+from spanwise_profiling.comparison import judge, statistics
 
 
 def draws(n: int, *, shift: float = 0.0, seed: int = 1) -> list[float]:
@@ -142,3 +142,14 @@ def test_what_no_number_of_runs_decides_is_said() -> None:
     assert statistics.runs_needed(near, 0.03 + 1e-6, 6) is None
     alone = statistics.paired([0.2])
     assert statistics.runs_needed(alone, 0.03, 6) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paired", [True, False])
+def test_of_2000_pairs_of_equal_populations_at_most_one_in_twenty_is_told_apart(*, paired: bool) -> None:
+    generator = np.random.default_rng(13)
+    alarms = 0
+    for _ in range(2_000):
+        one, other = generator.lognormal(4, 0.25, 10).tolist(), generator.lognormal(4, 0.25, 10).tolist()
+        alarms += judge(one, other, paired=paired)[0] in {"less", "more"}
+    assert alarms / 2_000 <= 0.05

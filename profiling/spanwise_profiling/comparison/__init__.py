@@ -6,7 +6,7 @@ a small p and a shift of at least the margin. Counts that are the same in every 
 
 from __future__ import annotations
 
-from spanwise_profiling.comparison.compare import compare
+from spanwise_profiling.comparison.compare import compare, judge
 from spanwise_profiling.comparison.result import Comparison
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "judge"]

@@ -163,8 +163,25 @@ def _seconds(profiles: Sequence[Profile]) -> list[float]:
     return [one.run.seconds for one in profiles]
 
 
+def judge(
+    a: Sequence[float], b: Sequence[float], *, paired: bool = False, margin: float = MARGIN
+) -> tuple[Change, Estimate]:
+    """Return how a metric of `b` differs from that of `a`, and the estimate that says so.
+
+    Args:
+        a: values above 0 of at least one run.
+        b: likewise; where `paired`, the counterparts in the same order.
+        paired: whether runs are paired.
+        margin: the relative change that counts.
+
+    Returns:
+        The change, and the shift of the natural logarithm: changes are ratios, and so is the spread of durations.
+    """
+    estimate = _estimate(a, b, paired=paired)
+    return _change(estimate, estimate.p, math.log1p(margin)), estimate
+
+
 def _estimate(a: Sequence[float], b: Sequence[float], *, paired: bool) -> Estimate:
-    """Return the shift of the logarithms: changes are ratios, and so is the spread of durations."""
     first, second = [math.log(value) for value in a], [math.log(value) for value in b]
     if paired:
         return statistics.paired([two - one for one, two in zip(first, second, strict=True)])

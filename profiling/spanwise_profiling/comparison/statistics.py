@@ -197,9 +197,14 @@ def _doubled_ranks(values: Array) -> Array:
 
 def _law_of_sums(weights: Array) -> Array:
     """Return the chance of each sum of `weights`, of which each is taken or not by the toss of a coin."""
-    law = np.zeros(int(weights.sum()) + 1)
+    return _sums(tuple(np.sort(weights).tolist()))
+
+
+@lru_cache(maxsize=64)
+def _sums(weights: tuple[int, ...]) -> Array:
+    law = np.zeros(sum(weights) + 1)
     law[0] = 1.0
-    for weight in weights.tolist():
+    for weight in weights:
         law[weight:] = (law[weight:] + law[: len(law) - weight]) / 2
         law[:weight] /= 2
     return law
@@ -207,10 +212,15 @@ def _law_of_sums(weights: Array) -> Array:
 
 def _law_of_chosen(weights: Array, number: int) -> Array:
     """Return the chance of each sum of `number` of `weights`, all choices being as likely."""
-    most = int(np.sort(weights)[len(weights) - number :].sum())
+    return _choices(tuple(np.sort(weights).tolist()), number)
+
+
+@lru_cache(maxsize=64)
+def _choices(weights: tuple[int, ...], number: int) -> Array:
+    most = sum(weights[len(weights) - number :])
     ways = np.zeros((number + 1, most + 1))
     ways[0, 0] = 1.0
-    for weight in weights.tolist():
+    for weight in weights:
         ways[1:, weight:] += ways[:-1, : most + 1 - weight].copy()
     law: Array = ways[number] / math.comb(len(weights), number)
     return law
