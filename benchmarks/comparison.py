@@ -100,12 +100,14 @@ def alarms(
     return {name: count / pairs for name, count in found.items()}
 
 
-def table(title: str, sides: Callable[[np.random.Generator, int], Sides], *, paired: bool = False) -> list[float]:
+def table(
+    title: str, sides: Callable[[np.random.Generator, int], Sides], sizes: Sequence[int], *, paired: bool = False
+) -> list[float]:
     """Print one family, and return the share of false alarms of `compare` for each number of runs."""
     alarms_of: list[float] = []
     print(f"\n{title}")
     print(f"{'runs':>5} {'rule':<13} {'equal':>7} " + " ".join(f"{f'+{100 * (one - 1):.0f} %':>7}" for one in CHANGES))
-    for runs in SIZES:
+    for runs in sizes:
         shares = [
             alarms(sides, runs, one, paired=paired, seed=zlib.crc32(f"{title} {runs} {one}".encode()))
             for one in (1.0, *CHANGES)
@@ -136,10 +138,11 @@ def main() -> None:
     parser.add_argument(
         "--runs", metavar="SET", help="recorded runs to split at random, as `spanwise compare` names them"
     )
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="runs in each population")
     parser.add_argument("--journal", type=Path, default=Path(".spanwise"))
     arguments = parser.parse_args()
-    found = [share for name, family in FAMILIES.items() for share in table(name, unpaired(family))]
-    found += table("pairs by task", by_task, paired=True)
+    found = [share for name, family in FAMILIES.items() for share in table(name, unpaired(family), arguments.sizes)]
+    found += table("pairs by task", by_task, arguments.sizes, paired=True)
     if arguments.runs:
         from spanwise_profiling.run_sets import Library  # noqa: PLC0415 - only where it is asked for
 
