@@ -40,12 +40,14 @@ def export(
         list[str] | None,
         typer.Argument(metavar="RUN", help="Runs: ids or first characters, last, last~2, last:workflow, or files."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that the destination does not have yet.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Send everything that the destination does not have yet.")
+    ] = False,
     to: Annotated[
         str, typer.Option("--to", metavar="DEST", help="otlp, langsmith, an OTLP address, a file, or - (output).")
     ],
     patience: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to go on trying while nothing is taken.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Stop if nothing was accepted for so long.")
     ] = 30.0,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
