@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 SHORTEST_PREFIX: Final = 4
 _SHORT_ID: Final = 8
-_SUFFIXES: Final = (".json", ".jsonl", ".pb", ".gz", ".zst", ".seg")
+_SUFFIXES: Final = (
+    ".json", ".jsonl", ".ndjson", ".pb", ".binpb", ".log", ".txt", ".gz", ".zst", ".bz2", ".xz", ".zip", ".tar",
+    ".tgz", ".seg",
+)  # fmt: skip
 _LAST: Final = re.compile(r"last(?:~(?P<back>\d{1,9}))?(?::(?P<title>.+))?", re.DOTALL)
 
 
@@ -56,6 +59,7 @@ class Recording:
             *map(str, self.report.skipped),
             *([growing] if incomplete else []),
             *([later] if self.report.unknown else []),
+            *(f"{self.source}: {count:,} {what}" for what, count in self.report.noted.items()),
         )
 
 

@@ -133,7 +133,7 @@ def _give_back() -> None:
 
 def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] | None) -> Columns:
     loader = Loader(columns.Builder(), report, str(path))
-    with streams.open_stream(path) as stream:
+    with streams.open_stream(path, report) as stream:
         if _begins_with_line(stream):
             report.files += 1
             if not loader.read_in_parts(path, progress):
@@ -209,6 +209,8 @@ class Loader:
         self.report.spans += part.spans
         self.report.incomplete += part.incomplete
         self.report.skipped += [Skipped(Path(self.name), self.number + line, reason) for line, reason in part.skipped]
+        for what, count in part.noted.items():
+            self.report.note(what, count)
         self.number += part.lines
 
     def take(self, line: bytes | memoryview) -> None:
@@ -225,13 +227,8 @@ class Loader:
             self.flush()
 
     def _slowly(self, line: bytes) -> None:
-        """Take a line that is odd: damaged, the last one, or of a more lenient writer."""
-        found = ReadReport()
-        records = list(recognise.of_line(line, self.name, found)) if line.strip() else []
-        self.report.incomplete += found.incomplete
-        self.report.skipped += [
-            Skipped(one.path, self.number, one.reason) for one in found.skipped if isinstance(one, Skipped)
-        ]
+        """Take a line that is odd: damaged, the last one, without spans, or of a more lenient writer."""
+        records = list(recognise.of_line(line, self.name, self.report, self.number))
         self.flush()
         for record in dialects.translated(records):
             self.report.spans += 1
@@ -386,7 +383,7 @@ def _number(value: _Value) -> float | None:
 
 def _tokens(value: _Value) -> int:
     """Return a count that is no integer on the wire."""
-    return columns.tokens_of(_number(value))
+    return columns.tokens_of(values.count(_plain(value)))
 
 
 def _translated(span: _Span) -> SpanRecord:
