@@ -1,4 +1,4 @@
-"""Loading and analysing many spans: spans a second, and bytes a span loaded and at the peak.
+"""Loading many spans as columns, and profiling many runs: how long it takes, and how much memory.
 
 Writes a file of OTLP/JSON lines as the collector's file exporter does (a trace of 204 spans a line, six promoted
 attributes, one link in ten), loads it in a process of its own, and prints what that took. The peak is the process's
@@ -46,9 +46,8 @@ def main() -> None:
         if not path.exists():
             write(path, arguments.spans)
         print(f"{path.stat().st_size / 1e6:,.0f} MB in {path.name}")
-        for part in ("loading", "analysis"):
-            report(part, measured(part, path))
-        report_thousand(Path(folder) / "thousand.jsonl")
+        report_loading(measured("loading", path))
+        report_profiles(Path(folder) / "thousand.jsonl")
 
 
 def write(path: Path, spans: int) -> None:
@@ -181,61 +180,47 @@ def peak() -> int:
     return own + largest * min(parts.cores(), parts.MOST)
 
 
-def measure_analysis(path: Path) -> dict[str, Any]:
-    """Load `path`, and find path and budget of every run; only that is timed."""
-    from spanwise_profiling.analysis import vector  # noqa: PLC0415 - only the measuring process loads numpy
-    from spanwise_profiling.sources import fast  # noqa: PLC0415
-
-    before = resident()
-    columns = fast.load(path, progress=Progress(path.stat().st_size))
-    loaded, begin = resident() - before, time.perf_counter()
-    paths = vector.paths_of(columns)
-    seconds = time.perf_counter() - begin
-    if not (paths.exact.all() and (paths.budgets.sum(axis=1) == paths.durations).all()):
-        raise SystemExit("a path does not partition its run")
-    return {
-        "spans": len(columns), "runs": len(columns.run_roots), "seconds": seconds,
-        "loaded_bytes": loaded / len(columns), "peak_bytes": (peak() - before) / len(columns),
-    }  # fmt: skip
-
-
-def measure_thousand(path: Path) -> dict[str, Any]:
-    """Time a thousand traces of `path` from file to budget, and then `json.loads` of its lines."""
-    from spanwise_profiling.analysis import vector  # noqa: PLC0415 - only the measuring process loads numpy
-    from spanwise_profiling.sources import fast  # noqa: PLC0415
+def measure_profiles(path: Path) -> dict[str, Any]:
+    """Time the way of `spanwise profile` and `spanwise compare` for a thousand runs, and `json.loads` of the lines."""
+    from spanwise_profiling.load import load_runs  # noqa: PLC0415 - only the measuring process loads it
+    from spanwise_profiling.profiled import profiled  # noqa: PLC0415
 
     begin = time.perf_counter()
-    runs = len(vector.paths_of(fast.load(path)).durations)
-    seconds, most = time.perf_counter() - begin, peak()
-    begin = time.perf_counter()
+    runs = load_runs(path)
+    loaded = time.perf_counter()
+    profiles = profiled(runs)
+    ended, most = time.perf_counter(), peak()
+    if any(sum(one.budget_ns.values()) != one.run.duration_ns for one in profiles):
+        raise SystemExit("a budget does not add up to its run")
+    begin_json = time.perf_counter()
     with path.open("rb") as lines:
         for line in lines:
             json.loads(line)
-    return {"runs": runs, "seconds": seconds, "json_seconds": time.perf_counter() - begin, "peak_bytes": most}
+    return {
+        "runs": len(runs), "loading": loaded - begin, "profiling": ended - loaded,
+        "json": time.perf_counter() - begin_json, "peak_bytes": most,
+    }  # fmt: skip
 
 
-def report_thousand(path: Path) -> None:
-    """Print how a thousand traces compare with reading them with `json.loads`."""
+def report_profiles(path: Path) -> None:
+    """Print how long a thousand runs take, beside reading their file with `json.loads`."""
     write(path, 1_000 * SPANS_A_TRACE)
-    figures = measured("thousand", path)
+    figures = measured("profiles", path)
     print(
-        f"{figures['runs']:,} traces of {SPANS_A_TRACE} spans, file to budget: {figures['seconds']:.2f} s, "
-        f"{figures['seconds'] / figures['json_seconds']:.2f} x json.loads line by line "
-        f"({figures['json_seconds']:.2f} s), "
-        f"{figures['peak_bytes'] / 2**20:.0f} MiB"
+        f"{figures['runs']:,} runs of {SPANS_A_TRACE} spans: loaded in {figures['loading']:.2f} s, profiled in "
+        f"{figures['profiling']:.2f} s, {figures['peak_bytes'] / 2**20:.0f} MiB; "
+        f"json.loads of the lines takes {figures['json']:.2f} s"
     )
-    # uber-research/CRISP @ 2710c0b, one process, Jaeger JSON of as many traces and spans, on a machine like this one.
-    print("CRISP for as many: 4.6 to 4.95 s and 160 MiB (light), 5.4 to 5.9 s and 185 MiB (full)")
 
 
-MEASURES = {"loading": measure_loading, "analysis": measure_analysis, "thousand": measure_thousand}
+MEASURES = {"loading": measure_loading, "profiles": measure_profiles}
 
 
-def report(part: str, figures: dict[str, Any]) -> None:
-    """Print one line of what was measured."""
+def report_loading(figures: dict[str, Any]) -> None:
+    """Print how fast the columns were loaded."""
     rate = figures["spans"] / figures["seconds"]
     print(
-        f"{part}: {figures['spans']:,} spans, {figures['runs']:,} runs in {figures['seconds']:.1f} s: "
+        f"columns: {figures['spans']:,} spans, {figures['runs']:,} runs in {figures['seconds']:.1f} s: "
         f"{rate:,.0f} spans/s, "
         f"{figures['loaded_bytes']:.1f} bytes a span loaded, {figures['peak_bytes']:.1f} at the peak"
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from spanwise_cli import experiment as experiments
 from spanwise_cli.commands.runs import warn
+from spanwise_cli.finished import read_back, undelivered
 from spanwise_cli.guard import guarded
 from spanwise_cli.options import DEFAULT_JOURNAL, console
 from spanwise_cli.progress import Progress
 from spanwise_cli.report import comparison_table, footnotes
 from spanwise_cli.stack import running
+from spanwise_pipeline import experiment as experiments
 from spanwise_profiling.render.compact import compact_timeline, legend
 from spanwise_profiling.render.glyphs import glyphs_for
 from spanwise_profiling.render.tables import agent_table
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from spanwise_cli.experiment import Finished
+    from spanwise_cli.finished import Finished
     from spanwise_cli.stack import Running
 
 SPEED: Final = 20.0
@@ -48,8 +49,9 @@ def run_demo(out: Console, journal: Path) -> int:
         experiments.recording(SYSTEM, journal=journal, speed=SPEED, endpoint=endpoint) as telemetry,
         Progress(console(stderr=True), total=len(experiment.presets)) as progress,
     ):
-        finished = list(experiments.execute(experiment, telemetry=telemetry, watcher=progress))
-    warn(experiments.undelivered(telemetry))
+        executed = list(experiments.execute(experiment, telemetry=telemetry, watcher=progress))
+    warn(undelivered(telemetry))
+    finished = read_back(executed, telemetry)
     _print_result(out, finished)
     _print_next(out, finished, stack)
     failed = experiments.first_error(finished)

@@ -10,7 +10,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spanwise_cli.experiment import Finished
+    from spanwise_cli.finished import Finished
 
 
 def comparison_table(finished: Sequence[Finished]) -> Table:

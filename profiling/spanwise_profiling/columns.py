@@ -1,8 +1,8 @@
 """Many runs as columns: one numpy array an attribute, one row a span, about 60 bytes each.
 
-Rows of one run stand together. Texts are numbers into a common table, and what few spans have (a first chunk, a link)
-is kept as pairs of row and value. A run is a workflow's span with all below it, as in `runs`, save that segments in
-other traces are runs of their own here. What had to be bent is counted in `repairs`.
+The rows of one run stand together, and a text is a number into a common table. A run is a workflow's span with all
+spans below it, as in `runs`; segments of a run in other traces are runs of their own here. `repairs` counts the spans
+that had to be mended. `columns_join` makes `Columns` of a filled `Builder`.
 """
 
 from __future__ import annotations
@@ -24,31 +24,21 @@ if TYPE_CHECKING:
 
     from spanwise.journal.reader import SpanRecord
 
-    Meaning: TypeAlias = tuple[int, int, int, int, int, int]
-    """Kind, wait kind, agent, subject, input and output tokens."""
+    Meaning: TypeAlias = tuple[int, int, int, int, int]
+    """Kind, agent, subject, input and output tokens."""
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 KINDS: Final[tuple[kinds.Kind, ...]] = get_args(kinds.Kind)
-WAIT_KINDS: Final[tuple[str, ...]] = get_args(c.WaitKind)
-LINK_REASONS: Final[tuple[str, ...]] = get_args(c.LinkReason)
 NONE: Final = -1
-INEXACT: Final = frozenset({c.CPU_SECONDS, c.LOOP_BLOCKED_SECONDS, c.GC_PAUSE_SECONDS, c.CONNECTION_SECONDS})
-"""Attributes that the columns do not hold: a run that has one is to be analysed span by span."""
 KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
-WAIT_NUMBERS: Final[Mapping[str | None, int]] = {kind: number for number, kind in enumerate(WAIT_KINDS)}
-_REASON: Final = {reason: number for number, reason in enumerate(LINK_REASONS)}
-PER_ROW: Final = (
-    "trace", "span_id", "parent_id", "start", "end", "kind", "wait_kind", "status", "name", "agent", "subject",
-    "service", "input_tokens", "output_tokens",
-)  # fmt: skip
-"""The arrays of a `Builder` that have a value for each span."""
 ARRAYS: Final = (
-    *PER_ROW, "first_chunk_rows", "first_chunk_ns", "link_rows", "link_ids", "link_reasons", "inexact"
+    "trace", "span_id", "parent_id", "start", "end", "kind", "status", "name", "agent", "subject", "service",
+    "input_tokens", "output_tokens",
 )  # fmt: skip
-MEANING: Final = struct.Struct("6i")
+"""The arrays of a `Builder`."""
+MEANING: Final = struct.Struct("5i")
 """A `Meaning` in bytes."""
-_OF_MEANING: Final = ("kind", "wait_kind", "agent", "subject", "input_tokens", "output_tokens")
-_OF_ROWS: Final = ("first_chunk_rows", "link_rows", "inexact")
+_OF_MEANING: Final = ("kind", "agent", "subject", "input_tokens", "output_tokens")
 _OF_TEXTS: Final = ("name", "agent", "subject")
 MOST_TOKENS: Final = (1 << 31) - 1
 _LATEST: Final = (1 << 63) - 1
@@ -72,8 +62,6 @@ class Columns:
     end: Array
     kind: Array
     """int8: index into `KINDS`."""
-    wait_kind: Array
-    """int8: index into `WAIT_KINDS`."""
     status: Array
     """int8: OTLP's number."""
     name: Array
@@ -88,22 +76,10 @@ class Columns:
     """int32."""
     output_tokens: Array
     """int32."""
-    first_chunk_rows: Array
-    """int32: the rows that have a time to first chunk, ascending."""
-    first_chunk_ns: Array
-    """int64: that time, from the span's start."""
-    link_rows: Array
-    """int32: the rows that have a link to a span of their own run, ascending; the first such link of each."""
-    link_targets: Array
-    """int32: row of the linked span."""
-    link_reasons: Array
-    """int8: index into `LINK_REASONS`."""
     run_rows: Array
     """int64, one more than there are runs: run `i` has the rows `run_rows[i]` to `run_rows[i + 1]`."""
     run_roots: Array
     """int32, one a run: row of the workflow's span, or of the first root."""
-    run_exact: Array
-    """bool, one a run: whether the columns hold all that an analysis of its path needs."""
     strings: Sequence[str]
     services: Sequence[str]
     trace_ids: Sequence[str]
@@ -118,14 +94,6 @@ class Columns:
         """Bytes of all arrays."""
         values = (getattr(self, name) for name in self.__slots__)
         return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
-
-
-def dense(rows: Array, values: Array, low: int, high: int, fill: int = NONE) -> Array:
-    """Return the sparse `values` for the rows from `low` to `high`, with `fill` where a row has none."""
-    first, last = np.searchsorted(rows, (low, high))
-    result = np.full(high - low, fill, dtype=values.dtype)
-    result[rows[first:last] - low] = values[first:last]
-    return result
 
 
 class Texts(dict["str | None", int]):
@@ -146,7 +114,7 @@ class Texts(dict["str | None", int]):
 
 @dataclass(slots=True)
 class Builder:
-    """Takes spans in any order; `finished` makes columns of them. Arrays grow in place: nothing is held twice."""
+    """Takes spans in any order. Its arrays grow in place, so that nothing is held twice."""
 
     trace: array[int] = field(default_factory=lambda: array("i"))
     span_id: array[int] = field(default_factory=lambda: array("Q"))
@@ -154,7 +122,6 @@ class Builder:
     start: array[int] = field(default_factory=lambda: array("q"))
     end: array[int] = field(default_factory=lambda: array("q"))
     kind: array[int] = field(default_factory=lambda: array("b"))
-    wait_kind: array[int] = field(default_factory=lambda: array("b"))
     status: array[int] = field(default_factory=lambda: array("b"))
     name: array[int] = field(default_factory=lambda: array("i"))
     agent: array[int] = field(default_factory=lambda: array("i"))
@@ -162,13 +129,6 @@ class Builder:
     service: array[int] = field(default_factory=lambda: array("h"))
     input_tokens: array[int] = field(default_factory=lambda: array("i"))
     output_tokens: array[int] = field(default_factory=lambda: array("i"))
-    first_chunk_rows: array[int] = field(default_factory=lambda: array("i"))
-    first_chunk_ns: array[int] = field(default_factory=lambda: array("q"))
-    link_rows: array[int] = field(default_factory=lambda: array("i"))
-    link_ids: array[int] = field(default_factory=lambda: array("Q"))
-    link_reasons: array[int] = field(default_factory=lambda: array("b"))
-    inexact: array[int] = field(default_factory=lambda: array("i"))
-    """Rows that have an attribute which is not held."""
     strings: Texts = field(default_factory=Texts)
     services: dict[str, int] = field(default_factory=dict[str, int])
     traces: dict[str, int] = field(default_factory=dict[str, int])
@@ -182,7 +142,6 @@ class Builder:
 
     def add(self, span: SpanRecord) -> None:
         """Take one span."""
-        row = len(self.start)
         self.trace.append(self.traces.setdefault(span.trace_id, len(self.traces)))
         self.span_id.append(number_of(span.span_id))
         self.parent_id.append(number_of(span.parent_id) if span.parent_id else 0)
@@ -192,22 +151,13 @@ class Builder:
         self.status.append(span.status_code if 0 <= span.status_code <= STATUS_ERROR else 0)
         self.name.append(self.strings[span.name])
         self.service.append(self.service_number(span.resource.get("service.name")))
-        for name, value in zip(_OF_MEANING, self.meaning_of(row, span), strict=True):
+        for name, value in zip(_OF_MEANING, self.meaning_of(span), strict=True):
             getattr(self, name).append(value)
-        for link in span.links:
-            if link.trace_id == span.trace_id:
-                self.add_link(row, number_of(link.span_id), link.attributes.get(c.LINK_REASON))
 
-    def meaning_of(self, row: int, span: SpanRecord) -> Meaning:
-        """Return what the attributes of `span` say, and take those that few spans have."""
-        seconds = kinds.number_of(span, c.RESPONSE_TIME_TO_FIRST_CHUNK)
-        if seconds is not None:
-            self.add_first_chunk(row, seconds)
-        if not INEXACT.isdisjoint(span.attributes):
-            self.inexact.append(row)
+    def meaning_of(self, span: SpanRecord) -> Meaning:
+        """Return what the attributes of `span` say."""
         return (
             KIND_NUMBERS[kinds.kind_of(span)],
-            WAIT_NUMBERS.get(kinds.text_of(span, c.WAIT_KIND), NONE),
             self.strings[kinds.text_of(span, c.AGENT_NAME)],
             self.strings[kinds.subject_of(span)],
             tokens_of(kinds.number_of(span, c.USAGE_INPUT_TOKENS)),
@@ -222,19 +172,6 @@ class Builder:
             # None is below -1 but a count that makes no sense.
             column.frombytes(np.maximum(values, NONE).astype(column.typecode).tobytes())
 
-    def add_first_chunk(self, row: int, seconds: float) -> None:
-        """Take a time to first chunk; one that is no time is left out."""
-        if 0 <= seconds < 1e9:  # noqa: PLR2004 - thirty years
-            self.first_chunk_rows.append(row)
-            self.first_chunk_ns.append(round(seconds * 1e9))
-
-    def add_link(self, row: int, target: int, reason: object) -> None:
-        """Take a link within the trace, if it may say what was waited for: another reason than ours is none."""
-        if reason is None or reason in _REASON:
-            self.link_rows.append(row)
-            self.link_ids.append(target)
-            self.link_reasons.append(_REASON[str(reason)] if reason is not None else NONE)
-
     def extend(
         self, arrays: Mapping[str, memoryview], strings: Iterable[str], services: Iterable[str], traces: Iterable[str]
     ) -> None:
@@ -245,22 +182,13 @@ class Builder:
             "service": [self.service_number(name) for name in services],
             "trace": [self.traces.setdefault(trace_id, len(self.traces)) for trace_id in traces],
         }
-        rows = len(self.start)
         for name in ARRAYS:
             array_: array[int] = getattr(self, name)
             values = np.frombuffer(arrays[name], array_.typecode)
             if name in numbers:
                 # The last one stands for -1.
                 values = np.array([*numbers[name], NONE], array_.typecode)[values]
-            elif name in _OF_ROWS:
-                values = values + np.array(rows, array_.typecode)
             array_.frombytes(values.view(np.uint8).data)
-
-    def finished(self) -> Columns:
-        """Return the columns; the builder is empty afterwards."""
-        from spanwise_profiling import columns_join  # noqa: PLC0415 - it builds on this module
-
-        return columns_join.joined(self)
 
 
 def number_of(span_id: str) -> int:
@@ -280,11 +208,3 @@ def _hash(span_id: str) -> int:
 def tokens_of(count: float | None) -> int:
     """Return a count of tokens as the columns hold it."""
     return NONE if count is None else max(NONE, min(int(count), MOST_TOKENS))
-
-
-def of_records(records: Iterable[SpanRecord]) -> Columns:
-    """Return `records`, whose attributes are in our names (`dialects.translated`), as columns."""
-    builder = Builder()
-    for record in records:
-        builder.add(record)
-    return builder.finished()

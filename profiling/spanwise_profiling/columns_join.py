@@ -26,7 +26,6 @@ _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _BY_START: Final = ("start", "end", "span_id")
 _NOT_YET: Final = (1 << 63) - 1
 """Sorts a span without an end as the longest."""
-_SPARSE: Final = ("first_chunk", "link", "inexact")
 _WORKFLOW: Final = 0
 """Index of `workflow` in `columns.KINDS`."""
 
@@ -36,10 +35,7 @@ class Rows:
 
     def __init__(self, builder: Builder) -> None:
         self.repairs: Counter[str] = Counter()
-        self.of: dict[str, Array] = {name: _taken(builder, name) for name in columns.PER_ROW}
-        self.first_chunk = [_taken(builder, "first_chunk_rows"), _taken(builder, "first_chunk_ns")]
-        self.link = [_taken(builder, name) for name in ("link_rows", "link_ids", "link_reasons")]
-        self.inexact = [_taken(builder, "inexact")]
+        self.of: dict[str, Array] = {name: _taken(builder, name) for name in columns.ARRAYS}
 
     def stretches(self) -> Iterator[slice]:
         """Yield slices of whole traces, of about `_STRETCH` rows each."""
@@ -58,16 +54,6 @@ class Rows:
         """Keep the rows `order`, in its order."""
         for name in self.of:
             self.of[name] = self.of[name][order]
-        new = np.full(int(order.max(initial=-1)) + 1, -1, np.int32)
-        new[order] = np.arange(len(order), dtype=np.int32)
-        for name in _SPARSE:
-            parts: list[Array] = getattr(self, name)
-            rows = (
-                np.where(parts[0] < len(new), new[np.minimum(parts[0], len(new) - 1)], -1) if len(new) else parts[0][:0]
-            )
-            by_row = np.argsort(rows, kind="stable")
-            by_row = by_row[np.searchsorted(rows[by_row], 0) :]
-            setattr(self, name, [rows[by_row].astype(np.int32), *(part[by_row] for part in parts[1:])])
 
 
 def joined(builder: Builder) -> Columns:
@@ -88,12 +74,8 @@ def joined(builder: Builder) -> Columns:
         run = run[order]
         rows.reorder(order)
     run_rows = np.searchsorted(run.view(np.uint32), np.arange(int(run.max(initial=-1)) + 2, dtype=np.uint32))
-    link_targets = _link_targets(rows, run)
     return columns.Columns(
-        run=run, parent=parent, **rows.of,
-        first_chunk_rows=rows.first_chunk[0], first_chunk_ns=rows.first_chunk[1],
-        link_rows=rows.link[0], link_targets=link_targets, link_reasons=rows.link[2],
-        run_rows=run_rows, run_roots=_roots(rows, run_rows, parent), run_exact=_exact(rows, run, len(run_rows) - 1),
+        run=run, parent=parent, **rows.of, run_rows=run_rows, run_roots=_roots(rows, run_rows, parent),
         strings=strings, services=services, trace_ids=trace_ids, repairs=dict(rows.repairs),
     )  # fmt: skip
 
@@ -237,40 +219,6 @@ def _first_roots(rows: Rows, here: slice, parent: Array, trace: Array) -> Array:
     return first[trace]
 
 
-def _link_targets(rows: Rows, run: Array) -> Array:
-    """Return the rows that links point to; `rows.link` keeps only the first link of each row that stays in its run."""
-    link_rows, ids, reasons = rows.link
-    targets = np.full(len(link_rows), -1, np.int32)
-    for here in _run_stretches(run):
-        first, last = np.searchsorted(link_rows, (here.start, here.stop))
-        if first == last:
-            continue
-        mine = link_rows[first:last]
-        mix = (run.astype(np.uint32)[here].astype(np.uint64) + np.uint64(1)) * _MIX
-        keys = rows.of["span_id"][here] ^ mix
-        order = np.argsort(keys, kind="stable")
-        wanted = ids[first:last] ^ mix[mine - here.start]
-        found = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
-        matches = (keys[found] == wanted) & (run[mine] >= 0)
-        targets[first:last] = np.where(matches, found + here.start, -1)
-    good = np.flatnonzero(targets >= 0)
-    _, chosen, count = np.unique(link_rows[good], return_index=True, return_counts=True)
-    rows.inexact = [np.concatenate([rows.inexact[0], link_rows[good][chosen[count > 1]]])]
-    good = good[chosen]
-    rows.link = [link_rows[good], ids[good], reasons[good]]
-    return targets[good]
-
-
-def _run_stretches(run: Array) -> Iterator[slice]:
-    low = 0
-    while low < len(run):
-        high = min(low + _STRETCH, len(run))
-        while high < len(run) and run[high] == run[high - 1]:
-            high = _place(run.view(np.uint32), run.view(np.uint32)[high], "right")
-        yield slice(low, high)
-        low = high
-
-
 def _roots(rows: Rows, run_rows: Array, parent: Array) -> Array:
     """Return the row of each run's workflow: of its earliest span without a parent in the run, workflows first."""
     roots = np.empty(len(run_rows) - 1, np.int32)
@@ -280,10 +228,3 @@ def _roots(rows: Rows, run_rows: Array, parent: Array) -> Array:
         order = np.lexsort((rows.of["span_id"][tops], -rows.of["end"][tops], rows.of["start"][tops], ~is_workflow))
         roots[number] = tops[order[0]]
     return roots
-
-
-def _exact(rows: Rows, run: Array, count: int) -> Array:
-    exact = np.ones(count, bool)
-    inexact = run[rows.inexact[0]]
-    exact[inexact[inexact >= 0]] = False
-    return exact

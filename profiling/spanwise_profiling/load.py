@@ -81,6 +81,16 @@ def load_runs(source: str | Path) -> list[Run]:
 
 
 @collecting.paused()
+def load_stream(segment: Path) -> list[Run]:
+    """Return the runs that one writer of a journal has recorded so far, newest last.
+
+    Args:
+        segment: any segment of the writer, which need not be there any more; those before and after it are read too.
+    """
+    return list(_runs(reader.read_stream(segment)))
+
+
+@collecting.paused()
 def open_run(
     reference: str, journal: str | Path, sources: Sequence[str] = (), progress: Progress = None
 ) -> tuple[Run, Recording]:

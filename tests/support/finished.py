@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from support import traces
 
-from spanwise_cli.experiment import Finished
+from spanwise_cli.finished import Finished
 from spanwise_pipeline.runner import RunPlan, RunReport
 from spanwise_pipeline.system import Outcome, Published, System
 
@@ -67,4 +67,4 @@ def finished(
         traces.tool(4, 0, 1, parent=2),
         *(traces.cache_lookup(5 + i, 0, 1, parent=2, result=result) for i, result in enumerate(results)),
     ]
-    return Finished(plan, preset, report, traces.run_of(*spans) if recorded else None, None if error else bound_s)
+    return Finished(plan, preset, report, None if error else bound_s, traces.run_of(*spans) if recorded else None)

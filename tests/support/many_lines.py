@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from support.traces import agent, cache_lookup, chat, identifier, line_of, span, step, tool, wait, workflow
 
 from spanwise import conventions as c
-from spanwise_profiling.columns import Columns
+from spanwise_profiling import columns_join
+from spanwise_profiling.columns import Builder, Columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from spanwise.journal.reader import SpanRecord
 
@@ -64,6 +65,14 @@ def _bend(wire: dict[str, Any], draw: random.Random) -> None:
         wire["links"] = [{"traceId": wire["traceId"], "spanId": target, "attributes": [reason]}]
     if draw.random() < 0.05:
         wire.update(draw.choice(({"startTimeUnixNano": str(1 << 70)}, {"spanId": "odd"}, {"status": {"code": 99}})))
+
+
+def columns_of(records: Iterable[SpanRecord]) -> Columns:
+    """Return `records`, whose attributes are in our names, as columns."""
+    builder = Builder()
+    for record in records:
+        builder.add(record)
+    return columns_join.joined(builder)
 
 
 def contents(table: Columns) -> dict[str, object]:

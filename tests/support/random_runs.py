@@ -33,8 +33,8 @@ NAMES = {"agent": (c.AGENT_NAME,), "step": (c.STEP_NAME,), "cache": (c.CACHE_NAM
 KINDS = (*OPERATIONS, "chat", "step", "cache", "span", "wait", "wait", "wait")
 
 
-def random_run(seed: int, *, most: int = 24, most_links: int = 3) -> Run:
-    """Return the run that `seed` stands for, of at most `most` spans with at most `most_links` links each."""
+def random_run(seed: int, *, most: int = 24) -> Run:
+    """Return the run that `seed` stands for, of at most `most` spans with at most three links each."""
     draw = random.Random(seed)
     unit, count = draw.choice(UNITS), draw.randint(1, most)
     length = draw.randint(2, 60)
@@ -43,7 +43,7 @@ def random_run(seed: int, *, most: int = 24, most_links: int = 3) -> Run:
         spans[0] = traces.workflow(1, 0, length * unit)
     else:
         spans[0] = traces.span(1, 0, length * unit)
-    return traces.run_of(*(_linked(draw, span, count, most_links) for span in spans))
+    return traces.run_of(*(_linked(draw, span, count, 3) for span in spans))
 
 
 def _span(draw: random.Random, number: int, unit: float, length: int) -> SpanRecord:

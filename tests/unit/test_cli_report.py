@@ -12,7 +12,7 @@ from spanwise.errors import UnavailableError
 from spanwise.journal.ledger import Ledger
 from spanwise.recorder import Recorder
 from spanwise.runtime import Telemetry
-from spanwise_cli.experiment import undelivered
+from spanwise_cli.finished import undelivered
 from spanwise_cli.progress import Progress
 from spanwise_cli.report import comparison_table, footnotes
 

@@ -10,14 +10,15 @@ from support.documents import SYSTEMS, SYSTEMS_RUN, differences
 from support.finished import finished
 
 from spanwise.errors import UnavailableError
-from spanwise_cli import experiment
+from spanwise_cli import finished as finishing
 from spanwise_cli.main import main
 from spanwise_cli.options import presentation
+from spanwise_pipeline import experiment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spanwise_cli.experiment import Finished
+    from spanwise_cli.finished import Finished
 
 pytestmark = pytest.mark.usefixtures("isolated_provider")
 
@@ -77,7 +78,11 @@ def runs_come_to(monkeypatch: pytest.MonkeyPatch, *runs: Finished) -> None:
     def execute(*_: Any, **__: Any) -> Iterator[Finished]:
         yield from runs
 
+    def read_back(*_: Any) -> list[Finished]:
+        return list(runs)
+
     monkeypatch.setattr(experiment, "execute", execute)
+    monkeypatch.setattr(finishing, "read_back", read_back)
 
 
 RUN = ("systems", "run", "trading", "--speed", "20", "--seed", "7")

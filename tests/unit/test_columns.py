@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.many_lines import columns_of
 from support.traces import agent, cache_lookup, chat, identifier, line_of, span, step, tool, wait, workflow
 
 from spanwise import conventions as c
-from spanwise.journal.reader import LinkRecord, ReadReport, Skipped, SpanRecord, read_file
+from spanwise.journal.reader import ReadReport, Skipped, SpanRecord, read_file
 from spanwise_profiling import columns, columns_join, dialects, kinds
 from spanwise_profiling.normalise import normalised
 from spanwise_profiling.runs import runs_of
@@ -23,24 +24,15 @@ if TYPE_CHECKING:
     from spanwise_profiling.columns import Columns
 
 
-def linked(record: SpanRecord, *targets: tuple[int, str | None], trace: int = 1) -> SpanRecord:
-    """Return `record` with links for the given reasons."""
-    links = tuple(
-        LinkRecord(identifier(trace, 32), identifier(target), {} if reason is None else {c.LINK_REASON: reason})
-        for target, reason in targets
-    )
-    return SpanRecord(**{**{name: getattr(record, name) for name in record.__slots__}, "links": links})
-
-
 DESK = [
     workflow(1, 0, 9),
     agent(2, 1, 8, parent=1),
     chat(3, 2, 7, parent=2, attributes={c.RESPONSE_TIME_TO_FIRST_CHUNK: 0.25}),
-    linked(wait(4, 2, 3, parent=2), (9, "waits_on"), (3, "waits_on")),
-    linked(tool(5, 3, 4, parent=2, error="ValueError"), (3, "elsewhere")),
+    wait(4, 2, 3, parent=2),
+    tool(5, 3, 4, parent=2, error="ValueError"),
     cache_lookup(6, 3, 4, parent=5),
     step(7, 4, 5, parent=1),
-    linked(span(8, 4, 5, parent=1), (7, None)),
+    span(8, 4, 5, parent=1),
 ]
 
 
@@ -50,25 +42,15 @@ def rows(table: Columns) -> list[dict[str, Any]]:
     def text(number: int) -> str | None:
         return table.strings[number] if number >= 0 else None
 
-    sparse = [
-        columns.dense(keys, found, 0, len(table)).tolist()
-        for keys, found in (
-            (table.first_chunk_rows, table.first_chunk_ns),
-            (table.link_rows, table.link_targets),
-            (table.link_rows, table.link_reasons),
-        )
-    ]
     found = [
         {
             "id": f"{int(table.span_id[row]):016x}", "trace": table.trace_ids[table.trace[row]],
             "parent": int(table.span_id[table.parent[row]]) if table.parent[row] >= 0 else None,
             "times": (int(table.start[row]), int(table.end[row])), "kind": columns.KINDS[table.kind[row]],
-            "wait": int(table.wait_kind[row]), "status": int(table.status[row]), "name": text(table.name[row]),
+            "status": int(table.status[row]), "name": text(table.name[row]),
             "agent": text(table.agent[row]), "subject": text(table.subject[row]),
             "service": table.services[table.service[row]],
             "tokens": (int(table.input_tokens[row]), int(table.output_tokens[row])),
-            "first chunk": sparse[0][row],
-            "link": int(table.span_id[sparse[1][row]]) if sparse[1][row] >= 0 else None, "reason": sparse[2][row],
             "in run": bool(table.run[row] >= 0),
         }
         for row in range(len(table))
@@ -77,21 +59,16 @@ def rows(table: Columns) -> list[dict[str, Any]]:
 
 
 def test_columns_hold_what_the_records_say() -> None:
-    table = columns.of_records(DESK)
+    table = columns_of(DESK)
     assert [row["kind"] for row in rows(table)] == [kinds.kind_of(record) for record in DESK]
     assert [row["subject"] for row in rows(table)] == [kinds.subject_of(record) for record in DESK]
     assert [row["times"] for row in rows(table)] == [(record.start_ns, record.end_ns) for record in DESK]
     assert rows(table)[2] == {
         "id": identifier(3), "trace": identifier(1, 32), "parent": int(identifier(2), 16),
-        "times": (DESK[2].start_ns, DESK[2].end_ns), "kind": "chat", "wait": -1, "status": 0, "name": "chat sim-1",
-        "agent": None, "subject": "sim-1", "service": "desk", "tokens": (100, 20), "first chunk": 250_000_000,
-        "link": None, "reason": -1, "in run": True,
+        "times": (DESK[2].start_ns, DESK[2].end_ns), "kind": "chat", "status": 0, "name": "chat sim-1",
+        "agent": None, "subject": "sim-1", "service": "desk", "tokens": (100, 20), "in run": True,
     }  # fmt: skip
-    # The first link to a span of the run counts, for a reason that we know or none.
-    assert {row["id"][:4]: row["link"] for row in rows(table) if row["link"]} == {
-        "0004": int(identifier(3), 16), "0008": int(identifier(7), 16),
-    }  # fmt: skip
-    assert (table.run_rows.tolist(), table.run_exact.tolist(), table.repairs) == ([0, 8], [True], {})
+    assert (table.run_rows.tolist(), table.repairs) == ([0, 8], {})
     assert table.span_id[table.run_roots[0]] == int(identifier(1), 16)
 
 
@@ -104,9 +81,8 @@ def test_the_fast_loader_agrees_with_the_plain_one(tmp_path: Path) -> None:
     lines = (DESK[:3], [*DESK[3:], foreign], [odd, old], broken)
     path.write_text("\n".join(line_of(*line) for line in lines), encoding="utf-8")
     table = fast.load(path)
-    plain = columns.of_records(dialects.translated(read_file(path)))
+    plain = columns_of(dialects.translated(read_file(path)))
     assert rows(table) == rows(plain)
-    assert (table.run_exact.tolist(), plain.run_exact.tolist()) == ([False], [False])
     assert [row["kind"] for row in rows(table)][8:11] == ["chat", "chat", "chat"]
     assert [row["tokens"][0] for row in rows(table)][11:] == [7, -1, (1 << 31) - 1, -1, -1]
 
@@ -114,7 +90,7 @@ def test_the_fast_loader_agrees_with_the_plain_one(tmp_path: Path) -> None:
 def test_other_formats_are_loaded_as_columns_too(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(json.loads(line_of(*DESK)), indent=1), encoding="utf-8")
-    assert rows(fast.load(path)) == rows(columns.of_records(read_file_of(path, DESK)))
+    assert rows(fast.load(path)) == rows(columns_of(read_file_of(path, DESK)))
 
 
 def read_file_of(path: Path, spans: list[SpanRecord]) -> list[SpanRecord]:
@@ -147,7 +123,7 @@ def test_rows_of_one_run_stand_together_however_they_came() -> None:
         span(1, 0, 99), workflow(2, 1, 5, parent=1), workflow(3, 2, 9, parent=1), chat(4, 3, 4, parent=3),
         chat(5, 2, 3, parent=2), chat(6, 4, 5, parent=2), span(1, 0, 5, trace=2), span(2, 1, 2, trace=2, parent=1),
     ]  # fmt: skip
-    table = columns.of_records([records[index] for index in (7, 3, 0, 5, 1, 6, 2, 4)])
+    table = columns_of([records[index] for index in (7, 3, 0, 5, 1, 6, 2, 4)])
     assert table.run_rows.tolist() == [0, 2, 5, 7]
     by_run = {tuple(sorted(f"{i:016x}"[:4] for i in table.span_id[table.run == run].tolist())) for run in range(3)}
     assert by_run == {("0001", "0002"), ("0002", "0005", "0006"), ("0003", "0004")}
@@ -161,7 +137,7 @@ def test_what_is_bent_is_counted() -> None:
         chat(4, 1, 2, parent=99), chat(5, 3, -1_790_000_000, parent=1), chat(6, 1, 2, parent=7),
         chat(7, 0, 2, parent=6),
     ]  # fmt: skip
-    table = columns.of_records(records)
+    table = columns_of(records)
     assert table.repairs == {
         "came more than once": 1, "without a recorded parent": 1, "in a circle of parents": 1,
         "without an end": 1, "ended before starting": 1,
@@ -186,7 +162,7 @@ RECORDS = st.lists(
 def test_columns_make_the_runs_that_the_plain_form_makes(records: list[SpanRecord], stretch: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(columns_join, "_STRETCH", stretch)
-        table = columns.of_records(records)
+        table = columns_of(records)
     found = [
         {(int(t), int(i)) for t, i in zip(table.trace[low:high], table.span_id[low:high], strict=True)}
         for low, high in zip(table.run_rows[:-1], table.run_rows[1:], strict=True)

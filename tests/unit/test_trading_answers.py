@@ -31,14 +31,14 @@ ANSWER = {
     "bull_strength": 1.2487, "bear_strength": 0.9798, "final_size": 0.0353, "final_stop": 27.16,
 }  # fmt: skip
 REMOVED_BY = {
-    "concurrent_debate": {("bear_opening", "## Bull case"), ("bear_rebuttal", "## Bull rebuttal")},
+    "concurrent_debate": {("Bear case", "## Bull case"), ("Bear rebuttal", "## Bull rebuttal")},
     "concurrent_risk": {
-        ("conservative_view", "## Aggressive view"),
-        ("neutral_view", "## Aggressive view"),
-        ("neutral_view", "## Conservative view"),
+        ("Conservative view", "## Aggressive view"),
+        ("Neutral view", "## Aggressive view"),
+        ("Neutral view", "## Conservative view"),
     },
 }
-"""Paragraphs (step, first line) that change nothing, and the flag that leaves exactly them out."""
+"""Paragraphs (title of the task, first line) that change nothing, and the flag that leaves exactly them out."""
 
 presets = pytest.mark.parametrize("preset", list(PRESETS))
 ends = pytest.mark.parametrize("preset", ["baseline", "optimized"])
@@ -51,13 +51,13 @@ def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prompts_of(flags: TradingFlags, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """The paragraphs of each step's prompt."""
+    """The paragraphs of each task's prompt, by the task's title."""
     seen: dict[str, list[str]] = {}
     compose = Composer.compose
 
-    def note(self: Composer, step: str, task: Task, context: Sequence[str]) -> list[str]:
-        seen[step] = compose(self, step, task, context)
-        return list(seen[step])
+    def note(self: Composer, task: Task, context: Sequence[str]) -> list[str]:
+        seen[task.title] = compose(self, task, context)
+        return list(seen[task.title])
 
     with monkeypatch.context() as patch:
         patch.setattr(Composer, "compose", note)
@@ -68,9 +68,9 @@ def prompts_of(flags: TradingFlags, monkeypatch: pytest.MonkeyPatch) -> dict[str
 def without_paragraph(flags: TradingFlags, wanted: str, position: int, monkeypatch: pytest.MonkeyPatch) -> Any:
     compose = Composer.compose
 
-    def spoil(self: Composer, step: str, task: Task, context: Sequence[str]) -> list[str]:
-        paragraphs = compose(self, step, task, context)
-        return paragraphs[:position] + paragraphs[position + 1 :] if step == wanted else paragraphs
+    def spoil(self: Composer, task: Task, context: Sequence[str]) -> list[str]:
+        paragraphs = compose(self, task, context)
+        return paragraphs[:position] + paragraphs[position + 1 :] if task.title == wanted else paragraphs
 
     with monkeypatch.context() as patch:
         patch.setattr(Composer, "compose", spoil)
@@ -197,10 +197,10 @@ def test_every_paragraph_of_every_prompt_counts_or_is_what_a_flag_leaves_out(
     flags = PRESETS[preset]
     good = unspoiled(flags)
     removable = {
-        (step, paragraph.splitlines()[0])
-        for step, paragraphs in prompts_of(flags, monkeypatch).items()
+        (title, paragraph.splitlines()[0])
+        for title, paragraphs in prompts_of(flags, monkeypatch).items()
         for position, paragraph in enumerate(paragraphs)
-        if not worse(without_paragraph(flags, step, position, monkeypatch), good)
+        if not worse(without_paragraph(flags, title, position, monkeypatch), good)
     }
 
     off = [flag for flag in REMOVED_BY if not getattr(flags, flag)]
@@ -213,7 +213,7 @@ def test_the_paragraphs_that_change_nothing_are_exactly_what_a_flag_leaves_out(
 ) -> None:
     def titles(flags: TradingFlags) -> set[tuple[str, str]]:
         found = prompts_of(flags, monkeypatch)
-        return {(step, text.splitlines()[0]) for step, texts in found.items() for text in texts}
+        return {(title, text.splitlines()[0]) for title, texts in found.items() for text in texts}
 
     assert titles(TradingFlags()) - titles(TradingFlags(**{flag: True})) == REMOVED_BY[flag]
 

@@ -20,7 +20,8 @@ from spanwise_cli.report import comparison_table, footnotes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spanwise_cli.experiment import Experiment, Finished
+    from spanwise_cli.finished import Finished
+    from spanwise_pipeline.experiment import Experiment
     from spanwise_pipeline.system import Published, System
 
 _SHOW: Final = "show"
@@ -114,29 +115,30 @@ def run(
 
     Example: spanwise systems run trading --preset baseline --preset optimized --speed 20
     """
-    from spanwise_cli import experiment as runs_of  # noqa: PLC0415 - loads the pipeline, an extra
-
     if not 0 < speed < float("inf"):
         raise InputError(f"--speed {speed:g}: must be a number above 0; 1 is real time, 20 is twenty times faster")
     chosen = _named(system)
-    experiment = runs_of.Experiment(
+    from spanwise_cli import finished  # noqa: PLC0415 - loads the pipeline, an extra
+    from spanwise_pipeline import experiment as experiments  # noqa: PLC0415 - likewise
+
+    experiment = experiments.Experiment(
         system=chosen,
-        presets=runs_of.check_presets(chosen, preset or ()),
-        overrides=runs_of.parse_overrides(chosen, changes or ()),
+        presets=experiments.check_presets(chosen, preset or ()),
+        overrides=experiments.parse_overrides(chosen, changes or ()),
         runs=runs,
         speed=speed,
         seed=seed,
         base_url=base_url,
     )
-    simulated = runs_of.check_endpoint(experiment)
+    simulated = experiments.check_endpoint(experiment)
     with (
-        runs_of.recording(chosen.name, journal=journal, speed=speed) as telemetry,
+        experiments.recording(chosen.name, journal=journal, speed=speed) as telemetry,
         Progress(console(stderr=True), total=runs * len(experiment.presets)) as progress,
     ):
-        finished = list(runs_of.execute(experiment, telemetry=telemetry, watcher=progress, simulated=simulated))
-    warn(runs_of.undelivered(telemetry))
-    _print_runs(experiment, finished, json=json)
-    failed = runs_of.first_error(finished)
+        executed = list(experiments.execute(experiment, telemetry=telemetry, watcher=progress, simulated=simulated))
+    warn(finished.undelivered(telemetry))
+    _print_runs(experiment, finished.read_back(executed, telemetry), json=json)
+    failed = experiments.first_error(executed)
     if failed is not None:
         raise failed
 

@@ -85,9 +85,11 @@ class Follower:
         self._begun: dict[str, _Begun] = {}
         self._finished: set[str] = set()
 
-    def whole(self, report: ReadReport) -> Iterator[SpanRecord]:
-        """Yield each span of every stream once, as its last record left it: those without an end last."""
+    def whole(self, report: ReadReport, only: str | None = None) -> Iterator[SpanRecord]:
+        """Yield each span of every stream, or `only` of one, as its last record left it: those without an end last."""
         for stream in scan.streams(self._folder):
+            if only not in (None, stream.name):
+                continue
             report.files += len(stream.segments)
             alive = scan.is_alive(self._folder, stream.name)
             for span in self._stream(stream, report, alive=alive):

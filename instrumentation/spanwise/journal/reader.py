@@ -48,6 +48,7 @@ __all__ = [
     "is_segment",
     "read",
     "read_file",
+    "read_stream",
 ]
 
 SUFFIX: Final = ".otlp.jsonl"
@@ -69,6 +70,17 @@ def read(folder: str | Path, report: ReadReport | None = None) -> Iterator[SpanR
             yield from read_file(path, report)
     with _readable(folder):
         yield from Follower(folder).whole(report)
+
+
+def read_stream(segment: str | Path, report: ReadReport | None = None) -> Iterator[SpanRecord]:
+    """Yield the spans of all segments that were written by the writer of one `segment`, which may be gone.
+
+    Raises:
+        InputError: as `read`.
+    """
+    path = Path(segment)
+    with _readable(path.parent):
+        yield from Follower(path.parent).whole(ReadReport() if report is None else report, scan.stream_of(path))
 
 
 def follow(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import listed, seconds
+from spanwise_profiling.advice.words import listed
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _title(view: View, what: str, groups: Sequence[_Group], spans: Sequence[Span
         if groups[0].confidence == "low":
             return f"{names} take turns on the same inputs; unless they must hear each other they could work at once"
         return f"{names} ran one after another, and none of them uses what those before it wrote"
-    took = seconds(view, sum(view.path_ns[span.span_id] for span in spans))
+    took = view.seconds(sum(view.path_ns[span.span_id] for span in spans))
     names = listed(dict.fromkeys(name for group in groups for name in group.names))
     if what == "tools":
         asked = "" if any(group.confidence == "low" for group in groups) else " that one answer asked for"

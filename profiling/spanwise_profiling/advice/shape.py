@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import listed, seconds
+from spanwise_profiling.advice.words import listed
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def stragglers(view: View) -> Iterator[Finding]:
         if view.matters(saving, _SHARE):
             yield Finding(
                 id="straggler",
-                title=f"one of {len(group)} calls of {view.label(slowest)} took {seconds(view, slowest.duration_ns)}, "
-                f"the others {seconds(view, round(usual))}",
+                title=f"one of {len(group)} calls of {view.label(slowest)} took {view.seconds(slowest.duration_ns)}, "
+                f"the others {view.seconds(round(usual))}",
                 evidence=view.evidence([slowest], "straggler") + view.evidence(others, "alike, at the same time"),
                 saves_ns=saving,
                 confidence="medium",

@@ -103,6 +103,10 @@ class View:
         """Whether that much time is worth a word: a share of the run, and long enough for anybody to notice."""
         return nanoseconds >= self.run.duration_ns * share and self.run.scaled(nanoseconds) >= LEAST_SECONDS
 
+    def seconds(self, nanoseconds: int) -> str:
+        """Return recorded nanoseconds as the system's seconds, with three significant digits."""
+        return f"{self.run.scaled(nanoseconds):.3g} s"
+
     def evidence(self, spans: Iterable[SpanRecord], note: str = "") -> tuple[Evidence, ...]:
         """Return `spans` as evidence, those with most on the path first, at most 50; a wait may say who ended it."""
         found = [Evidence(span.span_id, self.path_ns[span.span_id], note or _released(span)) for span in spans]

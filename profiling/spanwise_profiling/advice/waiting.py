@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import counted, listed, seconds
+from spanwise_profiling.advice.words import counted, listed
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def limits(view: View) -> Iterator[Finding]:
         if view.matters(saving, _LIMIT_SHARE):
             yield Finding(
                 id="low-limit",
-                title=f"the path waited {seconds(view, sum(view.path_ns[one.span_id] for one in members))} "
+                title=f"the path waited {view.seconds(sum(view.path_ns[one.span_id] for one in members))} "
                 f"for the limit {name}",
                 evidence=view.evidence(members),
                 saves_ns=saving,
@@ -79,7 +79,7 @@ def blocked_loop(view: View) -> Iterator[Finding]:
     yield Finding(
         id="blocking-call",
         title=f"{listed(dict.fromkeys(map(view.label, spans)))} kept the event loop from everybody else for "
-        f"{seconds(view, held)} of the path",
+        f"{view.seconds(held)} of the path",
         evidence=view.evidence(spans, "kept the loop"),
         saves_ns=held,
         confidence="high",

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spanwise_profiling.advice.view import View
-
 _MOST_NAMES: Final = 6
 _LONGEST: Final = 60
 
@@ -25,11 +23,6 @@ def listed(names: Iterable[str]) -> str:
     if len(known) > _MOST_NAMES:
         known = [*known[:_MOST_NAMES], f"{len(known) - _MOST_NAMES} more"]
     return " and ".join([", ".join(known[:-1]), known[-1]]) if len(known) > 1 else "".join(known)
-
-
-def seconds(view: View, nanoseconds: int) -> str:
-    """Return recorded nanoseconds as the system's seconds, with three digits that count."""
-    return f"{view.run.scaled(nanoseconds):.3g} s"
 
 
 def counted(number: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 """Where one run's wall clock went: critical path, budget, slack, shares; all from its spans alone.
 
 The path says what the answer waited for, so the budget is the path sorted into buckets and adds up to the run by
-construction. Everything here is one pass over numbered spans; `vector` does the same for many runs at once.
+construction. Everything here is one pass over numbered spans.
 """
 
 from __future__ import annotations

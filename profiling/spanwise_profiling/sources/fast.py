@@ -20,7 +20,7 @@ import numpy as np
 
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
-from spanwise_profiling import collecting, columns, dialects, kinds
+from spanwise_profiling import collecting, columns, columns_join, dialects, kinds
 from spanwise_profiling.sources import recognise, streams, values
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     _Kind: TypeAlias = tuple[int, int, int]
     """Number of the kind, and where its subject and the one that stands in for it are."""
-    _Shape: TypeAlias = tuple[int, int, int, int, int, int, "_ByOperation"]
-    """Where operation, wait kind, agent, tokens and first chunk stand in all spans that have the same names in the same
+    _Shape: TypeAlias = tuple[int, int, int, int, "_ByOperation"]
+    """Where operation, agent and tokens stand in all spans that have the same names in the same
     order (-1 for nowhere), and the kind by operation: None where `dialects` must look, under None for all others."""
 
 _FAULTS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
@@ -41,7 +41,6 @@ _HEAD: Final = 4096
 _TELL_EVERY: Final = 256
 LEAST_IN_PARTS: Final = 192 << 20
 """Bytes of a file from which several processes are worth their start."""
-_SLOW: Final = dialects.MARKS | columns.INEXACT
 _ODD_OPERATIONS: Final = dialects.ROLES[c.OPERATION_NAME].keys()
 _NO_PARENT: Final = "0" * 16
 _ID_DIGITS: Final = 16
@@ -61,12 +60,6 @@ class _Pair(msgspec.Struct, gc=False):
     value: _Value
 
 
-class _Link(msgspec.Struct, rename="camel", gc=False):
-    trace_id: str
-    span_id: str
-    attributes: list[_Pair] = []
-
-
 class _Status(msgspec.Struct, gc=False):
     code: int = 0
 
@@ -79,7 +72,6 @@ class _Span(msgspec.Struct, rename="camel", gc=False):
     start_time_unix_nano: int = 0
     end_time_unix_nano: int = 0
     attributes: list[_Pair] = []
-    links: list[_Link] = []
     status: _Status | None = None
 
 
@@ -141,7 +133,7 @@ def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] 
         else:
             for record in dialects.translated(recognise.read_stream(stream, str(path), report)):
                 loader.builder.add(record)
-    return loader.builder.finished()
+    return columns_join.joined(loader.builder)
 
 
 def holds_lines(path: str | Path) -> bool:
@@ -242,7 +234,7 @@ class Loader:
             self._take(scope.spans, service)
 
     def _take(self, spans: list[_Span], service: int) -> None:
-        builder, row = self.builder, len(self.builder.start)
+        builder = self.builder
         try:
             ids = _id_bytes([span.span_id for span in spans])
             parents = _id_bytes([span.parent_span_id or _NO_PARENT for span in spans])
@@ -261,10 +253,7 @@ class Loader:
         texts = builder.strings
         builder.name.extend([texts[span.name] for span in spans])
         builder.service += array("h", [service]) * len(spans)
-        self._add_meanings(spans, row)
-        for number, span in enumerate(spans, start=row):
-            if span.links:
-                self._links(number, span)
+        self._add_meanings(spans)
         self.report.spans += len(spans)
 
     def _traces(self, spans: list[_Span]) -> list[int]:
@@ -272,15 +261,6 @@ class Loader:
         if len(ids := {span.trace_id for span in spans}) == 1:
             return [traces.setdefault(ids.pop().lower(), len(traces))] * len(spans)
         return [traces.setdefault(span.trace_id.lower(), len(traces)) for span in spans]
-
-    def _links(self, row: int, span: _Span) -> None:
-        for link in span.links:
-            if link.trace_id == span.trace_id:
-                reason = None
-                for pair in link.attributes:
-                    if pair.key == c.LINK_REASON:
-                        reason = pair.value.string_value
-                self.builder.add_link(row, columns.number_of(link.span_id), reason)
 
     def _take_sound(self, spans: list[_Span], service: int) -> None:
         """Take spans among which some are odd; those that make no sense are skipped."""
@@ -307,29 +287,26 @@ class Loader:
                 service,
             )
 
-    def _add_meanings(self, spans: list[_Span], row: int) -> None:
-        """Take what the attributes of `spans` say, the first of which has the number `row`."""
+    def _add_meanings(self, spans: list[_Span]) -> None:
+        """Take what the attributes of `spans` say."""
         shapes, texts, meanings, pack = self.shapes, self.builder.strings, self.meanings, columns.MEANING.pack
-        for number, span in enumerate(spans, start=row):
+        for span in spans:
             pairs = span.attributes
             names = tuple([pair.key for pair in pairs])
-            operation, wait, agent, tokens_in, tokens_out, first, by_operation = shapes.get(names) or self._shape(names)
+            operation, agent, tokens_in, tokens_out, by_operation = shapes.get(names) or self._shape(names)
             pairs.append(_NOTHING)  # what stands nowhere stands at -1
             found = by_operation[pairs[operation].value.string_value]
             if found is None:
-                meanings.append(pack(*self.builder.meaning_of(number, _translated(span))))
+                meanings.append(pack(*self.builder.meaning_of(_translated(span))))
                 continue
             kind, subject, other = found
-            if first != -1 and (seconds := _number(pairs[first].value)) is not None:
-                self.builder.add_first_chunk(number, seconds)
-            wait_kind = -1 if wait == -1 else columns.WAIT_NUMBERS.get(pairs[wait].value.string_value, -1)
             named = texts[pairs[agent].value.string_value]
             about = texts[pairs[subject].value.string_value or pairs[other].value.string_value]
             given, made = pairs[tokens_in].value, pairs[tokens_out].value
             try:
-                meanings.append(pack(kind, wait_kind, named, about, given.int_value, made.int_value))
+                meanings.append(pack(kind, named, about, given.int_value, made.int_value))
             except struct.error:  # no count, or none that fits
-                meanings.append(pack(kind, wait_kind, named, about, _tokens(given), _tokens(made)))
+                meanings.append(pack(kind, named, about, _tokens(given), _tokens(made)))
 
     def flush(self) -> None:
         """Give the builder what it does not have yet of the lines that were taken."""
@@ -359,13 +336,13 @@ def _shape_of(names: tuple[str, ...]) -> _Shape:
         return columns.KIND_NUMBERS[kind], first, other
 
     meanings = _ByOperation()
-    if places.keys().isdisjoint(_SLOW):
+    if places.keys().isdisjoint(dialects.MARKS):
         meanings.update({operation: meaning(kind) for operation, kind in kinds.OPERATIONS.items()})
         meanings.update(dict.fromkeys(_ODD_OPERATIONS))
         meanings[None] = meaning(kinds.kind_without_operation(places))
-    own = (c.OPERATION_NAME, c.WAIT_KIND, c.AGENT_NAME, c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
-    operation, wait, agent, tokens_in, tokens_out = (places.get(name, -1) for name in own)
-    return operation, wait, agent, tokens_in, tokens_out, places.get(c.RESPONSE_TIME_TO_FIRST_CHUNK, -1), meanings
+    own = (c.OPERATION_NAME, c.AGENT_NAME, c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
+    operation, agent, tokens_in, tokens_out = (places.get(name, -1) for name in own)
+    return operation, agent, tokens_in, tokens_out, meanings
 
 
 def _id_bytes(ids: list[str]) -> bytes:

@@ -132,7 +132,7 @@ class Desk:
         task = prompts.ANALYSTS[name]
         agent, step = f"{name}_analyst", f"{name}_report"
         toolbox = self._tools.toolbox(name)
-        messages: list[dict[str, Any]] = [_user(self._compose(step, task, [context]))]
+        messages: list[dict[str, Any]] = [_user(self._compose(task, [context]))]
         asked = await self._ask(agent, f"{step}_tools", messages, tools=toolbox.definitions())
         figures = await self._use_tools(toolbox, asked)
         messages.append(asked.as_message())
@@ -161,7 +161,7 @@ class Desk:
         return await self._write("risk_manager", "risk_decision", prompts.RISK_DECISION, [trade, *views])
 
     async def _write(self, agent: str, step: str, task: Task, context: Any) -> str:
-        reply = await self._ask(agent, step, [_user(self._compose(step, task, list(context)))])
+        reply = await self._ask(agent, step, [_user(self._compose(task, list(context)))])
         self._context.publish(agent, reply.text)
         return reply.text
 

@@ -197,9 +197,8 @@ class Composer:
     def __init__(self, flags: TradingFlags) -> None:
         self._flags = flags
 
-    def compose(self, step: str, task: Task, context: Sequence[str]) -> Paragraphs:
-        """Return the paragraphs of the prompt for `task` of `step`, given the texts that it builds on."""
-        del step  # a place to look at one step's prompt from outside, as the tests do
+    def compose(self, task: Task, context: Sequence[str]) -> Paragraphs:
+        """Return the paragraphs of the prompt for `task`, given the texts that it builds on."""
         words = WORDS[task.words][1 if self._flags.concise_prompts else 0]
         texts = [only_facts(text) for text in context] if self._flags.compress_prompts else list(context)
         calls = [f"Call the tools {', '.join(task.tools)}."] if task.tools else []

@@ -1,32 +1,33 @@
-"""Runs of reference systems as the command line does them: planned, recorded, read back from the record, bounded.
+"""Experiments: runs of reference systems, planned preset by preset and seed by seed, recorded, and bounded.
 
-Durations, tokens and counts are read from what was recorded, so that the figures that are shown are the ones that can
-be looked at. `systems run` and the demo share this.
+`spanwise systems run` and the demo are built on this. What a run came to is read from its recording, by whoever shows
+it: this module only runs.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import spanwise
 from spanwise.config import strict_yaml
-from spanwise.config.settings import masked, resolve
+from spanwise.config.settings import resolve
 from spanwise.errors import InputError, SpanwiseError, UnavailableError, nearest
 from spanwise.runtime import paused
-from spanwise_profiling.load import load_runs
+from spanwise_pipeline.bound import bound_of
+from spanwise_pipeline.provider.profile import Profile
+from spanwise_pipeline.runner import RunPlan, run_blocking, simulated_speed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from pathlib import Path
 
-    from spanwise_pipeline.provider.profile import Profile
-    from spanwise_pipeline.runner import RunPlan, RunReport
+    from spanwise_pipeline.runner import RunReport
     from spanwise_pipeline.system import Published, System
-    from spanwise_profiling.runs import Run
 
 _TRUE: Final = frozenset({"true", "on", "yes", "1"})
 _FALSE: Final = frozenset({"false", "off", "no", "0"})
@@ -60,55 +61,19 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """One run: what was planned, what was reported, what was recorded."""
+class Executed:
+    """One run: what was planned and what was reported."""
 
     plan: RunPlan
     preset: str
     report: RunReport
-    run: Run | None
-    """None where nothing was recorded."""
     bound_s: float | None
-    """Longest path through the step graph at simulated durations; none for endpoints that are not simulated."""
+    """Longest path through the step graph at simulated durations; `None` for an endpoint that is not simulated."""
 
     @property
     def published(self) -> Published | None:
         """What its authors published for exactly this preset."""
         return self.plan.system.published.get(self.plan.variant)
-
-    def document(self) -> dict[str, Any]:
-        """Return the run as `systems run --json` shows it."""
-        run, outcome, error = self.run, self.report.outcome, self.report.error
-        totals = run.totals if run is not None else None
-        return {
-            "run_id": self.report.run_id,
-            "trace_id": self.report.trace_id,
-            "preset": self.preset,
-            "flags": {field.name: getattr(self.plan.flags, field.name) for field in fields(self.plan.flags)},
-            "seed": self.plan.seed,
-            "duration_s": run.seconds if run is not None else None,
-            "published_s": self.published.duration_s if self.published is not None else None,
-            "bound_s": self.bound_s,
-            "tokens": {
-                "input": totals.input_tokens if totals else 0,
-                "output": totals.output_tokens if totals else 0,
-                "total": totals.tokens if totals else 0,
-            },
-            "tokens_per_s": run.tokens_per_second if run is not None else None,
-            "agents": totals.agents if totals else 0,
-            "tool_calls": totals.tool_calls if totals else 0,
-            "llm_calls": totals.llm_calls if totals else 0,
-            "retries": totals.retries if totals else 0,
-            "cache": {
-                "lookups": totals.cache_lookups if totals else 0,
-                "hits": totals.cache_hits if totals else 0,
-            },
-            "first_result_s": self.report.first_result_s,
-            "client_cpu_share": self.report.client_cpu_share,
-            "quality": {"grade": outcome.grade, "score": outcome.score} if outcome is not None else None,
-            "answer_sha256": self.report.answer_sha256,
-            "error": str(error) if error is not None else None,
-        }
 
 
 def parse_overrides(system: System, settings: Iterable[str]) -> dict[str, bool]:
@@ -135,9 +100,6 @@ def check_presets(system: System, presets: Sequence[str]) -> tuple[str, ...]:
 
 def plans_of(experiment: Experiment) -> list[tuple[str, RunPlan]]:
     """Return each run to do with its preset: presets in turn within a seed, so that slow drifts hit all alike."""
-    from spanwise_pipeline.provider.profile import Profile  # noqa: PLC0415 - an extra, and slow to import
-    from spanwise_pipeline.runner import RunPlan  # noqa: PLC0415 - likewise
-
     profile: Profile | None = None
     if experiment.base_url is None:
         profile = strict_yaml.load(experiment.system.profile, Profile)
@@ -164,10 +126,6 @@ def check_endpoint(experiment: Experiment) -> bool:
     """Return whether the endpoint is a simulated provider; raises where its speed is not the experiment's."""
     if experiment.base_url is None:
         return True
-    import asyncio  # noqa: PLC0415 - only for an endpoint of the user's
-
-    from spanwise_pipeline.runner import simulated_speed  # noqa: PLC0415 - an extra
-
     stated = asyncio.run(simulated_speed(experiment.base_url))
     if stated is None and experiment.speed != 1:
         raise InputError(
@@ -188,7 +146,7 @@ def recording(
 ) -> Generator[spanwise.Telemetry]:
     """Record into `journal` inside the block, and say afterwards when something was lost.
 
-    What the endpoint did not take is no failure of the run: `undelivered` says it once the block has ended.
+    Spans that the endpoint did not take are no failure of the run: the ledger counts them.
 
     Raises:
         UnavailableError: the journal cannot be written, or its disk filled up.
@@ -225,59 +183,32 @@ def settle(telemetry: spanwise.Telemetry) -> None:
         pass
 
 
-def undelivered(telemetry: spanwise.Telemetry) -> Iterator[str]:
-    """Yield a line for each destination that did not take every span, with the remedy."""
-    for name, fates in telemetry.ledger().destinations.items():
-        shown = masked(telemetry.settings.endpoint or "") if name == "otlp" else name
-        if fates["pending"]:
-            mend = "start the receiver, or mend SPANWISE_ENDPOINT" if name == "otlp" else "mend LANGSMITH_API_KEY"
-            yield (
-                f"{shown}: {fates['pending']:,} spans were not delivered (they are kept; see: spanwise ledger); {mend} "
-                f"(spanwise doctor says more), then: spanwise export --all --to {name}"
-            )
-        if fates["set_aside"]:
-            yield f"{shown}: {fates['set_aside']:,} spans cannot be sent there (they are kept; see: spanwise ledger)"
-
-
 def execute(
     experiment: Experiment,
     *,
     telemetry: spanwise.Telemetry,
     watcher: Watcher,
     simulated: bool = True,
-) -> Generator[Finished]:
+) -> Generator[Executed]:
     """Run everything, yielding each run as it ends; `watcher` is told what happens meanwhile.
 
     `simulated` is what `check_endpoint` said, which is to be asked before anything is recorded.
     """
-    from spanwise_pipeline.runner import run_blocking  # noqa: PLC0415 - an extra
-
     for preset, planned in plans_of(experiment):
         plan = replace(planned, simulated=simulated, publish=watcher.begin(preset, planned))
         report = run_blocking(plan)
         watcher.end()
         settle(telemetry)
-        yield Finished(
-            plan, preset, report, _recorded(telemetry, report.run_id), _bound(plan) if report.error is None else None
-        )
-
-
-def _recorded(telemetry: spanwise.Telemetry, run_id: str) -> Run | None:
-    path = telemetry.journal_path
-    written = path is not None and path.exists() and path.stat().st_size
-    runs = load_runs(path) if path is not None and written else []
-    return next((run for run in reversed(runs) if run.run_id == run_id), None)
+        yield Executed(plan, preset, report, _bound(plan) if report.error is None else None)
 
 
 def _bound(plan: RunPlan) -> float | None:
     if plan.profile is None:
         return None
-    from spanwise_pipeline.bound import bound_of  # noqa: PLC0415 - an extra
-
     with paused():
         return bound_of(plan.system, plan.flags, plan.profile, plan.seed)[0]
 
 
-def first_error(finished: Iterable[Finished]) -> SpanwiseError | None:
+def first_error(finished: Iterable[Executed]) -> SpanwiseError | None:
     """Return the first run's error, if any run failed."""
     return next((run.report.error for run in finished if run.report.error is not None), None)

@@ -1,0 +1,58 @@
+"""Experiments: what is planned, and that each run is read back whole from the journal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.finished import SYSTEM
+
+import spanwise
+from spanwise_cli.finished import read_back
+from spanwise_pipeline import experiment
+from spanwise_pipeline.system import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from spanwise_pipeline.runner import RunPlan
+
+pytestmark = pytest.mark.usefixtures("isolated_provider")
+
+
+class Silent:
+    """Shows nothing."""
+
+    def begin(self, preset: str, plan: RunPlan) -> Callable[[str, float], None]:
+        return lambda _agent, _seconds: None
+
+    def end(self) -> None:
+        pass
+
+
+def test_a_run_that_crosses_segments_of_the_journal_is_read_back_whole(tmp_path: Path) -> None:
+    started: list[spanwise.Telemetry] = []
+
+    async def run(context: Any, flags: Any) -> Outcome:
+        (telemetry,) = started
+        for name in ("first", "second"):
+            with spanwise.agent(name):
+                pass
+            assert telemetry.flush(5.0)
+            segment = telemetry.journal_path
+            telemetry.recorder._stream.segments.rotate()  # type: ignore[union-attr]
+            assert telemetry.journal_path != segment
+        return Outcome({}, {}, "A+", 100.0)
+
+    asked = experiment.Experiment(
+        replace(SYSTEM, run=run), ("slow",), {}, runs=2, base_url="http://127.0.0.1:9/v1", speed=1.0
+    )
+    with experiment.recording("desk", journal=tmp_path, speed=1.0) as telemetry:
+        started.append(telemetry)
+        executed = list(experiment.execute(asked, telemetry=telemetry, watcher=Silent()))
+
+    assert [one.report.error for one in executed] == [None, None]
+    runs = [one.run for one in read_back(executed, telemetry)]
+    assert [(run.totals.spans, run.totals.agents, run.state) for run in runs if run] == [(3, 2, "ended")] * 2
