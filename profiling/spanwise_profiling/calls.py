@@ -38,26 +38,24 @@ _TOLD_BY_ONE: Final = (*COUNTS, c.RESPONSE_MODEL, c.RESPONSE_TIME_TO_FIRST_CHUNK
 
 def are_sound(attributes: Attributes) -> bool:
     """Return whether the counts of a span in our names are numbers that can be right."""
-    given, made, cached, written, reasoning = (attributes.get(name, 0) for name in COUNTS)
-    return (
-        type(given) is type(made) is type(cached) is type(written) is type(reasoning) is int
-        and min(given, made, cached, written, reasoning) >= 0
-        and cached + written <= given
-        and reasoning <= made
-        and c.RESPONSE_TIME_TO_FIRST_CHUNK not in attributes
-    )
+    told = [attributes.get(name, 0) for name in COUNTS]
+    counts = [count for count in told if type(count) is int and count >= 0]
+    if len(counts) < len(told) or c.RESPONSE_TIME_TO_FIRST_CHUNK in attributes:
+        return False
+    given, made, cached, written, reasoning = counts
+    return cached + written <= given and reasoning <= made
 
 
 def counted(told: Mapping[str, Iterable[object]], total: int | None) -> dict[str, int]:
     """Return the counts of a call by our names.
 
     Args:
-        told: For each of `COUNTS` what one span says of it, the best source first. The first that is more than 0 counts.
+        told: For each of `COUNTS` what a span says of it, the best source first. The first that is more than 0 counts.
         total: All tokens of the call, if that is known.
 
     Returns:
-        The counts that are known. Cached tokens that the input leaves out, and reasoning that the output leaves out, are
-        added: for certain where a part is more than the whole, else where only then the sum is the total.
+        The counts that are known. Cached tokens that the input leaves out, and reasoning that the output leaves out,
+        are added: for certain where a part is more than the whole, else where only then the sum is the total.
     """
     found = {name: _better(sources) for name, sources in told.items()}
     given, made, cached, written, reasoning = (found[name] or 0 for name in COUNTS)
@@ -200,7 +198,9 @@ def _settle_repeated(records: Iterable[SpanRecord], changed: dict[_Key, SpanReco
 def _plain(record: SpanRecord) -> SpanRecord:
     """Return a span that is no call, and has no tokens of its own."""
     left_out = (c.OPERATION_NAME, *COUNTS)
-    return replace(record, attributes={name: value for name, value in record.attributes.items() if name not in left_out})
+    return replace(
+        record, attributes={name: value for name, value in record.attributes.items() if name not in left_out}
+    )
 
 
 def _completed(record: SpanRecord, others: Iterable[SpanRecord]) -> SpanRecord:

@@ -180,7 +180,8 @@ def _spans(source: str | Path, report: reader.ReadReport) -> list[SpanRecord]:
         return list(reader.read(source, report))
     records = list(recognise.read(source, report))
     if not records:
-        problem = str(report.skipped[0]) if report.skipped else f"{source}: holds no span"
+        noted = "".join(f", but {count:,} {what}" for what, count in report.noted.items())
+        problem = str(report.skipped[0]) if report.skipped else f"{source}: holds no span{noted}"
         raise InputError(f"{problem}; read here are: {recognise.READ_HERE}")
     return records
 

@@ -20,9 +20,9 @@ LINE: Final = line_of(workflow(1, 0, 9), chat(2, 1, 2, parent=1)).encode()
 WITHOUT_IDS: Final = LINE.replace(span(1).span_id.encode(), b"").replace(span(2).span_id.encode(), b"")
 FILES: Final[dict[str, tuple[bytes, str]]] = {
     "empty": (b"", "is empty"),
-    "wrong-format.html": (b"<html></html>", "is neither JSON nor protobuf"),
+    "wrong-format.html": (b"<html></html>", "is a web page or XML"),
     "other-json.json": (b'{"resourceMetrics": []}', ""),
-    "truncated.json.gz": (gzip.compress(LINE * 50)[:-8], "compressed data is damaged or cut off"),
+    "truncated.json.gz": (gzip.compress(LINE * 50)[:20], "compressed data is damaged or cut off"),
     "no-spans.json": (b'{"resourceSpans": []}', "holds no span"),
     "broken-spans.json": (WITHOUT_IDS, ":1: skipped: "),
 }

@@ -69,7 +69,10 @@ def read_javascript(item: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the one span that `item` holds; Zipkin's spans have the same members."""
     span = _SCRIPT(item, place)
     start = values.nanoseconds(span.timestamp)
-    status, scope = values.members(span.status), values.members(span.instrumentation_scope or span.instrumentation_library)
+    status, scope = (
+        values.members(span.status),
+        values.members(span.instrumentation_scope or span.instrumentation_library),
+    )
     tags = values.attributes(span.tags)
     service = values.members(span.local_endpoint).get("serviceName")
     resource = values.attributes(values.members(span.resource).get("attributes"))
@@ -103,13 +106,18 @@ def _script_event(event: dict[str, Any]) -> EventRecord:
     time = event.get("time") or event.get("timestamp") or 0
     # A pair of seconds and nanoseconds.
     time_ns = int(time[0]) * 10**9 + int(time[1]) if values.is_list(time) else values.nanoseconds(time)
-    return EventRecord(time_ns, str(event.get("name") or event.get("value") or ""), values.attributes(event.get("attributes")))
+    return EventRecord(
+        time_ns, str(event.get("name") or event.get("value") or ""), values.attributes(event.get("attributes"))
+    )
 
 
 def read_go(item: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the one span that `item` holds."""
     span = _GO(item, place)
-    status, scope = values.members(span.status), values.members(span.instrumentation_scope or span.instrumentation_library)
+    status, scope = (
+        values.members(span.status),
+        values.members(span.instrumentation_scope or span.instrumentation_library),
+    )
     yield SpanRecord(
         trace_id=values.identifier(span.span_context.get("TraceID")),
         span_id=values.identifier(span.span_context.get("SpanID")),

@@ -1,4 +1,4 @@
-"""JSON as programs really write it: cut off, with commas too many, `NaN`, broken characters, or as JavaScript prints it.
+"""JSON as programs really write it: cut off, with a comma too many, `NaN`, broken characters, or as JavaScript prints.
 
 Everything here is for text that a strict parser refuses. What is sound never comes here, so that speed is no concern.
 """
@@ -84,12 +84,16 @@ def mended(content: bytes) -> bytes | None:
     """Return one value as sound JSON, as far as it can be made out; None where it is no value."""
     if is_sound(content):
         return content
-    for candidate in (lambda: content, lambda: closed(content)[0], lambda: of_javascript(content)):
+    for mend in (bytes, _closed, of_javascript):
         try:
-            return dumps(loads(candidate()))
+            return dumps(loads(mend(content)))
         except FAULTS:
             continue
     return None
+
+
+def _closed(content: bytes) -> bytes:
+    return closed(content)[0]
 
 
 def closed(content: bytes) -> tuple[bytes, bool]:
@@ -101,6 +105,22 @@ def closed(content: bytes) -> tuple[bytes, bool]:
     Raises:
         ValueError: its marks do not match, or no list of records is open at its end.
     """
+    levels, commas = _levels(content)
+    at_end = True
+    while levels and not levels[-1].holds_records(first=len(levels) == 1):
+        levels.pop()
+        at_end = False
+    if not levels and not at_end:
+        raise ValueError("it is cut off before its first record")
+    cut = levels[-1].end if levels else len(content)
+    whole = at_end and not content[cut:].strip(b", \t\r\n")
+    kept = [comma for comma in commas if comma < cut]
+    parts = [content[start + 1 : end] for start, end in zip([-1, *kept], [*kept, cut], strict=True)]
+    return b"".join([*parts, *(level.closer for level in reversed(levels))]), whole
+
+
+def _levels(content: bytes) -> tuple[list[_Level], list[int]]:
+    """Return the objects and lists that are open at the end of `content`, and where commas before closing marks are."""
     levels: list[_Level] = []
     name, comma, commas = b"", -1, list[int]()
     for token in _TOKENS.finditer(content):
@@ -118,18 +138,7 @@ def closed(content: bytes) -> tuple[bytes, bool]:
         elif mark in _CLOSERS:
             levels.append(_Level(_CLOSERS[mark], name, token.end()))
         name, comma = mark, -1
-    cut, whole = len(content), True
-    while levels and not levels[-1].holds_records(first=len(levels) == 1):
-        levels.pop()
-        whole = False
-    if levels:
-        cut = levels[-1].end
-        whole = whole and not content[cut:].strip(b", \t\r\n")
-    elif not whole:
-        raise ValueError("it is cut off before its first record")
-    kept = [comma for comma in commas if comma < cut]
-    parts = [content[start + 1 : end] for start, end in zip([-1, *kept], [*kept, cut], strict=True)]
-    return b"".join([*parts, *(level.closer for level in reversed(levels))]), whole
+    return levels, commas
 
 
 class _Level:

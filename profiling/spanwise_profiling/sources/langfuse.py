@@ -86,9 +86,7 @@ def read_item(item: bytes, place: Place) -> Iterator[SpanRecord]:
         place.skip(f"trace {trace.id!r}: holds ids of observations or broken ones only; export the observations too")
 
 
-def _by_trace(
-    observations: list[Any], trace: _Trace, place: Place
-) -> dict[str, list[tuple[SpanRecord, _Observation]]]:
+def _by_trace(observations: list[Any], trace: _Trace, place: Place) -> dict[str, list[tuple[SpanRecord, _Observation]]]:
     """Return the spans of each trace; the page names each observation twice, and the first counts."""
     groups: dict[str, list[tuple[SpanRecord, _Observation]]] = {}
     seen: set[tuple[str, str]] = set()
@@ -119,7 +117,9 @@ def _record(observation: _Observation, trace: _Trace | None) -> SpanRecord:
     return SpanRecord(
         trace_id=trace_id,
         span_id=values.identifier(observation.id),
-        parent_id=values.parent_identifier(observation.parent_observation_id or (_root_id(trace_id) if trace else None)),
+        parent_id=values.parent_identifier(
+            observation.parent_observation_id or (_root_id(trace_id) if trace else None)
+        ),
         name=observation.name or "",
         kind=0,
         start_ns=start,
@@ -200,6 +200,7 @@ def _usage(observation: _Observation) -> dict[str, Any]:
     plain = [next((details[name] for name in names if name in details), 0) for names in (_INPUT, _OUTPUT)]
     if sum(plain) == details.get("total") != given + made:
         given, made = plain
+    given, made = given or plain[0], made or plain[1]
     cached = {name: count for name, count in details.items() if "cache" in name}
     written = sum(count for name, count in cached.items() if _WRITTEN.search(name))
     found = {

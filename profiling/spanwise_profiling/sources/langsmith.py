@@ -154,7 +154,8 @@ def _tokens(run: _Run, metadata: Mapping[str, Any]) -> dict[str, Any]:
     output_details = _details(usage.get("output_token_details"), run.completion_token_details)
     found = {
         "langsmith.usage.input_tokens": values.count(usage.get("input_tokens")) or values.count(run.prompt_tokens),
-        "langsmith.usage.output_tokens": values.count(usage.get("output_tokens")) or values.count(run.completion_tokens),
+        "langsmith.usage.output_tokens": values.count(usage.get("output_tokens"))
+        or values.count(run.completion_tokens),
         "langsmith.usage.cache_read_input_tokens": values.count(input_details.get("cache_read")),
         "langsmith.usage.cache_write_input_tokens": values.count(input_details.get("cache_creation")),
         "langsmith.usage.reasoning_output_tokens": values.count(output_details.get("reasoning")),

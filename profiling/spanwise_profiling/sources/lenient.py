@@ -14,9 +14,11 @@ from typing import Any, Final, TypeVar, get_args, get_origin
 import msgspec
 
 from spanwise_profiling.sources import json_text
+from spanwise_profiling.sources.values import is_list, is_object
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
     from spanwise_profiling.sources.place import Place
 
@@ -26,15 +28,22 @@ _UNIONS: Final = (typing.Union, types.UnionType)
 _TRUTHS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
-class Unfit(ValueError):
+_WORDS: Final = {"str": "text", "int": "whole number", "float": "number", "dict": "object"}
+
+
+class UnfitError(ValueError):
     """A value that cannot be what it should be."""
 
 
-def decoder(model: type[T]) -> Callable[[bytes, Place], T]:
+def decoder(model: type[T], essential: AbstractSet[str] = frozenset()) -> Callable[[bytes, Place], T]:
     """Return what decodes JSON into `model`.
 
+    Args:
+        model: A type of msgspec.
+        essential: Names of fields without which the value says nothing, required or not.
+
     Raises (the returned function):
-        ValueError: the value has not even the fields that `model` requires.
+        ValueError: the value has not even the fields that it needs.
     """
     strict = msgspec.json.Decoder(model)
 
@@ -42,12 +51,12 @@ def decoder(model: type[T]) -> Callable[[bytes, Place], T]:
         try:
             return strict.decode(content)
         except (msgspec.MsgspecError, ValueError):
-            return fitted(json_text.loads(content), model, place)
+            return fitted(json_text.loads(content), model, place, essential)
 
     return decode
 
 
-def fitted(value: Any, model: type[T], place: Place) -> T:
+def fitted(value: Any, model: type[T], place: Place, essential: AbstractSet[str] = frozenset()) -> T:
     """Return a decoded JSON value as `model`; what does not fit is told to `place`.
 
     Raises:
@@ -56,26 +65,27 @@ def fitted(value: Any, model: type[T], place: Place) -> T:
     try:
         return msgspec.convert(value, model)
     except (msgspec.MsgspecError, ValueError):
-        fit: T = _Fitting(place).fit(value, model, 0)
+        fit: T = _Fitting(place, essential).fit(value, model, 0)
         return fit
 
 
 class _Fitting:
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Place, essential: AbstractSet[str]) -> None:
+        self._place, self._essential = place, essential
 
     def fit(self, value: Any, kind: Any, depth: int) -> Any:
         if depth > _DEEPEST:
-            raise Unfit("is nested too deeply")
+            raise UnfitError("is nested too deeply")
         options = get_args(kind) if get_origin(kind) in _UNIONS else (kind,)
         if value is None and type(None) in options:
             return None
+        why = ""
         for option in options:
             try:
                 return self._as(value, option, depth)
-            except Unfit:
-                continue
-        raise Unfit(f"{_shown(value)} is no {_named(kind)}")
+            except UnfitError as error:
+                why = why or str(error)
+        raise UnfitError(why)
 
     def _as(self, value: Any, option: Any, depth: int) -> Any:
         origin = get_origin(option) or option
@@ -91,12 +101,12 @@ class _Fitting:
         members = get_args(option)
         if origin is list and isinstance(value, dict) and _is_struct(members[0]):
             value = _pairs(typing.cast("dict[str, Any]", value), members[0])
-        if origin is list and isinstance(value, list):
-            return self._list(typing.cast("list[Any]", value), members[0] if members else Any, depth)
+        if origin is list and is_list(value):
+            return self._list(value, members[0] if members else Any, depth)
         if origin is dict and isinstance(value, dict):
             kind = members[1] if members else Any
             return {str(key): self.fit(item, kind, depth + 1) for key, item in typing.cast("Any", value).items()}
-        raise Unfit(f"{_shown(value)} is no {_named(option)}")
+        raise UnfitError(f"{_shown(value)} is no {_named(option)}")
 
     def _list(self, values: list[Any], kind: Any, depth: int) -> list[Any]:
         kept: list[Any] = []
@@ -112,13 +122,13 @@ class _Fitting:
         for field in msgspec.structs.fields(model):
             if field.encode_name not in value:
                 if field.required:
-                    raise Unfit(f"has no {field.encode_name}")
+                    raise UnfitError(f"has no {field.encode_name}")
                 continue
             try:
                 given[field.name] = self.fit(value[field.encode_name], field.type, depth + 1)
             except ValueError as error:
-                if field.required:
-                    raise Unfit(f"{field.encode_name}: {error}") from None
+                if field.required or field.encode_name in self._essential:
+                    raise UnfitError(f"{field.encode_name}: {error}") from None
                 self._place.note(f"value(s) of {field.encode_name} that cannot be read, left out")
         return model(**given)
 
@@ -141,50 +151,39 @@ def _pairs(value: dict[str, Any], model: Any) -> list[Any]:
     """Return an object as the pairs of key and value that OTLP has in place of objects."""
     names = [field.encode_name for field in msgspec.structs.fields(model)]
     if names[:2] != ["key", "value"]:
-        raise Unfit("is an object, not a list")
+        raise UnfitError("is an object, not a list")
     return [{"key": key, "value": _any_value(item)} for key, item in value.items()]
 
 
-def _any_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, str):
-        return {"stringValue": value}
-    if isinstance(value, int):
-        return {"intValue": value}
-    if isinstance(value, float):
-        return {"doubleValue": value}
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [_any_value(item) for item in typing.cast("list[Any]", value)]}}
-    if isinstance(value, dict):
-        pairs = typing.cast("dict[str, Any]", value).items()
-        return {"kvlistValue": {"values": [{"key": key, "value": _any_value(item)} for key, item in pairs]}}
-    return {}
+def _any_value(value: Any) -> dict[str, Any]:
+    if is_list(value):
+        return {"arrayValue": {"values": [_any_value(item) for item in value]}}
+    if is_object(value):
+        return {"kvlistValue": {"values": [{"key": key, "value": _any_value(item)} for key, item in value.items()]}}
+    plain = {bool: "boolValue", str: "stringValue", int: "intValue", float: "doubleValue"}
+    return {plain[type(value)]: value} if type(value) in plain else {}
 
 
 def _scalar(value: Any, kind: Any) -> Any:
-    """Return `value` as text, number or truth; raises `Unfit` where it is none."""
-    if isinstance(value, list | dict) or value is None:
-        raise Unfit(f"{_shown(value)} is no {_named(kind)}")
-    if kind is str:
-        return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
-    if kind is bool:
-        if (truth := _TRUTHS.get(str(value).lower())) is None:
-            raise Unfit(f"{_shown(value)} is neither true nor false")
-        return truth
-    if isinstance(value, bool) or kind not in (int, float):
-        raise Unfit(f"{_shown(value)} is no {_named(kind)}")
+    """Return `value` as text, number or truth; raises `UnfitError` where it is none."""
+    wrong = UnfitError(f"{_shown(value)} is no {_named(kind)}")
+    is_truth, is_plain = isinstance(value, bool), isinstance(value, str | int | float)
     try:
-        if kind is float:
-            return float(value)
-        return int(value) if isinstance(value, int) or str(value).isdecimal() else _whole(float(value))
-    except (ValueError, OverflowError):
-        raise Unfit(f"{_shown(value)} is no number") from None
+        if kind is str and is_plain:
+            return str(value).lower() if is_truth else str(value)
+        if kind is bool and is_plain:
+            return _TRUTHS[str(value).lower()]
+        if kind in (int, float) and is_plain and not is_truth:
+            whole = isinstance(value, int) or str(value).isdecimal()
+            return float(value) if kind is float else int(value) if whole else _whole(float(value))
+    except (KeyError, ValueError, OverflowError):
+        raise wrong from None
+    raise wrong
 
 
 def _whole(number: float) -> int:
     if not number.is_integer():
-        raise Unfit(f"{number} is no whole number")
+        raise UnfitError(f"{number} is no whole number")
     return int(number)
 
 
@@ -196,5 +195,7 @@ def _shown(value: Any) -> str:
 def _named(kind: Any) -> str:
     if get_origin(kind) in _UNIONS:
         return " or ".join(_named(option) for option in get_args(kind) if option is not type(None))
-    name = getattr(kind, "__name__", str(kind))
-    return {"str": "text", "int": "whole number", "float": "number", "dict": "object"}.get(name, name.strip("_").lower())
+    name = getattr(get_origin(kind) or kind, "__name__", str(kind))
+    return {"str": "text", "int": "whole number", "float": "number", "dict": "object"}.get(
+        name, name.strip("_").lower()
+    )

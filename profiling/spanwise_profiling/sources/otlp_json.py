@@ -78,7 +78,7 @@ class _Span(_Struct):
     trace_state: str | None = ""
     name: str | None = ""
     kind: int | str | None = 0
-    start_time_unix_nano: int | str = 0
+    start_time_unix_nano: int | str | None = 0
     end_time_unix_nano: int | str | None = 0
     attributes: list[_KeyValue] | None = None
     links: list[_Link] | None = None
@@ -113,8 +113,8 @@ class _Request(_Struct):
     trace: _Request | None = None  # Tempo's /api/v2
 
 
-_REQUEST: Final = lenient.decoder(_Request)
-_RESOURCE: Final = lenient.decoder(_ResourceSpans)
+_REQUEST: Final = lenient.decoder(_Request, {"resourceSpans", "batches", "result", "trace"})
+_RESOURCE: Final = lenient.decoder(_ResourceSpans, {"scopeSpans", "instrumentationLibrarySpans"})
 _SPAN: Final = lenient.decoder(_Span)
 UNREADABLE: Final = "detail(s) of spans that cannot be read, left out"
 
@@ -162,11 +162,9 @@ def _of_resource(of_resource: _ResourceSpans, place: Place) -> Iterator[SpanReco
             yield from _record(span, resource, scoped.scope or _Scope(), place)
 
 
-def _record(
-    span: _Span, resource: Mapping[str, AttributeValue], scope: _Scope, place: Place
-) -> Iterator[SpanRecord]:
+def _record(span: _Span, resource: Mapping[str, AttributeValue], scope: _Scope, place: Place) -> Iterator[SpanRecord]:
     try:
-        start = values.within_64_bits(int(span.start_time_unix_nano))
+        start = values.within_64_bits(span.start_time_unix_nano or 0)
         record = SpanRecord(
             trace_id=values.identifier(span.trace_id),
             span_id=values.identifier(span.span_id),
@@ -195,7 +193,7 @@ def _record(
 
 def _end(value: int | str | None, place: Place) -> int:
     try:
-        return values.within_64_bits(int(value or 0))
+        return values.within_64_bits(value or 0)
     except ValueError:
         place.note(UNREADABLE)
         return 0
@@ -214,7 +212,7 @@ def _links(links: list[_Link] | None, place: Place) -> Iterator[LinkRecord]:
 def _events(events: list[_Event] | None, start_ns: int, place: Place) -> Iterator[EventRecord]:
     for event in events or ():
         try:
-            time_ns = values.within_64_bits(int(event.time_unix_nano or start_ns))
+            time_ns = values.within_64_bits(event.time_unix_nano or start_ns)
         except ValueError:
             place.note(UNREADABLE)
         else:
@@ -244,7 +242,7 @@ def _value(value: _AnyValue, place: Place) -> AttributeValue:
     if value.string_value is not None:
         return value.string_value
     if value.int_value is not None:
-        return int(value.int_value)
+        return values.integer(value.int_value)
     if value.double_value is not None:
         return float(value.double_value)
     if value.array_value is not None:

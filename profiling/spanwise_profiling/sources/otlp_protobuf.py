@@ -43,7 +43,9 @@ def messages(stream: IO[bytes], place: Place) -> Iterator[bytes]:
         number += 1
         length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
         if length > LONGEST:
-            raise InputError(f"{place.name}: message {number} is over {LONGEST >> 20} MiB or no message; give OTLP files")
+            raise InputError(
+                f"{place.name}: message {number} is over {LONGEST >> 20} MiB or no message; give OTLP files"
+            )
         message = stream.read(length)
         if len(message) < length or len(head) < _LENGTH.size:
             if number == 1:

@@ -32,7 +32,7 @@ from spanwise_profiling.sources import (
 from spanwise_profiling.sources.place import OTHER_SIGNALS, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from collections.abc import Set as AbstractSet
 
     from spanwise.journal.reader import SpanRecord
@@ -66,7 +66,7 @@ _BINARY: Final = (
 _TEXTS: Final = (
     (rb"\s*<", "a web page or XML; give the trace itself"),
     (rb"(?m)^.*'[^'\n]*' : [0-9a-f]{32} [0-9a-f]{16} [A-Z]+ \[tracer:",
-     "what Java's logging exporter prints, which has no times; set OTEL_TRACES_EXPORTER=otlp_logging (or logging-otlp)"),
+     "what Java's logging exporter prints, which has no times; set OTEL_TRACES_EXPORTER=logging-otlp"),
     (rb"(?m)^Activity\.TraceId:", "what .NET's console exporter prints; export OTLP"),
     (rb"\"?\w[\w .]*\"?(,\"?\w[\w .]*\"?){2,}\r?\n", "CSV; export JSON"),
 )  # fmt: skip
@@ -125,7 +125,8 @@ def _of_archive(stream: streams.Stream, name: str, report: ReadReport) -> Iterat
             # Not closed: the archive closes what it gives.
             unpacked = streams.unpacked(content, inner, report)
             if archives.is_archive(unpacked.peek(archives.HEAD)):
-                raise InputError(f"{inner}: is an archive in an archive; unpack it")
+                problems.append(f"{inner}: is an archive in an archive; unpack it")
+                continue
             yield from read_stream(unpacked, inner, report)
         except InputError as error:
             problems.append(str(error))

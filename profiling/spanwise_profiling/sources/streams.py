@@ -51,7 +51,7 @@ _MARKS: Final = (
 )
 # Without a mark, the zeros between the first ASCII characters tell the encoding. Eight bytes are looked at, because the
 # length before a binary message may have zeros too, but the message after it begins with none.
-_ZEROS: Final = {
+_ZEROS: Final[dict[tuple[int, ...], str]] = {
     (1, 0, 1, 0) * 2: "utf-16-le",
     (0, 1, 0, 1) * 2: "utf-16-be",
     (1, 0, 0, 0) * 2: "utf-32-le",
@@ -85,7 +85,7 @@ class _Guarded(io.RawIOBase):
             self._break_off(error)
             return 0
         except UnicodeError as error:
-            raise InputError(f"{self._name}: its text is damaged ({error.reason}); save it as UTF-8") from None
+            raise InputError(f"{self._name}: its text is damaged ({error}); save it as UTF-8") from None
         except OSError as error:
             if self._below is not None:  # bz2 says so of damaged data
                 self._break_off(error)
@@ -177,9 +177,9 @@ def unpacked(raw: IO[bytes], name: str, report: ReadReport | None = None) -> Str
 
 _UNPACKERS: Final[tuple[tuple[bytes, Callable[[Stream], _Readable]], ...]] = (
     (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream)),
-    (b"\x28\xb5\x2f\xfd", lambda stream: zstd.ZstdFile(stream)),
-    (b"BZh", lambda stream: bz2.BZ2File(stream)),
-    (b"\xfd7zXZ\x00", lambda stream: lzma.LZMAFile(stream)),
+    (b"\x28\xb5\x2f\xfd", zstd.ZstdFile),
+    (b"BZh", bz2.BZ2File),
+    (b"\xfd7zXZ\x00", lzma.LZMAFile),
 )
 """By the first bytes."""
 
