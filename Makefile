@@ -1,12 +1,13 @@
 # Every target sets up what it needs in .venv; `make help` lists them.
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 C_SOURCES := instrumentation/spanwise/causality/_steps.c instrumentation/spanwise/journal/_own_json.c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit soak stack-up stack-down servers lock clean
+.PHONY: help demo test lint fmt hooks unit every-python soak figures stack-up stack-down servers lock release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,22 +15,44 @@ help: ## List the targets
 demo: $(VENV)/.runtime ## Run the equity research desk before and after its optimisation (no server needed)
 	@$(BIN)/python -m spanwise_cli.demo
 
-test: $(VENV)/.dev servers lint ## Lint, type-check and run every test, then the built wheel's smoke test
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev servers lint ## Run all checks and all tests, show the coverage, and try the built wheel
+	$(BIN)/python -m pytest tests/unit -n $(JOBS) --cov --cov-report=
+	$(BIN)/coverage report
+	$(BIN)/python -m pytest tests/integration -n $(JOBS)
 	$(BIN)/python tests/smoke_wheel.py
 
-lint: $(VENV)/.dev ## ruff, mypy strict, pyright strict, import-linter
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pyright
-	$(BIN)/lint-imports
+# The same commands stand in .pre-commit-config.yaml; a test compares the two.
+CHECKS := check-ruff check-format check-mypy check-pyright check-imports
+check-ruff    : COMMAND = ruff check .
+check-format  : COMMAND = ruff format --check .
+check-mypy    : COMMAND = mypy
+check-pyright : COMMAND = pyright
+check-imports : COMMAND = lint-imports
 
-unit: $(VENV)/.dev ## Only the fast tests (under a minute, no servers)
-	$(BIN)/python -m pytest tests/unit -m "not slow"
+lint: $(VENV)/.dev ## Run ruff, mypy, pyright and import-linter side by side
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) --keep-going --output-sync=target $(CHECKS)
 
-soak: $(VENV)/.dev servers ## The long forms of the journal's tests, with their figures (about an hour)
+check-%:
+	$(BIN)/$(COMMAND)
+
+fmt: $(VENV)/.dev ## Format the code and apply the fixes that ruff knows to be safe
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+hooks: $(VENV)/.dev ## Have git run the checks before each commit and push
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type commit-msg --hook-type pre-push
+
+unit: $(VENV)/.dev ## Run only the fast tests (no process, no server)
+	$(BIN)/python -m pytest tests/unit -m "not slow" -n $(JOBS)
+
+every-python: $(VENV)/.dev ## Run the fast tests on every Python from 3.11 on that this machine has
+	$(BIN)/python tests/every_python.py
+
+soak: $(VENV)/.dev servers ## Run the long forms of the journal's tests and print their figures (about an hour)
 	$(BIN)/python -m pytest tests/soak -rP -p no:randomly -o faulthandler_timeout=3600
+
+figures: $(VENV)/.dev servers ## Measure and draw what README and docs print (an hour on a quiet machine)
+	$(BIN)/python benchmarks/figures.py
 
 servers: $(VENV)/.dev ## Find or build the real servers into the per-user cache
 	@$(BIN)/python -m spanwise_cli.stack.install
@@ -47,8 +70,12 @@ lock: $(VENV)/.dev ## Make requirements/*.txt anew from pyproject.toml
 	echo "openai==2.54.0" | $(BIN)/uv pip compile $(LOCK) -o requirements/openai2.txt -
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
+release: $(VENV)/.dev ## Build and check the sdist, the wheel and the release notes in dist/
+	$(BIN)/python tests/release.py
+
 clean: ## Remove the environment and every cache in this folder
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis $(C_SOURCES:.c=.*.so)
+	rm -rf $(VENV) dist .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+	  $(C_SOURCES:.c=.*.so)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \

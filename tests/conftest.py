@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from opentelemetry import trace
 from opentelemetry.util._once import Once
@@ -20,20 +21,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_FIGURES = pytest.StashKey[list[str]]()
+# How long drawing an example takes says nothing about what is tested; it depends on the machine and on coverage.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
+_FIGURE = "figure"
+"""The property of a test's report that holds a measured figure: reports reach the process that prints the summary."""
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Return what prints a line of measured figures at the end of the whole run."""
-    return request.config.stash.setdefault(_FIGURES, []).append
+    return lambda line: record_property(_FIGURE, line)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if figures := config.stash.get(_FIGURES, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    if figures := [line for report in reports for name, line in report.user_properties if name == _FIGURE]:
         terminalreporter.section("figures")
         for line in figures:
-            terminalreporter.write_line(line)
+            terminalreporter.write_line(str(line))
 
 
 @pytest.fixture(autouse=True)

@@ -10,20 +10,32 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from spanwise_pipeline.cache import Cache, CacheStatistics
+    from spanwise_pipeline.calls.circuit import Breaker, Circuit, CircuitOpenError, CircuitStatistics
+    from spanwise_pipeline.calls.client import ModelClient
+    from spanwise_pipeline.calls.errors import IncompleteReplyError
+    from spanwise_pipeline.calls.fallback import Fallback
+    from spanwise_pipeline.calls.hedging import Hedging
+    from spanwise_pipeline.calls.reply import Reply
+    from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryBudgetStatistics
     from spanwise_pipeline.clock import Clock
     from spanwise_pipeline.flow import Flow, Step, StepCancelledError, StepSkippedError
     from spanwise_pipeline.limits import ConcurrencyLimit, LimitStatistics
-    from spanwise_pipeline.llm import IncompleteReplyError, ModelClient, Reply, Retries
     from spanwise_pipeline.remote import fetch
     from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
 
 _HOME: Final = {
     "cache": ("Cache", "CacheStatistics"),
+    "calls.circuit": ("Breaker", "Circuit", "CircuitOpenError", "CircuitStatistics"),
+    "calls.client": ("ModelClient",),
+    "calls.errors": ("IncompleteReplyError",),
+    "calls.fallback": ("Fallback",),
+    "calls.hedging": ("Hedging",),
+    "calls.reply": ("Reply",),
+    "calls.retrying": ("Retries", "RetryBudget", "RetryBudgetStatistics"),
     "clock": ("Clock",),
     "flow": ("Flow", "Step", "StepCancelledError", "StepSkippedError"),
     "limits": ("ConcurrencyLimit", "LimitStatistics"),
-    "llm": ("IncompleteReplyError", "ModelClient", "Reply", "Retries"),
     "remote": ("fetch",),
     "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
@@ -31,12 +43,18 @@ _HOME: Final = {
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Breaker",
     "Cache",
     "CacheStatistics",
     "CacheUse",
+    "Circuit",
+    "CircuitOpenError",
+    "CircuitStatistics",
     "Clock",
     "ConcurrencyLimit",
+    "Fallback",
     "Flow",
+    "Hedging",
     "IncompleteReplyError",
     "LimitStatistics",
     "ModelClient",
@@ -44,6 +62,8 @@ __all__ = [
     "Published",
     "Reply",
     "Retries",
+    "RetryBudget",
+    "RetryBudgetStatistics",
     "Step",
     "StepCancelledError",
     "StepSkippedError",

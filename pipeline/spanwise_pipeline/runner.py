@@ -18,8 +18,8 @@ import openai
 
 import spanwise
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
+from spanwise_pipeline.calls.wire import warm_up
 from spanwise_pipeline.clock import Clock
-from spanwise_pipeline.llm import warm_up
 from spanwise_pipeline.provider_process import ProviderProcess
 from spanwise_pipeline.system import SystemContext
 

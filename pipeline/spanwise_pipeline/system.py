@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spanwise_pipeline.llm import ModelClient, Retries
+from spanwise_pipeline.calls.client import ModelClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
+    from spanwise_pipeline.calls.retrying import Retries
     from spanwise_pipeline.clock import Clock
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.servers import fetch_json, start_stack
+from support.servers import eventually, fetch_json, start_stack
 
 from spanwise_alerts.links import search_parameters
 
@@ -64,10 +64,8 @@ def found(jaeger_api: str, link: str) -> set[str]:
 
 
 def wait_until_found(jaeger_api: str, link: str, expected: set[str]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while found(jaeger_api, link) != expected:
-        assert time.monotonic() < deadline, f"{expected} not found within {DEADLINE_SECONDS} s"
-        time.sleep(0.2)
+    seen = eventually(lambda: found(jaeger_api, link), lambda ids: ids == expected, within=DEADLINE_SECONDS)
+    assert seen == expected
 
 
 def test_the_search_finds_the_run_over_the_budget_and_no_other(tmp_path: Path) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
 import pytest
 import yaml
 from support.panels import panel_queries
-from support.servers import fetch_json, need, start_stack
+from support.servers import eventually, fetch_json, need, start_stack
 
 from spanwise.conventions import METRICS, WORKFLOW_DURATION, Metric
 from spanwise_alerts.rules import GENERATED
@@ -78,10 +77,8 @@ def samples(prometheus: str, expr: str) -> list[dict[str, Any]]:
 
 
 def wait_for(prometheus: str, expr: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not samples(prometheus, expr):
-        assert time.monotonic() < deadline, f"no data within {DEADLINE_SECONDS} s: {expr}"
-        time.sleep(0.2)
+    found = eventually(lambda: samples(prometheus, expr), within=DEADLINE_SECONDS)
+    assert found, f"no data within {DEADLINE_SECONDS} s: {expr}"
 
 
 def test_every_panel_has_data_and_every_rule_evaluates(tmp_path: Path) -> None:

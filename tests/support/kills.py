@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from support import journal_files
+from support.real_time import spend
 from support.servers import eventually
 
 from spanwise.journal import ledger
@@ -91,7 +91,7 @@ def kill_one(
         )  # fmt: skip
         try:
             eventually(lambda: notes.stat().st_size > 0)
-            time.sleep(chance.uniform(0.0, 1.0))
+            spend(chance.uniform(0.0, 1.0))
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()

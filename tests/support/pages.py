@@ -20,7 +20,11 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|\b(?:src|srcset)=\"([^\"]+)\"")
 def files(folder: Path = ROOT) -> Iterator[Path]:
     """Yield every file that is ours."""
     for path in sorted(folder.iterdir()):
-        if path.name in _NOT_OURS or (path.is_dir() and path.name.startswith(".") and path.name != ".ci"):
+        if (
+            path.name in _NOT_OURS
+            or path.name.startswith(".coverage")
+            or (path.is_dir() and path.name.startswith(".") and path.name != ".ci")
+        ):
             continue
         if path.is_dir():
             yield from files(path)

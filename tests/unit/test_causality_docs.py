@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from spanwise.causality import primitives
 
 PAGE = Path(__file__).parents[2] / "docs" / "causality.md"
-
-
-def test_the_example_runs() -> None:
-    [block] = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {"__name__": "causality"}
-    exec(compile(block, str(PAGE), "exec"), names)
 
 
 def test_every_kind_and_resource_is_in_the_table() -> None:

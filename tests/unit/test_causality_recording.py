@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.real_time import spend
 
 import spanwise
 from spanwise import causality
@@ -62,7 +63,7 @@ def named(spans: list[PlainSpan], name: str) -> dict[str, Any]:
 
 @spanwise.agent("slow")
 async def slow() -> None:
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
 
 
 @spanwise.agent("quick")
@@ -390,7 +391,7 @@ def test_cpu_time_belongs_to_the_span_that_is_current_and_a_blocking_call_uses_n
             with spanwise.step("computes"):
                 burn(0.02)
             with spanwise.step("blocks"):
-                time.sleep(0.02)  # noqa: ASYNC251 - what is measured
+                spend(0.02)
             with spanwise.step("waits"):
                 await asyncio.sleep(0.02)
 
@@ -407,7 +408,7 @@ def test_the_span_that_blocks_the_loop_is_named_and_no_other() -> None:
     async def main() -> None:
         with spanwise.workflow("desk"):
             with spanwise.tool("blocking"):
-                time.sleep(0.12)  # noqa: ASYNC251 - what is found
+                spend(0.12)
             with spanwise.tool("polite"):
                 await asyncio.sleep(0.12)
 

@@ -151,7 +151,7 @@ def test_a_usage_error_says_where_help_is(
 
 def test_the_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["--version"]) == 0
-    assert re.fullmatch(r"spanwise \d+\.\d+\.\d+\n", capsys.readouterr().out)
+    assert re.fullmatch(r"spanwise \d+\.\d+\.\d+(\.dev\d+)?\n", capsys.readouterr().out)
 
 
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-import pytest
 from support.pages import ROOT
 
 from spanwise.destinations import delivery, over_http
@@ -16,18 +14,6 @@ from spanwise.destinations.sources import HELD
 from spanwise.destinations.transport import LONGEST_RETRY_AFTER
 
 PAGE = ROOT / "docs" / "destinations.md"
-
-
-@pytest.mark.usefixtures("isolated_provider")
-def test_the_examples_run() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
-    assert len(blocks) == 2
-    names: dict[str, Any] = {"__name__": "destinations"}
-    for block in blocks:
-        line = text.count("\n", 0, block.start(1))
-        # Without inheriting this module's future import, which a reader's program need not have.
-        exec(compile("\n" * line + block[1], str(PAGE), "exec", dont_inherit=True), names)
 
 
 def test_the_numbers_are_those_of_the_code() -> None:

@@ -10,7 +10,7 @@ from support.pages import ROOT
 
 ALWAYS = [
     "backports.zstd", "msgspec", "numpy", "opentelemetry-api", "opentelemetry-exporter-otlp-proto-http",
-    "opentelemetry-sdk", "prometheus-client", "pyyaml", "rich", "typer",
+    "opentelemetry-sdk", "prometheus-client", "pyyaml", "requests", "rich", "typer", "urllib3",
 ]  # fmt: skip
 EXTRAS = {
     "pipeline": ["cachetools", "httpx2", "openai", "starlette", "tenacity", "uvicorn"],

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.pages import ROOT
-from support.traces import chat, line_of, workflow
 
 from spanwise_profiling import clocks, dialects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 
@@ -54,13 +52,3 @@ def test_the_tables_of_the_page_are_those_of_the_code(name: str, rows: Any) -> N
 def test_what_else_the_code_looks_for_is_named_on_the_page() -> None:
     named = set(re.findall(r"`([^`\n]+)`", PAGE))
     assert named >= {*dialects.FIRST_CHUNK_EVENTS, *dialects.HTTP_METHOD, *dialects.DATABASE, *clocks.HOSTS}
-
-
-def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "traces.jsonl").write_text(line_of(workflow(1, 0, 9), chat(2, 1, 2, parent=1)), encoding="utf-8")
-    for block in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE):
-        exec(compile(block, "docs/formats.md", "exec"), {"__name__": "formats"})
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "trading 9.0 ('0001aaaaaaaaaaaaaaaaaaaaaaaaaaaa',) []"
-    assert re.fullmatch(r"2 spans, 1 runs, \d+ bytes, \{\}", second)

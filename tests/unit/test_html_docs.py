@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from support import pages
-from support.profiles import desk_spans
-from support.traces import record
 
 from spanwise_profiling.render.html import data
 from spanwise_profiling.render.html.document import script_text
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
-
 PAGE = (pages.ROOT / "docs" / "html-report.md").read_text(encoding="utf-8")
 KEYS = {"↑": "ArrowUp", "↓": "ArrowDown", "←": "ArrowLeft", "→": "ArrowRight", "Shift": "shiftKey"}
-
-
-def test_the_example_makes_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [code] = [text for language, text in pages.blocks(PAGE) if language == "python"]
-    record(tmp_path / ".spanwise", *desk_spans())
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    exec(compile(code, "docs/html-report.md", "exec"), names)
-
-    assert names["page"].startswith("<!doctype html>")
 
 
 def test_every_key_of_the_page_is_one_that_the_script_hears() -> None:

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from spanwise.config.settings import _RULES, Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "recording.md"
-
-
-@pytest.mark.usefixtures("isolated_provider")
-def test_the_examples_run() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
-    assert len(blocks) == 9
-    names: dict[str, Any] = {"__name__": "recording"}
-    for block in blocks:
-        line = text.count("\n", 0, block.start(1))
-        exec(compile("\n" * line + block[1], str(PAGE), "exec"), names)
 
 
 def test_every_setting_is_in_the_table_with_its_variables() -> None:

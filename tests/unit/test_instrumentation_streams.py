@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.ends import ends
+from support.real_time import spend
 
 import spanwise
 from spanwise.span_maker import SpanMaker
@@ -75,7 +76,7 @@ def test_no_chunk_seems_to_come_after_the_end_however_late_the_span_could_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def late(self: SpanMaker, *arguments: Any, **more: Any) -> Any:
-        time.sleep(0.02)  # somebody else had the processor
+        spend(0.02)  # somebody else had the processor
         return start(self, *arguments, **more)
 
     start = SpanMaker.start

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from spanwise.journal import bounds, packing, segment
 from spanwise.journal import format as record_format
 
 PAGE = Path(__file__).parents[2] / "docs" / "journal.md"
-
-
-@pytest.mark.usefixtures("isolated_provider")
-def test_the_examples_run() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    blocks = list(re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
-    assert len(blocks) == 3
-    names: dict[str, Any] = {"__name__": "journal"}
-    for block in blocks:
-        line = text.count("\n", 0, block.start(1))
-        exec(compile("\n" * line + block[1], str(PAGE), "exec"), names)
 
 
 def test_the_numbers_are_those_of_the_code() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,12 +165,3 @@ def test_fisher_s_exact_test_on_the_lady_tasting_tea() -> None:
 def test_corrected_p_values() -> None:
     assert ranks.corrected([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
     assert ranks.corrected([]) == []
-
-
-def test_the_page_s_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for i, profile in enumerate(mixed(30), start=1):
-        spans = [replace(span, trace_id=f"{i:032x}") for _, span in profile.run.walk()]
-        record(tmp_path / ".spanwise", *spans, file=f"{i:02}")
-    monkeypatch.chdir(tmp_path)
-    [block] = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    exec(compile(block, str(PAGE), "exec"), {"__name__": "populations"})

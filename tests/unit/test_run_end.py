@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 import tomllib
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import SpanKind
 from support.pages import ROOT
+from support.real_time import spend
 
 import spanwise
 from spanwise import conventions as c
@@ -63,7 +63,7 @@ def budget_in(span: SpanRecord) -> dict[str, float]:
 
 def desk() -> None:
     with spanwise.workflow("desk"), spanwise.agent("risk"), spanwise.tool("prices"):
-        time.sleep(0.012)
+        spend(0.012)
 
 
 @pytest.mark.usefixtures("isolated_provider")
@@ -97,11 +97,11 @@ def test_a_run_that_encloses_others_has_their_time_by_what_it_went_to(tmp_path: 
         with spanwise.workflow("outer"), spanwise.agent("a"):
             with spanwise.workflow("middle", run_id="m"):
                 with spanwise.workflow("inner", run_id="i"), spanwise.tool("prices"):
-                    time.sleep(0.012)
+                    spend(0.012)
                 with spanwise.llm_call("m"):
-                    time.sleep(0.012)
+                    spend(0.012)
             with spanwise.workflow("other", run_id="o"), spanwise.retrieval("documents"):
-                time.sleep(0.012)
+                spend(0.012)
 
     budgets = {span.name: budget_in(span) for span in recorded(nested, tmp_path)}
     middle, outer = budgets["invoke_workflow middle"], budgets["invoke_workflow outer"]
@@ -120,28 +120,28 @@ def test_enclosed_runs_of_too_many_spans_leave_the_enclosing_one_to_the_profile(
                     for _ in range(run_end.MOST_SPANS // 2):
                         with spanwise.tool("prices"):
                             pass
-                    time.sleep(0.012)
+                    spend(0.012)
 
     spans = [span for span in recorded(nested, tmp_path) if span.name.startswith("invoke_workflow")]
     assert [bool(budget_in(span)) for span in spans] == [True, True, True, False]
 
 
 @pytest.mark.usefixtures("isolated_provider")
-def test_a_run_of_an_instant_or_of_too_many_spans_is_left_to_the_profile(tmp_path: Path) -> None:
-    def instant() -> None:
-        with spanwise.workflow("desk"):
-            pass
+def test_a_run_of_an_instant_is_left_to_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_end, "SHORTEST_NS", 60 * 10**9)
+    assert not any(map(budget_in, recorded(desk, tmp_path)))
 
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_run_of_too_many_spans_is_left_to_the_profile(tmp_path: Path) -> None:
     def many() -> None:
         with spanwise.workflow("desk"):
             for _ in range(run_end.MOST_SPANS + 1):
                 with spanwise.tool("prices"):
                     pass
-            time.sleep(0.012)
+            spend(0.012)
 
-    recorded(instant, tmp_path / "instant")
-    spans = recorded(many, tmp_path / "many")
-    assert not any(map(budget_in, [*reader.read(tmp_path / "instant"), *spans]))
+    assert not any(map(budget_in, recorded(many, tmp_path)))
 
 
 @pytest.mark.usefixtures("isolated_provider")
@@ -162,7 +162,7 @@ def test_metrics_count_budget_and_cost_in_system_seconds(tmp_path: Path) -> None
     telemetry = spanwise.configure(journal_dir=tmp_path, time_scale=20.0)
     with spanwise.workflow("desk"), spanwise.tool("prices"), spanwise.llm_call("gpt-4.1") as call:
         call.usage(1_000_000, 0)
-        time.sleep(0.012)
+        spend(0.012)
     assert telemetry.flush()
     assert telemetry.metrics is not None
     families = {metric.name: rows for metric, rows in telemetry.metrics.snapshot()}
@@ -210,7 +210,7 @@ def watched(work: Callable[[], object], folder: Path, **settings: Any) -> tuple[
 def priced_desk() -> None:
     with spanwise.workflow("desk"), spanwise.agent("risk"), spanwise.llm_call("gpt-4.1") as call:
         call.usage(1_000_000, 500_000)
-        time.sleep(0.012)
+        spend(0.012)
 
 
 def assert_seen_as_written(watching: Watching, spans: list[SpanRecord]) -> None:
@@ -284,10 +284,10 @@ def test_a_processor_that_comes_amid_a_run_takes_nothing_from_its_budget(tmp_pat
         assert telemetry.provider is not None
         with spanwise.workflow("desk"):
             with spanwise.tool("early"):
-                time.sleep(0.006)
+                spend(0.006)
             telemetry.provider.add_span_processor(watching)
             with spanwise.tool("late"):
-                time.sleep(0.006)
+                spend(0.006)
 
     spans = recorded(joined, tmp_path)
     assert [span.name for span in spans] == ["execute_tool early", "execute_tool late", "invoke_workflow desk"]
@@ -331,7 +331,7 @@ def test_a_run_of_which_spans_were_let_go_is_left_to_the_profile(
         with spanwise.workflow("long"):
             for _ in range(6):
                 with spanwise.tool("prices"):
-                    time.sleep(0.003)
+                    spend(0.003)
         desk()
 
     spans = recorded(work, tmp_path)

@@ -11,8 +11,8 @@ import pytest
 import spanwise
 from spanwise.testing import capture, run_virtual
 from spanwise_pipeline import Clock, IncompleteReplyError, ModelClient, Reply, Retries, ToolCall
+from spanwise_pipeline.calls.errors import is_retryable, retry_after
 from spanwise_pipeline.in_process import InProcessTransport
-from spanwise_pipeline.llm import is_retryable, retry_after
 from spanwise_pipeline.provider.app import create_app
 from spanwise_pipeline.provider.profile import Failures, Model, Profile
 
@@ -164,9 +164,8 @@ def test_tool_calls_are_put_together_from_the_stream_s_deltas() -> None:
 
     reply, _ = running(chat, app)
 
-    assert reply == Reply(
-        "", (ToolCall("call_0", "price", {"ticker": "A"}), ToolCall("call_1", "news", {})), "tool_calls", 0, 0
-    )
+    calls = (ToolCall("call_0", "price", {"ticker": "A"}), ToolCall("call_1", "news", {}))
+    assert reply == Reply("", calls, "tool_calls", 0, 0, model="m-1")
 
 
 def test_a_call_is_a_span_with_usage_and_time_to_first_chunk() -> None:

@@ -1,0 +1,236 @@
+"""Model calls through the official OpenAI client: one shared pool, streams, usage, and failures that can be seen.
+
+The SDK's own retries are off: each attempt is a span of its own and each pause between two is a recorded wait, so that
+a slow call shows what it was slow with. Pauses and deadlines are in system seconds; what a provider asks for in
+`retry-after` is real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import spanwise
+from spanwise import conventions as c
+from spanwise_pipeline.calls.circuit import Circuit, CircuitOpenError
+from spanwise_pipeline.calls.fallback import Fallback, can_fall_back
+from spanwise_pipeline.calls.hedging import FirstTokens, Hedging, hedged
+from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryCourse
+from spanwise_pipeline.calls.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import httpx2
+
+    from spanwise.model_call import ModelCall
+    from spanwise_pipeline.calls.circuit import Breaker, CircuitStatistics
+    from spanwise_pipeline.calls.reply import Message, Reply
+    from spanwise_pipeline.clock import Clock
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One logical call of one model, over all its attempts."""
+
+    request: dict[str, Any]
+    step: str
+    course: RetryCourse
+    instead_of: str
+    """The model that was asked for, where this one is asked in its place."""
+    in_flight: int = 0
+
+
+class ModelClient:
+    """Chat with an OpenAI-compatible endpoint; make one for a run and close it, calls share its connections.
+
+    Args:
+        base_url: address up to and including `/v1`.
+        api_key: sent as the bearer token.
+        clock: system time.
+        retries: what is tried again, and how patiently.
+        budget: bounds the retries of all calls together.
+        breaker: when a model that fails is left alone for a while; `None` never does.
+        hedging: when a request that is late is sent once more; `None` never does.
+        fallback: what answers in place of a model that fails.
+        timeout: system seconds that one attempt may take, from its request to the stream's end.
+        seed: the request's `seed`, where the endpoint supports it.
+        pooled: keep connections alive between calls.
+        label_requests: send the agent's and step's names in `metadata`; the simulated provider draws by them.
+        transport: replaces the network, for tests and for computing bounds.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        clock: Clock,
+        retries: Retries | None = None,
+        budget: RetryBudget | None = None,
+        breaker: Breaker | None = None,
+        hedging: Hedging | None = None,
+        fallback: Fallback | None = None,
+        timeout: float = 600.0,
+        seed: int | None = None,
+        pooled: bool = True,
+        label_requests: bool = False,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._clock = clock
+        self._retries = retries or Retries()
+        self._budget = budget
+        self._breaker = breaker
+        self._circuits: dict[str, Circuit] = {}
+        self._first_tokens = FirstTokens(hedging) if hedging is not None else None
+        self._fallback = fallback or Fallback()
+        self._timeout = timeout
+        self._seed = seed
+        self._label_requests = label_requests
+        self._wire = Wire(
+            base_url=base_url, api_key=api_key, timeout=clock.real(timeout), pooled=pooled, transport=transport
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._wire.close()
+
+    def circuits(self) -> dict[str, CircuitStatistics]:
+        """Return how the circuit of each model stands."""
+        return {name: circuit.statistics() for name, circuit in self._circuits.items()}
+
+    async def chat(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] = (),
+        max_tokens: int | None = None,
+        agent: str = "",
+        step: str = "",
+    ) -> Reply:
+        """Send `messages` and return the whole answer; it is streamed, so that the first token's time is known.
+
+        Raises:
+            openai.APIError: the last attempt's error; `APITimeoutError` when it took too long.
+            IncompleteReplyError: the last attempt's stream broke off.
+            CircuitOpenError: nothing was sent, because the model failed too often.
+        """
+        request: dict[str, Any] = {"model": model, "messages": list(messages)}
+        if tools:
+            request["tools"] = list(tools)
+        if max_tokens is not None:
+            request["max_tokens"] = max_tokens
+        if self._seed is not None:
+            request["seed"] = self._seed
+        if self._label_requests:
+            request["metadata"] = {"agent": agent, "step": step}
+        return await self._answer(request, step)
+
+    async def _answer(self, request: dict[str, Any], step: str) -> Reply:
+        """Ask the model, then those that stand in for it, then for an answer that was kept."""
+        wanted = request["model"]
+        failure: Exception | None = None
+        for model in (wanted, *self._fallback.models):
+            try:
+                reply = await self._ask(request | {"model": model}, step, "" if model == wanted else wanted)
+            except Exception as error:
+                if not can_fall_back(error):
+                    raise
+                failure = failure or error
+            else:
+                return reply if model == wanted else replace(reply, fallback=True)
+        kept = await self._fallback.answer(request) if self._fallback.answer is not None else None
+        if kept is not None:
+            return replace(kept, fallback=True)
+        assert failure is not None
+        raise failure
+
+    async def _ask(self, request: dict[str, Any], step: str, instead_of: str) -> Reply:
+        """Ask one model, as often as the settings allow."""
+        if self._budget is not None:
+            self._budget.called()
+        course = RetryCourse(self._retries, self._clock, self._budget)
+        asked = _Asked(request, step, course, instead_of)
+        reply: Reply | None = None
+        async for attempt in course.attempts():
+            with attempt:
+                reply = await self._attempt(asked, attempt.retry_state.attempt_number)
+        assert reply is not None
+        return reply
+
+    async def _attempt(self, asked: _Asked, number: int) -> Reply:
+        circuit = self._circuit(asked.request["model"])
+        if circuit is None:
+            return await self._once_or_twice(asked, number)
+        try:
+            with circuit.call():
+                return await self._once_or_twice(asked, number)
+        except CircuitOpenError as error:
+            asked.course.decide(error, number)
+            raise
+
+    def _circuit(self, model: str) -> Circuit | None:
+        if self._breaker is None:
+            return None
+        if model not in self._circuits:
+            self._circuits[model] = Circuit(model, self._breaker, self._clock)
+        return self._circuits[model]
+
+    async def _once_or_twice(self, asked: _Asked, number: int) -> Reply:
+        kind = (asked.request["model"], asked.step)
+        patience = self._first_tokens.patience(kind) if self._first_tokens is not None else None
+
+        async def send(answering: asyncio.Event, second: bool) -> Reply:  # noqa: FBT001 - what `hedged` calls it with
+            return await self._send(asked, number, answering, second=second)
+
+        if patience is None:
+            return await self._send(asked, number, asyncio.Event(), second=False)
+        return await hedged(send, self._clock.real(patience), lambda: True)
+
+    async def _send(self, asked: _Asked, number: int, answering: asyncio.Event, *, second: bool) -> Reply:
+        """Send one request and record it as a span."""
+        request = asked.request
+        call = spanwise.llm_call(
+            request["model"],
+            stream=True,
+            max_tokens=request.get("max_tokens"),
+            seed=self._seed,
+            server=self._wire.server,
+            attempt=number,
+        )
+        asked.in_flight += 1
+        with call:
+            if second:
+                call.set(c.HEDGE, True)  # noqa: FBT003 - an attribute's value
+            if asked.instead_of:
+                call.set(c.FALLBACK_FROM, asked.instead_of)
+            call.input(request["messages"], tools=request.get("tools", ()))
+            try:
+                return await self._in_time(asked, call, answering)
+            except Exception as error:
+                # A request that is raced by another one is not what fails the attempt.
+                if asked.in_flight == 1 and asked.course.decide(error, number):
+                    call.set(c.RETRY_SCHEDULED, True)  # noqa: FBT003 - likewise
+                raise
+            finally:
+                asked.in_flight -= 1
+
+    async def _in_time(self, asked: _Asked, call: ModelCall, answering: asyncio.Event) -> Reply:
+        # The client library's own timeout starts anew with each chunk, so a stream that trickles would never end by it.
+        began = self._clock.now()
+        deadline = asyncio.timeout(self._clock.real(min(self._timeout, asked.course.left())))
+
+        def on_first() -> None:
+            answering.set()
+            if self._first_tokens is not None:
+                self._first_tokens.add((asked.request["model"], asked.step), self._clock.now() - began)
+
+        try:
+            async with deadline:
+                return await self._wire.chat(asked.request, call, on_headers=lambda _: None, on_first=on_first)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise self._wire.timed_out("chat/completions") from error
