@@ -1,4 +1,4 @@
-"""What one call of a model used, and that it is one call, whoever recorded it and however often.
+"""What one call of a model or a tool used, and that it is one call, whoever recorded it and however often.
 
 Tools disagree on what a count is: some leave cached tokens out of the input, or reasoning out of the output; some write
 counts as text or as floats; some write -1 for unknown. Two instrumentations that record the same call give two spans
@@ -30,9 +30,9 @@ COUNTS: Final = (
     c.USAGE_REASONING_OUTPUT_TOKENS,
 )
 """Attributes that count tokens. Input holds what was read from and written to the cache, output holds reasoning."""
-_MODEL_CALLS: Final = frozenset({"chat", "embeddings"})
-_OTHERS: Final = frozenset({"invoke_workflow", "invoke_agent", "execute_tool", "retrieval"})
-"""What may hold calls of its own: a call inside a tool inside a call is another call."""
+_CALLS: Final = frozenset({"chat", "embeddings", "execute_tool"})
+_OTHERS: Final = frozenset({"invoke_workflow", "invoke_agent", "retrieval"})
+"""What may hold calls of its own: a call inside an agent inside a call is another call."""
 _TOLD_BY_ONE: Final = (*COUNTS, c.RESPONSE_MODEL, c.RESPONSE_TIME_TO_FIRST_CHUNK, c.RESPONSE_ID, c.PROVIDER_NAME)
 
 
@@ -92,11 +92,12 @@ def first_chunk(told: AttributeValue, duration_ns: int) -> float | None:
 
 
 def once(records: Sequence[SpanRecord]) -> list[SpanRecord]:
-    """Return `records`, in which each call of a model is one span; others that recorded it too become plain spans.
+    """Return `records`, in which each call of a model or a tool is one span; others that tell of it are plain spans.
 
     Of a call within a call the outer one stays, because it has the retries in it, and learns what only the inner one
     knows. It is no call itself where it knows of no tokens and an inner one does, or where it holds several calls that
-    know their tokens. Of calls with the same response id in a trace, the first that knows its tokens stays.
+    know their tokens. Calls of tools are one where they have the same tool. Of calls with the same response id in a
+    trace, the first that knows its tokens stays.
     """
     spans = {_key(record): record for record in records}
     outer = _outer_calls(spans)
@@ -115,19 +116,24 @@ def _operation(record: SpanRecord) -> AttributeValue:
     return record.attributes.get(c.OPERATION_NAME)
 
 
+def _what(record: SpanRecord) -> tuple[AttributeValue, AttributeValue]:
+    operation = _operation(record)
+    return operation, record.attributes.get(c.TOOL_NAME) if operation == "execute_tool" else None
+
+
 def _is_informed(record: SpanRecord) -> bool:
     return bool(record.attributes.get(c.USAGE_INPUT_TOKENS) or record.attributes.get(c.USAGE_OUTPUT_TOKENS))
 
 
 def _outer_calls(spans: Mapping[_Key, SpanRecord]) -> dict[_Key, _Key]:
-    """Return the nearest call of the same kind above each call, save where an agent or a tool stands between them."""
+    """Return the nearest call of the same kind above each call, save where an agent or another call is between them."""
     above: dict[_Key, _Key | None] = {}
     """For each span the nearest call that it is in or is."""
     found: dict[_Key, _Key] = {}
     for key, record in spans.items():
-        if _operation(record) in _MODEL_CALLS:
+        if _operation(record) in _CALLS:
             outer = _nearest((record.trace_id, record.parent_id or ""), spans, above)
-            if outer is not None and outer != key and _operation(spans[outer]) == _operation(record):
+            if outer is not None and outer != key and _what(spans[outer]) == _what(record):
                 found[key] = outer
     return found
 
@@ -141,7 +147,7 @@ def _nearest(key: _Key, spans: Mapping[_Key, SpanRecord], above: dict[_Key, _Key
             break
         passed.append(key)
         above[key] = None  # parents may go in a circle
-        if _operation(record) in _MODEL_CALLS:
+        if _operation(record) in _CALLS:
             nearest = key
         if nearest is not None or _operation(record) in _OTHERS:
             break
@@ -185,7 +191,7 @@ def _settle_repeated(records: Iterable[SpanRecord], changed: dict[_Key, SpanReco
     answered: defaultdict[tuple[str, object, str], list[SpanRecord]] = defaultdict(list)
     for record in records:
         response = record.attributes.get(c.RESPONSE_ID)
-        if _operation(record) in _MODEL_CALLS and isinstance(response, str) and response:
+        if _operation(record) in _CALLS and isinstance(response, str) and response:
             answered[record.trace_id, _operation(record), response].append(record)
     for members in answered.values():
         if len(members) > 1:

@@ -129,6 +129,7 @@ ROLES: Final[Mapping[str, Mapping[str, Role]]] = {
     "llm.request.type": {
         "chat": "chat", "completion": "chat", "embedding": "embeddings", "rerank": "retrieval",
     },
+    "mcp.method.name": {"tools/call": "execute_tool", "resources/read": "retrieval", "prompts/get": "step"},
     "langsmith.span.kind": {
         "llm": "chat", "embedding": "embeddings", "tool": "execute_tool", "retriever": "retrieval",
         "chain": "chain", "prompt": "step", "parser": "step",

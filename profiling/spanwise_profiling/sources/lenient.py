@@ -99,10 +99,11 @@ class _Fitting:
         if _is_struct(option) and isinstance(value, dict):
             return self._struct(typing.cast("dict[str, Any]", value), option, depth)
         members = get_args(option)
-        if origin is list and isinstance(value, dict) and _is_struct(members[0]):
-            value = _pairs(typing.cast("dict[str, Any]", value), members[0])
-        if origin is list and is_list(value):
-            return self._list(value, members[0] if members else Any, depth)
+        listed: Any = value
+        if origin is list and is_object(value) and _is_struct(members[0]):
+            listed = _pairs(value, members[0])
+        if origin is list and is_list(listed):
+            return self._list(listed, members[0] if members else Any, depth)
         if origin is dict and isinstance(value, dict):
             kind = members[1] if members else Any
             return {str(key): self.fit(item, kind, depth + 1) for key, item in typing.cast("Any", value).items()}
