@@ -4,7 +4,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
-C_SOURCES := instrumentation/spanwise/causality/_steps.c instrumentation/spanwise/journal/_own_json.c
+C_SOURCES := instrumentation/spanwise/causality/_steps.c
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint fmt hooks unit every-python soak figures stack-up stack-down servers lock release clean

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER = "instrumentation"
-MODULES = ("spanwise.causality._steps", "spanwise.journal._own_json")
+MODULES = ("spanwise.causality._steps",)
 PURE_PYTHON = "SPANWISE_PURE_PYTHON"
 
 

@@ -1,9 +1,9 @@
 """The README's pictures and table, rendered from recorded runs; nothing is run and no figure is typed.
 
 Reads the last run of each preset of `trading` from a journal (as `make demo` leaves it), writes
-`docs/pictures/{demo,profile}-{light,dark}.svg`, and puts the table, one timeline and what to change first between the
-README's markers. The timeline of the HTML report is photographed in Chromium (`docs/pictures/report-{light,dark}.png`).
-All of it comes from the same runs.
+`docs/pictures/{demo,profile}-{light,dark}.svg`, and puts the table, one timeline and the first screen of a profile
+between the README's markers. The timeline of the HTML report is photographed in Chromium
+(`docs/pictures/report-{light,dark}.png`). All of it comes from the same runs.
 """
 
 from __future__ import annotations
@@ -80,16 +80,14 @@ def excerpt(run: Run) -> str:
     return f"```text\n{stream.getvalue()}```"
 
 
-def findings(profile: Profile) -> str:
-    """Return what `spanwise profile` says is to be changed first, as a block of a page."""
+def screen(profile: Profile) -> str:
+    """Return what `spanwise profile` prints of a run, as a block of a page."""
     stream = StringIO()
     out = Console(file=stream, width=WIDTH, color_system=None, highlight=False)
     for part in profile_report(profile, WIDTH):
         out.print(part, soft_wrap=True)
-    before, heading, said = stream.getvalue().partition("What to change, ")
-    assert heading, f"nothing is to be changed: {before}"
-    first = said.partition("\n2. ")[0]
-    return f"```text\n{heading}{first.rstrip()}\n```"
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    return "\n".join(["```text", *lines, "```"])
 
 
 def replaced(page: str, name: str, text: str) -> str:
@@ -140,7 +138,7 @@ def render(journal: Path, system: System) -> None:
     readme = ROOT / "README.md"
     page = replaced(readme.read_text(encoding="utf-8"), "figures", table(runs, system.published))
     page = replaced(page, "timeline", excerpt(runs[-1]))
-    page = replaced(page, "findings", findings(profile))
+    page = replaced(page, "screen", screen(profile))
     readme.write_text(page, encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from opentelemetry.util._once import Once
 from support.leaks import leaks, look
 
 import spanwise
-from spanwise import providers
+from spanwise.recording import providers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

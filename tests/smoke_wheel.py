@@ -45,7 +45,7 @@ COMMANDS = (
 )
 RECORDS = """
 import time
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 spanwise.configure(service_name="smoke", journal_dir=".spanwise")
 with spanwise.workflow("desk"), spanwise.agent("risk"), spanwise.llm_call("m") as call:
     call.usage(10, 2)

@@ -21,9 +21,8 @@ from opentelemetry.util.re import parse_env_headers
 from spanwise.causality import steps
 from spanwise.config.settings import MASK, Settings, Sourced, masked, resolve, settings_of
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
-from spanwise.journal import own_json
 from spanwise.journal.folder import prepare
-from spanwise.native import PURE_PYTHON
+from spanwise.process.native import PURE_PYTHON
 from spanwise_cli import disks, endpoint
 from spanwise_cli.stack import running
 from spanwise_cli.stack.ports import taken
@@ -156,13 +155,13 @@ def _switch(settings: Settings) -> Iterator[Line]:
 
 
 def _native() -> Iterator[Line]:
-    what = "causality's steps and the journal's JSON"
-    if steps.compiled is not None and own_json.compiled is not None:
-        how = f"{what} are compiled from C"
+    what = "the step of causality"
+    if steps.compiled is not None:
+        how = f"{what} is compiled from C"
     elif os.environ.get(PURE_PYTHON):
-        how = f"{what} run in Python, as {PURE_PYTHON} is set"
+        how = f"{what} runs in Python, as {PURE_PYTHON} is set"
     else:
-        how = f"{what} run in Python, slower: with a C compiler and Python's headers at hand, install spanwise again"
+        how = f"{what} runs in Python, slower: with a C compiler and Python's headers at hand, install spanwise again"
     yield Line("native code", "ok", how)
 
 

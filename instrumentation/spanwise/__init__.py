@@ -1,6 +1,6 @@
 """spanwise records what an agent run did and what it waited for.
 
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 
 spanwise.configure(service_name="desk", journal_dir=".spanwise")
 
@@ -8,11 +8,8 @@ spanwise.configure(service_name="desk", journal_dir=".spanwise")
 async def assess(plan: str) -> str: ...
 """
 
-from spanwise.carriers import extract, inject
 from spanwise.errors import CheckFailedError, InputError, SpanwiseError, UnavailableError
-from spanwise.recorded import waits_on
-from spanwise.runtime import Telemetry, configure, shutdown
-from spanwise.spans import (
+from spanwise.helpers.factories import (
     agent,
     cache_lookup,
     embeddings,
@@ -23,7 +20,11 @@ from spanwise.spans import (
     tool,
     workflow,
 )
-from spanwise.waits import record_wait, waiting
+from spanwise.helpers.propagation import extract, inject
+from spanwise.helpers.waits import waiting
+from spanwise.recording.telemetry import Telemetry
+from spanwise.recording.waits import record_wait, waits_on
+from spanwise.setup import configure, shutdown
 
 __all__ = [
     "CheckFailedError",

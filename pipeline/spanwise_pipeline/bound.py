@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 from spanwise_pipeline.clock import Clock
 from spanwise_pipeline.in_process import InProcessTransport
 from spanwise_pipeline.system import SystemContext

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
 
-    from spanwise.spans import CacheLookup
+    from spanwise.helpers.factories import CacheLookup
     from spanwise_pipeline.clock import Clock
 
 T = TypeVar("T")

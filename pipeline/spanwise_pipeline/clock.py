@@ -10,7 +10,7 @@ import contextvars
 import time
 from typing import Final
 
-from spanwise.virtual_clock import VirtualLoop, sleep_in_thread
+from spanwise.testing.virtual_clock import VirtualLoop, sleep_in_thread
 
 _loop: Final[contextvars.ContextVar[asyncio.AbstractEventLoop | None]] = contextvars.ContextVar(
     "spanwise_pipeline_loop", default=None

@@ -17,7 +17,7 @@ import spanwise
 from spanwise.config import strict_yaml
 from spanwise.config.settings import resolve
 from spanwise.errors import InputError, SpanwiseError, UnavailableError, nearest
-from spanwise.runtime import paused
+from spanwise.recording.telemetry import paused
 from spanwise_pipeline.bound import bound_of
 from spanwise_pipeline.provider.profile import Profile
 from spanwise_pipeline.runner import RunPlan, run_blocking, simulated_speed

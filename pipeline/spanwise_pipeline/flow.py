@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Link, SpanContext
 
-    from spanwise.recorded import Recorded
+    from spanwise.helpers.base import SpanHelper
     from spanwise_pipeline.limits import ConcurrencyLimit
 
 T = TypeVar("T")
@@ -224,7 +224,7 @@ class Flow:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, step: Step[T], function: Callable[..., Coroutine[Any, Any, T]], recorded: Recorded) -> None:
+    async def _run(self, step: Step[T], function: Callable[..., Coroutine[Any, Any, T]], recorded: SpanHelper) -> None:
         try:
             with recorded:
                 step.span_context = recorded.context

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions
 from spanwise.journal import reader
-from spanwise.journal.follow import Follower
 from spanwise_profiling import kinds
 from spanwise_profiling.runs import runs_of
 from spanwise_profiling.trace import build_trace
@@ -53,7 +52,7 @@ def follow(
     """
     wait = threading.Event().wait if wait is None else wait
     seen: dict[Path, tuple[int, int]] = {}  # file to its size and its spans at the last look
-    segments = Follower(Path(folder))
+    segments = reader.Follower(Path(folder))
     while True:
         for path in sorted(Path(folder).glob(f"*{reader.SUFFIX}")):
             yield from _new_in(path, seen, report)

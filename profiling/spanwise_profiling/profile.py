@@ -23,6 +23,7 @@ Bucket: TypeAlias = Literal[
 ]  # fmt: skip
 BUCKETS: Final[tuple[Bucket, ...]] = get_args(Bucket)
 Edge: TypeAlias = Literal["observed", "inferred"]
+Certainty: TypeAlias = Literal["observed", "only", "inferred"]
 Confidence: TypeAlias = Literal["high", "medium", "low"]
 
 
@@ -41,6 +42,19 @@ class Segment:
     """How it is known that the path goes through here: a recorded wait, or the order of times."""
     overlap: bool = False
     """Siblings overlapped here, so that times alone leave open which one was waited for."""
+    doubt_ns: int = 0
+    """For how much of it something else was going as well, which could have been what the run waited for."""
+
+    @property
+    def certainty(self) -> Certainty:
+        """How sure it is that the path goes through here.
+
+        `observed`: a recorded wait says so. `only`: nothing else was going. `inferred`: something else was going as
+        well, and the rule chose.
+        """
+        if self.edge == "observed":
+            return "observed"
+        return "inferred" if self.doubt_ns else "only"
 
     @property
     def duration_ns(self) -> int:
@@ -71,6 +85,7 @@ class Evidence:
 
     span_id: str
     on_path_ns: int
+    """What is meant of the span, as far as it is on the path: of a call that opened a connection, the opening."""
     note: str = ""
 
 
@@ -81,7 +96,7 @@ class Finding:
     id: str
     """Its rule, in kebab case; docs/findings/<id>.md explains it."""
     title: str
-    """One sentence that names agents, tools or steps."""
+    """What to do, as an order without a full stop; names agents, tools or steps."""
     evidence: tuple[Evidence, ...]
     saves_ns: int
     """What it could bring on the critical path; an estimate, never more than what is on the path."""
@@ -90,6 +105,21 @@ class Finding:
     """How it is done with spanwise's own pipeline."""
     elsewhere: str
     """How it is done in any other program."""
+    why: str = ""
+    """What the recording shows, as a sentence."""
+    fix: str = ""
+    """How it is done, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """Rules that could not look for anything, because the recording lacks what they read."""
+
+    rules: tuple[str, ...]
+    lacks: str
+    """What is missing, as a plural: `prompt fingerprints`."""
+    remedy: str
+    """The setting that records it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +147,14 @@ class Profile:
     warnings: tuple[str, ...]
     usage: Usage | None = None
     """Tokens and money, where somebody asked for them."""
+    rules: int = 0
+    """How many rules looked for findings, those that were blind included; 0 where none was asked."""
+    blind: tuple[Blind, ...] = ()
+
+    @property
+    def doubt_ns(self) -> int:
+        """How much of the path something else could have been waited for, as far as no recorded wait says."""
+        return sum(segment.doubt_ns for segment in self.path if segment.edge == "inferred")
 
     @property
     def parallelism(self) -> float:

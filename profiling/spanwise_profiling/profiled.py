@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spanwise_profiling import prices
-from spanwise_profiling.advice import findings_of
+from spanwise_profiling.advice import advised
 from spanwise_profiling.analysis import profile_of
 from spanwise_profiling.normalise import normalised
 from spanwise_profiling.usage import usage_of
@@ -33,8 +33,7 @@ def profiled(runs: Sequence[Run], table: Prices | None = None) -> list[Profile]:
     sound = [normalised(run) for run in runs]
     return [
         replace(
-            profile,
-            findings=findings_of(profile, [other for other in sound if other is not profile.run]),
+            advised(profile, [other for other in sound if other is not profile.run]),
             usage=usage_of(profile.run, table),
         )
         for profile in map(profile_of, sound)

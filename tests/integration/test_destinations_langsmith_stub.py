@@ -17,8 +17,9 @@ from support.langsmith_server import KEY, LangSmith, langsmith_server
 import spanwise
 from spanwise.config.settings import Settings
 from spanwise.destinations import langsmith
-from spanwise.journal import reader, record_json
+from spanwise.journal import reader
 from spanwise.journal.stream import Stream
+from spanwise.otlp import record_json
 from spanwise_cli import health
 from spanwise_cli.health import Line
 from spanwise_profiling import dialects, prices

@@ -19,7 +19,7 @@ from support.otlp_receiver import receiving, receiving_grpc
 from support.servers import eventually
 
 import spanwise
-from spanwise.content.filters import Outlet
+from spanwise.content.outlet import Outlet
 from spanwise.destinations import sending
 from spanwise.destinations.sending import Sender
 from spanwise.journal import cursor as cursors
@@ -307,7 +307,7 @@ def test_a_program_that_configures_and_records_nothing_starts_no_thread_and_make
 
 
 STEADY = """
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 telemetry = spanwise.configure(
     journal_dir="j", endpoint="http://127.0.0.1:9", otlp_drop="name=step even", journal_interval=0.01
 )

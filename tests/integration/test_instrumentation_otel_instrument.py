@@ -46,7 +46,9 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         about = folder / "spanwise_entry-0.dist-info"
         about.mkdir()
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: spanwise-entry\nVersion: 0\n")
-        (about / "entry_points.txt").write_text(f"[{GROUP}]\nspanwise = spanwise.sdk_exporter:JournalExporter\n")
+        (about / "entry_points.txt").write_text(
+            f"[{GROUP}]\nspanwise = spanwise.integrations.traces_exporter:JournalExporter\n"
+        )
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_"))}
     inherited["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, sys.path)])
     return inherited | {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", **variables}

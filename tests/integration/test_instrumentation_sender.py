@@ -17,7 +17,7 @@ from support.deliveries import ACCEPTED, AWAY, Line, in_turn
 from support.otlp_receiver import Receiver, receiving, receiving_grpc
 
 import spanwise
-from spanwise.content.filters import Outlet
+from spanwise.content.outlet import Outlet
 from spanwise.destinations.sending import Sender
 from spanwise.journal import reader
 from spanwise.journal.ledger import Counts, Ledger
@@ -222,7 +222,7 @@ def test_the_extra_sends_over_grpc(tmp_path: Path) -> None:
 
 
 PROGRAM = """
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 spanwise.configure(journal_dir="j", endpoint="http://127.0.0.1:{port}", shutdown_timeout=0.5)
 with spanwise.workflow("desk"):
     pass

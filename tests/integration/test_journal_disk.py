@@ -36,7 +36,8 @@ def found():
 FILLS_UP = (
     """
 import json, pathlib, spanwise
-from spanwise.journal import ledger, reader
+from spanwise.journal import ledger
+from spanwise.journal import reader
 folder = pathlib.Path("disk/journal")
 telemetry = spanwise.configure(journal_dir=folder)
 with spanwise.step("all"):
@@ -54,7 +55,8 @@ spanwise.shutdown()
 BECOMES_READ_ONLY = (
     """
 import json, pathlib, subprocess, spanwise
-from spanwise.journal import ledger, reader
+from spanwise.journal import ledger
+from spanwise.journal import reader
 folder = pathlib.Path("disk/journal")
 telemetry = spanwise.configure(journal_dir=folder)
 def record(name):
@@ -66,7 +68,7 @@ def record(name):
 record("before")
 # A file that is open for writing forbids to mount its disk read-only, so one is mounted over it.
 subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "over", str(folder)], check=True)
-telemetry.recorder._stream.segments.rotate()
+telemetry.processor._stream.segments.rotate()
 record("meanwhile")
 subprocess.run(["umount", str(folder)], check=True)
 record("after")
@@ -77,7 +79,7 @@ spanwise.shutdown()
 )
 
 CANNOT_START = """
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 try:
     spanwise.configure(journal_dir="disk/journal")
 except spanwise.UnavailableError as error:

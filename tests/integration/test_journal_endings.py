@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 BEGIN = """
 import asyncio, os, signal, sys, threading, time
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 spanwise.configure(journal_dir="journal", journal_interval=60)  # nothing is written by the clock here
 def record(number=3):
     with spanwise.step("outer"):
@@ -76,7 +76,7 @@ def test_what_has_ended_is_written_and_the_status_is_the_programs(tmp_path: Path
 
 
 IN_A_COROUTINE = """
-from spanwise import runtime
+from spanwise.recording import telemetry as runtime
 async def main():
     record()
     {}
@@ -184,7 +184,7 @@ def test_sigterm_under_load_leaves_an_account_that_adds_up(tmp_path: Path) -> No
 
 
 STUCK = """
-from spanwise.journal.stream import Stream
+from spanwise.journal.stream import Stream  # noqa: PLC0415 - likewise
 Stream.append = lambda self, *record: time.sleep(3600)
 spanwise.shutdown()
 spanwise.configure(journal_dir="journal", shutdown_timeout=0.2)

@@ -22,10 +22,10 @@ RECORDS = 600
 
 WRITER = """
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it
 from support.segments import begin, payload_of
 from support.traces import span
-from spanwise.journal.stream import Stream
+from spanwise.journal.stream import Stream  # noqa: PLC0415 - likewise
 folder, trace, count = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 stream = Stream(folder)
 for number in range(1, count + 1):

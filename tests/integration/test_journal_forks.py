@@ -76,7 +76,7 @@ def test_a_fork_in_the_middle_of_a_span_leaves_the_span_to_the_parent_and_gives_
 
 FORKS_WHILE_A_MODULE_LOADS = """
 import builtins, signal, sys, threading
-from spanwise.loading import apart_from_forks
+from spanwise.process.imports import apart_from_forks
 builtins.begun, builtins.forked = threading.Event(), threading.Event()
 with open("slow.py", "w") as module:
     module.write("begun.set(); forked.wait(0.3)")
@@ -241,7 +241,7 @@ def test_a_child_forked_amid_a_loop_writes_what_is_its_own_and_nothing_of_the_pa
 
 FORKS_WITH_CAUSALITY = """
 import asyncio
-from spanwise import causality
+from spanwise import causality  # noqa: PLC0415 - asyncio loads only where causality is wanted
 spanwise.configure(journal_dir="journal", causality="on", wait_threshold=0.0)
 
 async def work(name):
@@ -300,7 +300,7 @@ def test_workers_of_a_multiprocessing_pool_lose_nothing(tmp_path: Path) -> None:
 
 
 SERVED = """
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 spanwise.configure(journal_dir="journal")
 
 

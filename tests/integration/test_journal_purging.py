@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 RECORDS = """
 import sys, threading, time
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 spanwise.configure(journal_dir="journal", endpoint=sys.argv[1] or None, shutdown_timeout=0.5)
 with spanwise.workflow("secret"):
     pass

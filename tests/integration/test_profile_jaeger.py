@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.servers]
 
 PROGRAM = """
 import asyncio
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 
 @spanwise.agent("writer")
 async def write(ready: asyncio.Event) -> None:

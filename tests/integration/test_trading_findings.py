@@ -30,18 +30,15 @@ pytestmark = pytest.mark.slow
 KNOWN = "unused-output"
 """The report's words are for its reader; docs/findings/unused-output.md says so."""
 RAISES = {
-    "parallel_analysts": (
-        "sequential-calls",
-        "market_analyst, sentiment_analyst, news_analyst and fundamentals_analyst ran",
-    ),
-    "batch_tools": ("sequential-calls", "tools that one answer asked for ran one after another"),
+    "parallel_analysts": ("sequential-calls", "Run the 4 analysts together"),
+    "batch_tools": ("sequential-calls", "Run the tools that one answer asked for together"),
     "market_cache": ("duplicate-calls", "retrieval prices"),
-    "async_fetch": ("sequential-calls", "sources of tools were read one after another"),
+    "async_fetch": ("sequential-calls", "Read the sources of tools together"),
     "compress_prompts": ("repeated-context", "texts that another prompt had held"),
-    "concise_prompts": (KNOWN, "later prompts hold 1% to 7% of"),
-    "concurrent_debate": ("sequential-calls", "bull_researcher and bear_researcher take turns"),
-    "concurrent_risk": ("sequential-calls", "aggressive_analyst, conservative_analyst and neutral_analyst take turns"),
-    "concurrent_aggregation": ("sequential-calls", "sources of agents were read one after another"),
+    "concise_prompts": (KNOWN, "Later prompts hold 1% to 7% of"),
+    "concurrent_debate": ("sequential-calls", "Let bull_researcher and bear_researcher speak at once"),
+    "concurrent_risk": ("sequential-calls", "Let the 3 analysts speak at once"),
+    "concurrent_aggregation": ("sequential-calls", "Read the sources of agents together"),
     "pooled_connections": ("connection-churn", "19 connections were opened for 19 calls; 4 would have done"),
 }
 
@@ -56,9 +53,7 @@ def found(preset: str, **changed: bool) -> tuple[float, list[tuple[Finding, floa
 def test_on_the_baseline_the_sequential_analysts_come_first_with_what_the_flag_saves() -> None:
     seconds, [(first, saves), *_] = found("baseline")
     assert (first.id, first.confidence) == ("sequential-calls", "high")
-    assert first.title.startswith(
-        "market_analyst, sentiment_analyst, news_analyst and fundamentals_analyst ran one after"
-    )
+    assert first.title == "Run the 4 analysts together"
     measured = seconds - found("baseline", parallel_analysts=True)[0]
     assert saves == pytest.approx(measured, rel=0.1)
 
@@ -69,9 +64,7 @@ def test_what_it_promises_is_what_two_real_runs_measure(tmp_path: Path) -> None:
         assert spanwise(*run, *more, folder=tmp_path).returncode == 0
     before, after = load(tmp_path / ".spanwise").runs
     first = findings_of(profile_of(before))[0]
-    assert first.title.startswith(
-        "market_analyst, sentiment_analyst, news_analyst and fundamentals_analyst ran one after"
-    )
+    assert first.title == "Run the 4 analysts together"
     assert before.scaled(first.saves_ns) == pytest.approx(before.seconds - after.seconds, rel=0.1)
 
 
@@ -89,7 +82,7 @@ def test_switching_a_flag_off_raises_its_finding(flag: str) -> None:
     [_] = [
         finding
         for finding, _ in found("optimized", **{flag: False})[1]
-        if finding.id == name and words in finding.title
+        if finding.id == name and words in f"{finding.title}. {finding.why}"
     ]
 
 
@@ -107,7 +100,9 @@ def test_switching_a_flag_off_raises_its_finding(flag: str) -> None:
 def test_what_a_finding_promises_is_what_its_flag_brings(flag: str, within: float) -> None:
     seconds, findings = found("optimized", **{flag: False})
     name, words = RAISES[flag]
-    [saves] = [saves for finding, saves in findings if finding.id == name and words in finding.title]
+    [saves] = [
+        saves for finding, saves in findings if finding.id == name and words in f"{finding.title}. {finding.why}"
+    ]
     assert saves == pytest.approx(seconds - found("optimized")[0], rel=within)
 
 

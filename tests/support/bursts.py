@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BURST = """
 import asyncio, json, sys, time
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 spans, where = int(sys.argv[1]), sys.argv[2]
 def resident(field):  # MiB
     with open("/proc/self/status") as file:

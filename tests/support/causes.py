@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spanwise.causality import observed
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

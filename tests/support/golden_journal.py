@@ -18,8 +18,9 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from spanwise.journal import otlp_json, packing, segment
+from spanwise.journal import packing, segment
 from spanwise.journal.format import END, START, WAIT
+from spanwise.otlp import json_encoder as otlp_json
 
 STREAM = "20260921T133320-7-0000000a"
 WAITS = "20260921T133320-8-0000000b"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 INTERVAL = 0.2
 LOAD = """
 import asyncio, os, sys, threading, time
-import spanwise
+import spanwise  # noqa: PLC0415 - the other kind is not to load it
 durability, threads, said, endpoint = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 spanwise.configure(journal_dir="journal", durability=durability, endpoint=endpoint or None)
 def record(number):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from spanwise import runtime
+from spanwise.recording import telemetry as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

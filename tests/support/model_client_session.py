@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 from spanwise_pipeline import Clock, ModelClient, Retries
 from spanwise_pipeline.in_process import InProcessTransport
 from spanwise_pipeline.provider.app import create_app

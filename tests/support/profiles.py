@@ -62,7 +62,9 @@ DESK_SECOND: tuple[Stretch, ...] = (
 )
 SEQUENTIAL = Finding(
     id="sequential-calls",
-    title="bull worked twice, one after the other, though neither needs the other",
+    title="Let bull work once on both inputs",
+    why="It worked twice, one after the other, though neither needs the other.",
+    fix="asyncio.gather(first(), second())",
     evidence=(
         Evidence(identifier(13), 2_000_000_000, "second"),
         Evidence(identifier(11), 1_900_000_000, "first"),

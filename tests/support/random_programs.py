@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from spanwise.causality import observed
 from spanwise.causality.releases import running_driver
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

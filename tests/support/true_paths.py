@@ -17,7 +17,7 @@ from spanwise import conventions as c
 from spanwise.causality import observed
 from spanwise.causality.driver import state
 from spanwise.journal.reader import LinkRecord
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, assert_type
 from opentelemetry.trace import SpanContext
 
 import spanwise
+from spanwise.helpers.base import SpanHelper
+from spanwise.helpers.factories import Agent, CacheLookup, Retrieval, ToolExecution, Workflow
+from spanwise.helpers.model_call import ModelCall
+from spanwise.helpers.waits import Wait
 from spanwise.journal.ledger import Counts
-from spanwise.model_call import ModelCall
-from spanwise.recorded import Recorded
-from spanwise.spans import Agent, CacheLookup, Retrieval, ToolExecution, Workflow
-from spanwise.waits import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -69,7 +69,7 @@ async def context_managers_know_their_helper() -> None:
         lookup.result("found")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with spanwise.retrieval("filings") as search, spanwise.step("merge") as step:
         assert_type(search, Retrieval)
-        assert_type(step.set("a", 1).set("b", ["x"]), Recorded)
+        assert_type(step.set("a", 1).set("b", ["x"]), SpanHelper)
     with spanwise.waiting("lock", "l") as wait:
         assert_type(wait, Wait)
     with spanwise.waiting("patience", "l"):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

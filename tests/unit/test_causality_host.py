@@ -17,7 +17,7 @@ from support.causes import plain
 
 from spanwise import causality
 from spanwise.causality import observed
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator

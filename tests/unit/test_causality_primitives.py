@@ -14,7 +14,7 @@ import pytest
 from support.causes import Found, causes, plain
 
 from spanwise.causality import observed
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -10,8 +10,8 @@ from support.finished import finished
 from spanwise.config.settings import Settings
 from spanwise.errors import UnavailableError
 from spanwise.journal.ledger import Ledger
-from spanwise.recorder import Recorder
-from spanwise.runtime import Telemetry
+from spanwise.recording.processor import RecordingProcessor
+from spanwise.recording.telemetry import Telemetry
 from spanwise_cli.finished import undelivered
 from spanwise_cli.progress import Progress
 from spanwise_cli.report import comparison_table, footnotes
@@ -105,7 +105,7 @@ def test_what_an_endpoint_did_not_take_is_said_without_its_secrets() -> None:
     ledger.deliver("otlp", 1_000)
     ledger.set_aside("otlp", 3)
     settings = Settings(endpoint="http://me:secret@desk:4318?key=secret")
-    telemetry = Telemetry(settings, {}, None, Recorder(ledger=ledger))
+    telemetry = Telemetry(settings, {}, None, RecordingProcessor(ledger=ledger))
 
     assert list(undelivered(telemetry)) == [
         (

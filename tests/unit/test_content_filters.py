@@ -10,11 +10,11 @@ from support.deliveries import Line
 from support.otlp_json import attributes
 
 import spanwise
-from spanwise.content.filters import Outlet, rule
+from spanwise.content.outlet import Outlet, rule
 from spanwise.destinations.batches import MOST_SPANS, Entry, portions
 from spanwise.destinations.sending import Sender
 from spanwise.journal.ledger import Ledger
-from spanwise.recorder import Recorder
+from spanwise.recording.processor import RecordingProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +106,7 @@ def test_the_ledger_counts_what_was_filtered() -> None:
     line, ledger = Line(), Ledger(("otlp",))
     sender = Sender("otlp", line, Outlet((), ["name=wait *"]), ledger, journaled=False)
     provider = TracerProvider(shutdown_on_exit=False)
-    recorder = Recorder(ledger=ledger, destinations=(sender,))
+    recorder = RecordingProcessor(ledger=ledger, destinations=(sender,))
     provider.add_span_processor(recorder)
     tracer = provider.get_tracer("t")
     tracer.start_span("wait slots").end()

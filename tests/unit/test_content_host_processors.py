@@ -162,7 +162,7 @@ def test_a_flush_of_the_hosts_provider_does_not_keep_its_own_processors_waiting_
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(Theirs(InMemorySpanExporter()))
     trace.set_tracer_provider(provider)
-    recorder = spanwise.configure(journal_dir=tmp_path).recorder
+    recorder = spanwise.configure(journal_dir=tmp_path).processor
     monkeypatch.setattr(recorder, "force_flush", lambda _: asked.append("ours"))
     provider.force_flush()
     assert asked == ["theirs", "ours"]

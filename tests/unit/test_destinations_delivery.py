@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.deliveries import ACCEPTED, AWAY, JumpingTime, Line, in_turn, payload, write
 
-from spanwise.content.filters import Outlet
+from spanwise.content.outlet import Outlet
 from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.sources import StreamSource
 from spanwise.destinations.transport import Reply

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.deliveries import ACCEPTED, JumpingTime, Line, payload, write
 
-from spanwise.content.filters import Outlet
+from spanwise.content.outlet import Outlet
 from spanwise.destinations import draining
 from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.draining import Sent

@@ -15,10 +15,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState, set_span_in_context
 
-from spanwise.content.filters import Outlet
+from spanwise.content.outlet import Outlet
 from spanwise.destinations import batches
-from spanwise.destinations.protobuf import varint
-from spanwise.journal import otlp_json
+from spanwise.otlp import json_encoder as otlp_json
+from spanwise.otlp.protobuf import varint
 
 
 def made(**attributes: Any) -> ReadableSpan:

@@ -95,4 +95,4 @@ def test_an_unknown_command_or_option_would_be_found() -> None:
 
 
 def test_the_markers_of_what_is_rendered_are_in_the_readme() -> None:
-    assert all(section(README, name) for name in ("figures", "timeline", "findings", "example"))
+    assert all(section(README, name) for name in ("figures", "timeline", "screen", "example"))

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from support.pages import ROOT, blocks, section
 from support.profiles import SEQUENTIAL, desk_profile
+from support.screens import screen
 from support.traces import agent, cache_lookup, chat, run_of, workflow
 
 from spanwise import conventions as c
@@ -83,8 +84,9 @@ def test_the_profile_is_of_the_first_run_in_the_table(theme: str) -> None:
     picture = ET.fromstring(drawn(theme, "profile"))
     title = picture.findtext("{http://www.w3.org/2000/svg}title")
     assert title == f"What trading/baseline waited for: {durations()['baseline']}"
-    ((_, text),) = blocks(section(README, "findings"))
-    first = " ".join(text.split()).partition("1. ")[2].partition(" saves ")[0]
+    ((_, text),) = blocks(section(README, "screen"))
+    assert text.startswith(f"trading/baseline  {durations()['baseline']}   19 model calls")
+    first = re.sub(r"^-\S+ s \(.*?\) +(?:sure|likely|you judge) +", "", text.partition("\n1. ")[2]).partition(".\n")[0]
     told = " ".join(element.text or "" for element in picture.iter("{http://www.w3.org/2000/svg}text"))
     assert first
     assert f"1. {first}" in told
@@ -113,10 +115,8 @@ def test_figures_are_read_from_the_runs_and_never_typed() -> None:
     assert FIGURES["table"]([slow, fast], {"baseline": Published(290.91, 43_457, 149.4, "A+")}) == TABLE
 
 
-def test_what_to_change_first_is_what_the_command_prints() -> None:
-    report = FIGURES["findings"](desk_profile(findings=[SEQUENTIAL, SEQUENTIAL]))
-    assert report.startswith("```text\nWhat to change, most promising first\n1. bull worked twice, ")
-    assert report.endswith("\n   elsewhere: await them together: asyncio.gather(first(), second())\n```")
+def test_the_first_screen_is_what_the_command_prints() -> None:
+    assert FIGURES["screen"](desk_profile(findings=[SEQUENTIAL])) == f"```text\n{screen(desk_profile())}```"
 
 
 def test_rendering_replaces_only_what_is_between_the_markers() -> None:

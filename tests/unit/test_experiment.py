@@ -42,7 +42,7 @@ def test_a_run_that_crosses_segments_of_the_journal_is_read_back_whole(tmp_path:
                 pass
             assert telemetry.flush(5.0)
             segment = telemetry.journal_path
-            telemetry.recorder._stream.segments.rotate()  # type: ignore[union-attr]
+            telemetry.processor._stream.segments.rotate()  # type: ignore[union-attr]
             assert telemetry.journal_path != segment
         return Outcome({}, {}, "A+", 100.0)
 

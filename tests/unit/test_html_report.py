@@ -225,7 +225,7 @@ def test_models_and_calls_have_their_cost_and_an_unknown_one_is_no_zero() -> Non
 
 
 def test_without_findings_the_page_says_so() -> None:
-    assert "Nothing found that would make this run faster." in visible(report([desk_profile(findings=())]))
+    assert "Nothing to change was looked for." in visible(report([desk_profile(findings=())]))
 
 
 def test_who_blocked_the_loop_is_named() -> None:

@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from support.journal_files import requests
 
 import spanwise
-from spanwise import run_end, runtime
 from spanwise.journal import ledger
 from spanwise.journal.ledger import Counts
+from spanwise.recording import run_attributes as run_end
+from spanwise.recording import telemetry as runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +144,7 @@ def test_disabled_records_writes_sends_and_serves_nothing(tmp_path: Path, monkey
     telemetry = spanwise.configure(journal_dir=tmp_path / "j", endpoint="http://127.0.0.1:1", metrics_port=0)
     with spanwise.workflow("desk") as run, spanwise.waiting("lock", "l"):
         run.grade("A", 90)
-    assert (telemetry.provider, telemetry.recorder, telemetry.metrics, telemetry.metrics_port) == (None,) * 4
+    assert (telemetry.provider, telemetry.processor, telemetry.metrics, telemetry.metrics_port) == (None,) * 4
     assert (telemetry.flush(), telemetry.ledger(), list(tmp_path.iterdir())) == (True, Counts(), [])
     assert not run.span.is_recording()
     assert not isinstance(trace.get_tracer_provider(), TracerProvider)

@@ -16,22 +16,22 @@ from support.loops import as_in_a_loop
 from support.otlp_json import attributes
 
 import spanwise
-from spanwise import assembly
-from spanwise import buffer as buffers
-from spanwise.buffer import ORDINARY, Buffer
-from spanwise.content.guard import Guard
+from spanwise.content.filter import ContentFilter
 from spanwise.journal import ledger
 from spanwise.journal.format import END, START
 from spanwise.journal.ledger import Counts
 from spanwise.journal.reader import read
 from spanwise.journal.stream import Stream
-from spanwise.recorder import Recorder
+from spanwise.recording import buffer as buffers
+from spanwise.recording import build as assembly
+from spanwise.recording.buffer import ORDINARY, Buffer
+from spanwise.recording.processor import RecordingProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from spanwise.runtime import Telemetry
+    from spanwise.recording.telemetry import Telemetry
 
 LONG_INTERVAL = 600.0
 
@@ -253,7 +253,7 @@ class Steps(Stream):
 def test_where_writing_lags_by_an_interval_those_who_end_spans_have_to_look(tmp_path: Path) -> None:
     stream = Steps(tmp_path)
     waiting = Buffer(2**20)
-    recorder = Recorder(stream=stream, buffer=waiting, interval=1e-9)
+    recorder = RecordingProcessor(stream=stream, buffer=waiting, interval=1e-9)
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(recorder)
     tracer = provider.get_tracer("t")
@@ -289,7 +289,7 @@ def test_a_signal_amid_a_write_waits_until_that_is_done(tmp_path: Path) -> None:
             told.append((str(said), self.ledger.counts().journaled))
             super().append(kind, payload, count)
 
-    recorder = Recorder(stream=Interrupted(tmp_path), sync=True)
+    recorder = RecordingProcessor(stream=Interrupted(tmp_path), sync=True)
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(recorder)
     provider.get_tracer("t").start_span("s").end()
@@ -369,14 +369,14 @@ def test_a_span_that_a_hook_drops_after_its_start_was_shown_is_not_taken_for_int
 def test_a_start_that_cannot_be_withdrawn_costs_no_other_span(
     tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = Guard.begun
+    begun = ContentFilter.begun
 
-    def broken(self: Guard, span: ReadableSpan, end_ns: int | None = None) -> ReadableSpan:
+    def broken(self: ContentFilter, span: ReadableSpan, end_ns: int | None = None) -> ReadableSpan:
         if end_ns is not None:
             raise ValueError("cannot be looked through")
         return begun(self, span, end_ns)
 
-    monkeypatch.setattr(Guard, "begun", broken)
+    monkeypatch.setattr(ContentFilter, "begun", broken)
     telemetry = configured(tmp_path, span_hook=lambda span: None if "agent" in span.name else span)
     with spanwise.workflow("desk"):
         with spanwise.agent("risk"):
@@ -403,7 +403,7 @@ def test_a_span_that_a_garbage_collection_ends_amid_a_write_is_queued(tmp_path: 
             tracer.start_span("collected").end() if not self.ledger.counts().journaled else None
             super().append(kind, payload, count)
 
-    recorder = Recorder(stream=Collecting(tmp_path), sync=True)
+    recorder = RecordingProcessor(stream=Collecting(tmp_path), sync=True)
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(recorder)
     tracer = provider.get_tracer("t")

@@ -8,7 +8,7 @@ import pytest
 
 import spanwise
 from spanwise import conventions as c
-from spanwise import fingerprints
+from spanwise.content import fingerprints
 from spanwise.testing import capture
 
 if TYPE_CHECKING:

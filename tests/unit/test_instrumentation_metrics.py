@@ -14,10 +14,10 @@ from prometheus_client.openmetrics.exposition import generate_latest
 
 import spanwise
 from spanwise import conventions as c
-from spanwise import metrics as metrics_module
 from spanwise.journal.ledger import Ledger
-from spanwise.metrics import SpanMetrics
-from spanwise.recorder import Recorder
+from spanwise.recording import metrics as metrics_module
+from spanwise.recording.metrics import SpanMetrics
+from spanwise.recording.processor import RecordingProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,7 +219,7 @@ class RecordOnly(Sampler):
 
 def test_a_span_that_is_not_sampled_is_counted_without_an_exemplar() -> None:
     metrics = SpanMetrics(CollectorRegistry())
-    recorder = Recorder(metrics=metrics)
+    recorder = RecordingProcessor(metrics=metrics)
     provider = TracerProvider(sampler=RecordOnly(), shutdown_on_exit=False)
     provider.add_span_processor(recorder)
     provider.get_tracer("t").start_span("s").end()

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from spanwise.journal.otlp_json import encode
+from spanwise.otlp.json_encoder import encode
 
 EVERY_TYPE: dict[str, Any] = {
     "text": 'Größe 📈\n"quoted"',

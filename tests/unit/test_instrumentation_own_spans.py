@@ -29,12 +29,12 @@ from prometheus_client import CollectorRegistry
 
 import spanwise
 from spanwise.config.settings import Settings
-from spanwise.journal import otlp_json
 from spanwise.journal.ledger import Counts
-from spanwise.metrics import SpanMetrics
-from spanwise.own_span import OwnSpan
-from spanwise.recorder import Recorder
-from spanwise.runtime import Telemetry, substituted
+from spanwise.otel.span import OwnSpan
+from spanwise.otlp import json_encoder as otlp_json
+from spanwise.recording.metrics import SpanMetrics
+from spanwise.recording.processor import RecordingProcessor
+from spanwise.recording.telemetry import Telemetry, substituted
 from spanwise.testing import capture
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 REMOTE = SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("vendor", "x")]))
 
 
-class Kept(Recorder):
+class Kept(RecordingProcessor):
     """Keeps what it takes."""
 
     def __init__(self, metrics: SpanMetrics | None = None) -> None:
@@ -56,7 +56,7 @@ class Kept(Recorder):
 
 
 def recording(
-    recorder: Recorder,
+    recorder: RecordingProcessor,
     *processors: SpanProcessor,
     sampler: Sampler | None = None,
     limits: SpanLimits | None = None,
@@ -197,7 +197,7 @@ def counted(metrics: SpanMetrics, family: str, **labels: str) -> float | None:
 
 def test_metrics_count_every_span_and_the_record_keeps_whole_traces_at_a_ratio_of_a_tenth(tmp_path: Path) -> None:
     metrics = SpanMetrics(CollectorRegistry())
-    recorder = Recorder(metrics=metrics)
+    recorder = RecordingProcessor(metrics=metrics)
     exporter = InMemorySpanExporter()
     sampler = ParentBased(TraceIdRatioBased(0.1))
     with substituted(recording(recorder, SimpleSpanProcessor(exporter), sampler=sampler)):
@@ -234,7 +234,7 @@ def test_the_sampler_of_the_environment_holds_also_for_spans_of_other_libraries_
 
 def test_a_remote_parent_that_was_not_sampled_keeps_its_children_out() -> None:
     metrics = SpanMetrics(CollectorRegistry())
-    recorder = Recorder(metrics=metrics)
+    recorder = RecordingProcessor(metrics=metrics)
     unsampled = trace.NonRecordingSpan(SpanContext(7, 8, is_remote=True, trace_flags=TraceFlags(0)))
     token = otel_context.attach(trace.set_span_in_context(unsampled, otel_context.Context()))
     with substituted(recording(recorder)), spanwise.agent("a"):
@@ -265,7 +265,7 @@ def test_a_sampler_may_add_attributes_and_a_trace_state_and_record_without_sampl
 
 def test_a_scrape_right_after_a_span_sees_it() -> None:
     metrics = SpanMetrics(CollectorRegistry())
-    recorder = Recorder(metrics=metrics)
+    recorder = RecordingProcessor(metrics=metrics)
     with substituted(recording(recorder)):
         for number in range(1, 200):
             with spanwise.agent("a"):
@@ -438,7 +438,7 @@ def snapshot(span: ReadableSpan) -> ReadableSpan:
 
 
 def test_always_off_is_honoured() -> None:
-    recorder = Recorder()
+    recorder = RecordingProcessor()
     with substituted(recording(recorder, sampler=ALWAYS_OFF)), spanwise.step("s"):
         pass
     recorder.force_flush()

@@ -18,7 +18,7 @@ from spanwise.journal import ledger as ledgers
 from spanwise.journal.folder import prepare
 from spanwise.journal.ledger import Counts
 from spanwise.journal.stream import Stream
-from spanwise.recorder import Recorder
+from spanwise.recording.processor import RecordingProcessor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ class Stuck(Stream):
         super().append(kind, payload, count)
 
 
-def provider_of(recorder: Recorder) -> TracerProvider:
+def provider_of(recorder: RecordingProcessor) -> TracerProvider:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(recorder)
     return provider
@@ -110,7 +110,7 @@ def test_the_equations_hold_at_each_stage(tmp_path: Path) -> None:
 
 def test_what_was_ended_and_not_written_yet_is_buffered(tmp_path: Path) -> None:
     stream = Stuck(tmp_path)
-    recorder = Recorder(stream=stream)
+    recorder = RecordingProcessor(stream=stream)
     with as_in_a_loop():
         provider_of(recorder).get_tracer("t").start_span("s").end()
     assert recorder.ledger.counts() == Counts(started=1, buffered=1)
@@ -122,7 +122,7 @@ def test_what_was_ended_and_not_written_yet_is_buffered(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fills_up_drops_the_rest_and_keeps_what_is_there(tmp_path: Path) -> None:
-    recorder = Recorder(stream=Refusing(tmp_path))
+    recorder = RecordingProcessor(stream=Refusing(tmp_path))
     tracer = provider_of(recorder).get_tracer("t")
     for number in range(3):
         tracer.start_span(str(number)).end()
@@ -136,7 +136,7 @@ def test_a_disk_that_fills_up_drops_the_rest_and_keeps_what_is_there(tmp_path: P
 
 
 def test_a_span_that_cannot_be_encoded_is_dropped_alone(tmp_path: Path) -> None:
-    recorder = Recorder(stream=Stream(tmp_path))
+    recorder = RecordingProcessor(stream=Stream(tmp_path))
     tracer = provider_of(recorder).get_tracer("t")
     given: list[Any] = ["sound", 3, "sound too"]
     for span in [tracer.start_span(name) for name in given]:
@@ -149,7 +149,7 @@ def test_a_span_that_cannot_be_encoded_is_dropped_alone(tmp_path: Path) -> None:
 def test_folder_and_files_are_for_their_owner_only_and_git_ignores_them(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "journal"
     prepare(folder)
-    recorder = Recorder(stream=Stream(folder))
+    recorder = RecordingProcessor(stream=Stream(folder))
     provider_of(recorder).get_tracer("t").start_span("s").end()
     recorder.shutdown()
     modes = {path.suffix or path.name: mode(path) for path in folder.iterdir()}
@@ -170,7 +170,7 @@ def test_an_existing_gitignore_is_left_alone(tmp_path: Path) -> None:
 def test_a_span_that_was_open_before_the_recorder_came_is_not_counted() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     span = provider.get_tracer("t").start_span("early")
-    recorder = Recorder()
+    recorder = RecordingProcessor()
     provider.add_span_processor(recorder)
     span.end()
     assert recorder.ledger.counts() == Counts()

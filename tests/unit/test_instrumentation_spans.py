@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import spanwise
-from spanwise import spans as helpers
-from spanwise.recorded import Recorded, error_type
+from spanwise.helpers import factories as helpers
+from spanwise.helpers.base import SpanHelper, error_type
 from spanwise.testing import capture
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 RUN = "0" * 31 + "1"
 
-HELPERS: list[tuple[Callable[[], Recorded], str, str, dict[str, Any]]] = [
+HELPERS: list[tuple[Callable[[], SpanHelper], str, str, dict[str, Any]]] = [
     (
         lambda: spanwise.workflow("desk", run_id=RUN, variant="optimized", flags={"b": True, "a": 1}),
         "invoke_workflow desk",
@@ -120,12 +120,12 @@ HELPERS: list[tuple[Callable[[], Recorded], str, str, dict[str, Any]]] = [
 ]
 
 
-def used_as_context_manager(helper: Recorded) -> None:
+def used_as_context_manager(helper: SpanHelper) -> None:
     with helper:
         pass
 
 
-def used_as_async_context_manager(helper: Recorded) -> None:
+def used_as_async_context_manager(helper: SpanHelper) -> None:
     async def main() -> None:
         async with helper:
             await asyncio.sleep(0)
@@ -133,7 +133,7 @@ def used_as_async_context_manager(helper: Recorded) -> None:
     asyncio.run(main())
 
 
-def used_as_decorator(helper: Recorded) -> None:
+def used_as_decorator(helper: SpanHelper) -> None:
     @helper
     def function() -> int:
         return 3
@@ -141,7 +141,7 @@ def used_as_decorator(helper: Recorded) -> None:
     assert function() == 3
 
 
-def used_as_async_decorator(helper: Recorded) -> None:
+def used_as_async_decorator(helper: SpanHelper) -> None:
     @helper
     async def function() -> int:
         await asyncio.sleep(0)
@@ -156,7 +156,7 @@ def used_as_async_decorator(helper: Recorded) -> None:
 )
 @pytest.mark.parametrize(("make", "name", "kind", "attributes"), HELPERS, ids=[one[1] for one in HELPERS])
 def test_a_helper_records_one_span(
-    make: Callable[[], Recorded], name: str, kind: str, attributes: dict[str, Any], use: Callable[[Recorded], None]
+    make: Callable[[], SpanHelper], name: str, kind: str, attributes: dict[str, Any], use: Callable[[SpanHelper], None]
 ) -> None:
     with capture() as spans:
         use(make())
@@ -308,7 +308,7 @@ def test_a_span_ends_once() -> None:
 def test_a_span_lasts_at_least_a_nanosecond_though_the_clock_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([2_000, 1_000])
     with capture() as spans, monkeypatch.context() as patched:
-        patched.setattr("spanwise.own_span.time.time_ns", lambda: next(clock))
+        patched.setattr("spanwise.otel.span.time.time_ns", lambda: next(clock))
         with spanwise.step("s"):
             pass
     assert [(span["start_ns"], span["end_ns"]) for span in spans()] == [(2_000, 2_001)]

@@ -12,7 +12,7 @@ from support.ends import ends
 from support.real_time import spend
 
 import spanwise
-from spanwise.span_maker import SpanMaker
+from spanwise.recording.tracer import OwnTracer
 from spanwise.testing import PlainSpan, capture
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ def test_an_exhausted_stream_records_what_was_known_of_it() -> None:
 def test_no_chunk_seems_to_come_after_the_end_however_late_the_span_could_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def late(self: SpanMaker, *arguments: Any, **more: Any) -> Any:
+    def late(self: OwnTracer, *arguments: Any, **more: Any) -> Any:
         spend(0.02)  # somebody else had the processor
         return start(self, *arguments, **more)
 
-    start = SpanMaker.start
-    monkeypatch.setattr(SpanMaker, "start", late)
+    start = OwnTracer.start
+    monkeypatch.setattr(OwnTracer, "start", late)
     with capture() as spans:
         assert list(spanwise.llm_call("m", stream=True).start().stream(chunks(1))) == [0]
     [span] = spans()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from support.journal_files import spans
 
 import spanwise
+from spanwise.helpers.base import error_type
 from spanwise.journal.ledger import Counts
-from spanwise.recorded import error_type
+from spanwise.otel.values import DEEPEST, LONGEST, MOST, TOO_DEEP, clean
 from spanwise.testing import capture
-from spanwise.values import DEEPEST, LONGEST, MOST, TOO_DEEP, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

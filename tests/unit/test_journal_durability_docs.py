@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spanwise import conventions, recorder
+from spanwise import conventions
 from spanwise.config.settings import Settings
+from spanwise.recording import processor as recorder
 
 PAGE = Path(__file__).parents[2] / "docs" / "durability.md"
 

@@ -19,12 +19,12 @@ from support.traces import agent, identifier, tool, wait
 
 import spanwise
 from spanwise import conventions as c
-from spanwise.content.filters import Outlet
+from spanwise.content.outlet import Outlet
 from spanwise.destinations import factory
 from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.sending import Sender
 from spanwise.destinations.sources import StreamSource
-from spanwise.journal import cursor, otlp_json, payloads, purge, scan
+from spanwise.journal import cursor, payloads, purge, scan
 from spanwise.journal import ledger as ledgers
 from spanwise.journal.format import END, HEADER, START, WAIT
 from spanwise.journal.ledger import Counts, Ledger
@@ -32,13 +32,14 @@ from spanwise.journal.purge import Erased
 from spanwise.journal.reader import LinkRecord, read
 from spanwise.journal.segment import SegmentWriter
 from spanwise.journal.stream import Stream
-from spanwise.recorder import Recorder
+from spanwise.otlp import json_encoder as otlp_json
+from spanwise.recording.processor import RecordingProcessor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from spanwise.journal.records import SpanRecord
-    from spanwise.runtime import Telemetry
+    from spanwise.otlp.records import SpanRecord
+    from spanwise.recording.telemetry import Telemetry
 
 SECOND = 10**9
 
@@ -239,7 +240,7 @@ def test_waits_kept_in_memory_for_a_destination_that_does_not_want_them_are_filt
     line, ledger = Line(), Ledger(("langsmith",))
     sender = Sender("langsmith", line, Outlet(waits=False), ledger, journaled=False)
     provider = TracerProvider(shutdown_on_exit=False)
-    recorder = Recorder(ledger=ledger, destinations=(sender,))
+    recorder = RecordingProcessor(ledger=ledger, destinations=(sender,))
     provider.add_span_processor(recorder)
     tracer = provider.get_tracer("t")
     tracer.start_span("wait l", attributes={c.WAIT_KIND: "lock", c.WAIT_RESOURCE: "l"}).end()

@@ -9,15 +9,12 @@ import sys
 import pytest
 from support.compiling import can_compile
 
-from spanwise import native
 from spanwise.causality import steps
-from spanwise.journal import own_json
+from spanwise.process import native
 from spanwise_cli import health
 
-MODULES = ("spanwise.causality._steps", "spanwise.journal._own_json")
-SHOW = (
-    "from spanwise.causality import steps; from spanwise.journal import own_json as o;print(steps.compiled, o.compiled)"
-)
+MODULES = ("spanwise.causality._steps",)
+SHOW = "from spanwise.causality import steps; print(steps.compiled)"
 
 
 def shown(code: str, **variables: str) -> list[str]:
@@ -26,33 +23,31 @@ def shown(code: str, **variables: str) -> list[str]:
     return done.stdout.split()
 
 
-@pytest.mark.parametrize("compiled", [steps.compiled, own_json.compiled])
-def test_they_are_used_wherever_they_can_be_compiled(compiled: object) -> None:
-    assert (compiled is not None) == (can_compile() and not os.environ.get(native.PURE_PYTHON))
+def test_they_are_used_wherever_they_can_be_compiled() -> None:
+    assert (steps.compiled is not None) == (can_compile() and not os.environ.get(native.PURE_PYTHON))
 
 
 def test_a_variable_keeps_to_python() -> None:
-    assert shown(SHOW, **{native.PURE_PYTHON: "1"}) == ["None", "None"]
+    assert shown(SHOW, **{native.PURE_PYTHON: "1"}) == ["None"]
 
 
 def test_what_was_compiled_of_an_older_source_is_not_used() -> None:
     old = "".join(f"sys.modules[{name!r}] = types.ModuleType('old')\n" for name in MODULES)
-    assert shown(f"import sys, types\n{old}{SHOW}") == ["None", "None"]
+    assert shown(f"import sys, types\n{old}{SHOW}") == ["None"]
 
 
 @pytest.mark.parametrize(
     ("compiled", "variable", "said"),
     [
-        (object(), "", "are compiled from C"),
-        (None, "1", "run in Python, as SPANWISE_PURE_PYTHON is set"),
+        (object(), "", "is compiled from C"),
+        (None, "1", "runs in Python, as SPANWISE_PURE_PYTHON is set"),
         (None, "", "install spanwise again"),
     ],
 )
 def test_doctor_says_whether_they_are(
     compiled: object, variable: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_json, "compiled", compiled)
-    monkeypatch.setattr(steps, "compiled", object())
+    monkeypatch.setattr(steps, "compiled", compiled)
     monkeypatch.setenv(native.PURE_PYTHON, variable)
     [line] = health._native()
     assert line.status == "ok"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from spanwise import native
 from spanwise.causality import steps
+from spanwise.process import native
 
 HERE = Path(__file__).parent
 
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 @pytest.mark.slow
 @pytest.mark.skipif(steps.compiled is None, reason="they ran so already")
 def test_all_is_the_same_without_c() -> None:
-    files = sorted(map(str, [*HERE.glob("test_causality*.py"), *HERE.glob("test_*_json*.py")]))
+    files = sorted(map(str, HERE.glob("test_causality*.py")))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
     environment = os.environ | {native.PURE_PYTHON: "1"}
     done = subprocess.run(

@@ -185,6 +185,8 @@ def test_the_document_holds_path_budget_agents_and_findings() -> None:
         "end_s": 12.0,
         "bucket": "model",
         "edge": "observed",
+        "certainty": "observed",
+        "doubt_s": 0.0,
         "overlap": False,
     }
     assert run["agents"][1] == {
@@ -198,7 +200,9 @@ def test_the_document_holds_path_budget_agents_and_findings() -> None:
     assert run["findings"] == [
         {
             "id": "sequential-calls",
-            "title": "bull worked twice, one after the other, though neither needs the other",
+            "title": "Let bull work once on both inputs",
+            "why": "It worked twice, one after the other, though neither needs the other.",
+            "fix": "asyncio.gather(first(), second())",
             "evidence": [
                 {"span_id": identifier(13), "on_path_s": 40.0, "note": "second"},
                 {"span_id": identifier(11), "on_path_s": 38.0, "note": "first"},

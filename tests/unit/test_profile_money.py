@@ -45,10 +45,10 @@ def with_usage(folder: Path, *, priced: bool) -> Profile:
     return replace(shown, usage=usage_of(shown.run, prices.load(path)))
 
 
-def terminal(shown: Profile) -> str:
+def terminal(shown: Profile, *, show_all: bool = False) -> str:
     stream = StringIO()
     out = Console(file=stream, width=80, color_system=None, highlight=False)
-    for part in profile_report(shown, 80):
+    for part in profile_report(shown, 80, show_all=show_all):
         out.print(part, soft_wrap=True)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
@@ -57,7 +57,8 @@ def test_what_a_run_cost_is_told_by_model(tmp_path: Path) -> None:
     shown = with_usage(tmp_path, priced=True)
     assert shown.usage is not None
     assert shown.usage.total.cost == pytest.approx(0.4 * 0.5 + 0.08 * 2)
-    report = terminal(shown)
+    assert "480 tokens, 0.3600 EUR, 1 error" in terminal(shown)
+    report = terminal(shown, show_all=True)
     assert "\nModels: 5 calls, 400 tokens in (0 cached), 80 out; 0.3600 EUR by the table of\n  prices.\n" in report
     lines = [line.split() for line in report.splitlines()]
     assert ["model", "calls", "tokens", "in", "cached", "out", "tok/s", "decode", "cost"] in lines
@@ -71,7 +72,8 @@ def test_what_a_run_cost_is_told_by_model(tmp_path: Path) -> None:
 def test_an_unknown_cost_is_never_shown_as_nothing(tmp_path: Path) -> None:
     shown = with_usage(tmp_path, priced=False)
     said = "cost unknown: 5 of 5 calls have no known price (--prices FILE)."
-    assert said in terminal(shown).replace("\n ", "")
+    assert "Price of sim-1 unknown (--prices FILE)." in " ".join(terminal(shown).split())
+    assert said in terminal(shown, show_all=True).replace("\n ", "")
     assert said in plain_report(shown)
     assert "; cost unknown.\n" in plain_report(shown)
     assert " | unknown |\n" in markdown_report([shown])
@@ -96,6 +98,7 @@ def test_a_run_without_model_calls_says_nothing_of_money() -> None:
     for report in (terminal(shown), plain_report(shown), markdown_report([shown])):
         assert "odels" not in report
         assert "cost" not in report
+        assert "Price" not in report
 
 
 def test_amounts_keep_what_counts() -> None:

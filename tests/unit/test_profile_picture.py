@@ -56,7 +56,7 @@ def test_budget_and_first_findings_are_told_in_words() -> None:
     assert said[0] == "What trading/optimized waited for: 120.0 s"
     assert said[said.index("model_decode") + 1 :][:2] == ["20 %, model, from there on", "24.00 s"]
     assert [line[:12] for line in said if re.match(r"\d\. ", line)] == ["1. finding 0", "2. finding 1", "3. finding 2"]
-    assert "Nothing was found." in texts(path_picture(desk_profile(findings=[])))
+    assert "Nothing to change was looked for." in texts(path_picture(desk_profile(findings=[])))
 
 
 def test_waiting_is_hatched_and_what_does_not_decide_is_a_frame() -> None:

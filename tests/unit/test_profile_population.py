@@ -87,7 +87,7 @@ def test_runs_are_told_as_one_in_every_form() -> None:
         assert "4 runs as one" in report
         assert "median 120.0 s" in report
         assert "100 % of the runs (4), median 120.0 s: " in report.replace("\\", "")
-        assert "sequential-calls: in 50 % of the runs, saves 11.50 s in the mean; for example: bull worked" in report
+        assert "sequential-calls: in 50 % of the runs, saves 11.50 s in the mean; for example: Let bull work" in report
         assert "Too few runs to say: it takes 20." in report
     assert "\nbull  " in printed(population, profiles)
     assert "- bull: in 100 % of the runs; on the path 78.00 s in the median" in plain_population(population, profiles)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
 from support.pages import ROOT, blocks
 from support.profiles import SEQUENTIAL, desk_profile, profile
+from support.screens import path_of, screen
 from support.traces import agent, chat, identifier, run_of, span, wait, workflow
 
-from spanwise_profiling.profile import BUCKETS, Evidence, Finding
+from spanwise_profiling.profile import BUCKETS, Blind, Evidence, Finding
 from spanwise_profiling.render.budget import MEANINGS, budget_bars, share_of
 from spanwise_profiling.render.glyphs import ASCII, UNICODE
 from spanwise_profiling.render.markdown import code, markdown_report, text
 from spanwise_profiling.render.path_tree import path_tree
 from spanwise_profiling.render.plain import plain_report
-from spanwise_profiling.render.report import profile_report
 
 if TYPE_CHECKING:
     from support.profiles import Stretch
@@ -28,68 +26,21 @@ if TYPE_CHECKING:
     from spanwise_profiling.render.glyphs import Glyphs
 
 HOSTILE = "x[red]\x1b[2J\n\u202e\u200by:smile:[/red] @octocat #12 <script>|`*"
-TERMINAL = """\
-trading/optimized
-run 7d1f7d1f7d1f7d1f7d1f7d1f7d1f7d1f, 2026-09-21 14:13:20 UTC, desk
-120.0 s, 480 tokens, 4.0 tok/s, 3 agents, 5 LLM calls, 1 tool call,
-1/1 cache hits, 1 retried, 1 error, grade A+
-
-                                 0 s       60.00 s   120.0 s   on path      took
-workflow trading                 ━━━━━━━━━━━━━━━━━━━━━━━━━━━   120.0 s   120.0 s
-├─ step dispatch                 █                              4.00 s    4.00 s
-├─ agent market_analyst           ··━━━━━━                     30.00 s   38.00 s
-│  ├─ tool prices                 ▏                                      0.200 s
-│  │  └─ cache market hit         ▏                                      0.020 s
-│  ├─ wait llm                    ··                                      7.00 s
-│  └─ chat sim-1                    ██████                     30.00 s   30.00 s
-├─ agent news_analyst             ━━····                        8.00 s   26.00 s
-│  ├─ ✗ chat sim-1 429, retried   ██                            8.00 s   10.00 s
-│  └─ chat sim-1                     ···                                 14.00 s
-├─ agent bull                             ━━━━━━━━━            38.00 s   38.00 s
-│  └─ chat sim-1                          █████████            38.00 s   38.00 s
-└─ ✗ agent bull ValueError                         ━━━━━━━━━   40.00 s   40.00 s
-   └─ chat sim-1                                   █████████   40.00 s   40.00 s
-█ waited for  ░ the same, and it waited itself  ━ encloses it  · not decisive
-Critical path: 6 segments; 32 % of it observed in recorded waits, 68 % inferred
-  from the order of times.
-Work of 143.0 s in 120.0 s: 1.19 at once.
-Longest way beside it: 26.00 s from 4.00 s on, most of it in chat sim-1 of
-  news_analyst; it decides once the path is shorter there.
-
-Where the wall clock went
-model              86.00 s  72 % ██████████████       model, not streamed
-model_decode       24.00 s  20 % ████                 model, from there on
-model_prefill       6.00 s   5 % █                    model, to the first chunk
-coordination        4.00 s   3 % █                    between steps
-
-agent                      on path     took  calls  tokens in  out  mostly
-bull                       78.00 s  78.00 s      2        200   40  model
-market_analyst             30.00 s  38.00 s      1        100   20  model_decode
-news_analyst                8.00 s  26.00 s      2        100   20  model
-(none)                      4.00 s  120.0 s      0          0    0  coordination
-
-What to change, most promising first
-1. bull worked twice, one after the other, though neither needs the other
-   saves 38.00 s (32 %), confidence high; docs/findings/sequential-calls.md
-     40.00 s  agent bull: second [000daaaaaaaaaaaa]
-     38.00 s  agent bull: first [000baaaaaaaaaaaa]
-   here: give both steps the same inputs, so that the flow starts them together
-   elsewhere: await them together: asyncio.gather(first(), second())"""
 PLAIN = """\
 Profile of trading/optimized: run 7d1f7d1f7d1f7d1f7d1f7d1f7d1f7d1f, 2026-09-21 14:13:20 UTC, desk.
 In all: 120.0 s, 480 tokens, 4.0 tok/s, 3 agents, 5 LLM calls, 1 tool call, 1/1 cache hits, 1 retried, 1 error, \
 grade A+.
-Critical path: 6 segments; 32 % of it observed in recorded waits, 68 % inferred from the order of times.
+Path: certain, by recorded waits where anything overlapped.
 Work of 143.0 s in 120.0 s: 1.19 at once.
 Longest way beside it: 26.00 s from 4.00 s on, most of it in chat sim-1 of news_analyst; it decides once the path is \
 shorter there.
 
 What the run waited for, in order:
-1. At 0 s for 4.00 s: step dispatch (between steps; inferred).
+1. At 0 s for 4.00 s: step dispatch (between steps; only).
 2. At 4.00 s for 8.00 s: chat sim-1 of news_analyst, failed with 429 (model, not streamed; observed).
 3. At 12.00 s for 30.00 s: chat sim-1 of market_analyst (model, to the first chunk; model, from there on; observed).
-4. At 42.00 s for 38.00 s: chat sim-1 of bull (model, not streamed; inferred).
-5. At 80.00 s for 40.00 s: chat sim-1 of bull (model, not streamed; inferred).
+4. At 42.00 s for 38.00 s: chat sim-1 of bull (model, not streamed; only).
+5. At 80.00 s for 40.00 s: chat sim-1 of bull (model, not streamed; only).
 
 Where the wall clock went:
 - model (model, not streamed): 86.00 s, 72 %.
@@ -104,21 +55,14 @@ Agents, the longest on the path first:
 - (none): 4.00 s on the path, took 120.0 s, mostly coordination; 0 calls, 0 tokens in and 0 out.
 
 What to change, most promising first:
-1. bull worked twice, one after the other, though neither needs the other: saves 38.00 s (32 %), confidence high.
+1. Let bull work once on both inputs: saves 38.00 s (32 %), sure. It worked twice, one after the other, though neither \
+needs the other.
 - Evidence: agent bull, second, 40.00 s on the path, span 000daaaaaaaaaaaa.
 - Evidence: agent bull, first, 38.00 s on the path, span 000baaaaaaaaaaaa.
 - Here: give both steps the same inputs, so that the flow starts them together.
 - Elsewhere: await them together: asyncio.gather(first(), second()).
 - More in docs/findings/sequential-calls.md.
 """
-
-
-def printed(shown: Profile, width: int = 80, *, glyphs: Glyphs = UNICODE, show_all: bool = False) -> str:
-    stream = StringIO()
-    out = Console(file=stream, width=width, color_system=None, highlight=False)
-    for part in profile_report(shown, width, glyphs=glyphs, show_all=show_all):
-        out.print(part, soft_wrap=True)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
 def hostile() -> Profile:
@@ -131,14 +75,10 @@ def hostile() -> Profile:
     return profile(run, path, findings=[finding])
 
 
-def test_a_report_marks_the_path_and_says_where_the_clock_went_and_what_to_change() -> None:
-    assert printed(desk_profile()) == TERMINAL
-
-
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
 def test_no_line_of_a_report_is_wider_than_the_terminal(width: int, glyphs: Glyphs) -> None:
-    wide = max(cell_len(line) for line in printed(desk_profile(), width, glyphs=glyphs).splitlines())
+    wide = max(cell_len(line) for line in screen(desk_profile(), width, glyphs=glyphs).splitlines())
     # What is one word, such as a finding's page, is not broken.
     assert wide <= max(width, 80)
 
@@ -161,8 +101,8 @@ def test_a_wait_on_the_path_is_drawn_as_a_wait() -> None:
 
 
 def test_a_report_in_ascii_holds_nothing_else() -> None:
-    assert printed(desk_profile(), glyphs=ASCII).isascii()
-    assert printed(hostile(), glyphs=ASCII).isascii()
+    assert screen(desk_profile(), glyphs=ASCII).isascii()
+    assert screen(hostile(), glyphs=ASCII).isascii()
     assert plain_report(hostile(), glyphs=ASCII).isascii()
 
 
@@ -191,10 +131,21 @@ def test_big_runs_show_what_is_longest_on_the_path() -> None:
 
 def test_a_report_of_a_run_without_findings_or_length_says_so() -> None:
     empty = profile(run_of(workflow(1, 0, 0)), [])
-    assert "Nothing to change was found." in printed(empty)
-    assert "Nothing to change was found." in plain_report(empty)
-    assert "Nothing to change was found." in markdown_report([empty])
+    for report in (screen(empty), plain_report(empty), markdown_report([empty])):
+        assert "Nothing to change was looked for." in report
+    looked = replace(empty, rules=16)
+    for report in (screen(looked), plain_report(looked), markdown_report([looked])):
+        assert "Nothing to change was found; all 16 rules ran." in report
     assert share_of(0, empty) == "0 %"
+
+
+def test_silence_of_rules_that_could_not_look_is_no_good_news() -> None:
+    lacking = (Blind(("a", "b"), "prompt fingerprints", "SPANWISE_FINGERPRINTS=true"), Blind(("c",), "waits", "X=on"))
+    blind = replace(desk_profile(findings=[]), rules=16, blind=lacking)
+    for report in (screen(blind), plain_report(blind), markdown_report([blind])):
+        assert "Nothing to change was found by the 13 of 16 rules that could run." in " ".join(report.split())
+        told = "13 of 16 rules ran; 2 need prompt fingerprints (SPANWISE_FINGERPRINTS=true), 1 needs waits (X=on)."
+        assert told in " ".join(report.replace("\\", "").split())
 
 
 def test_every_bucket_has_a_meaning_that_fits_its_line() -> None:
@@ -205,7 +156,7 @@ def test_every_bucket_has_a_meaning_that_fits_its_line() -> None:
 
 
 def test_nothing_recorded_acts_on_a_terminal() -> None:
-    for report in (printed(hostile()), plain_report(hostile())):
+    for report in (screen(hostile()), plain_report(hostile())):
         assert not set(report) & {"\x1b", "\u202e", "\u200b"}
         assert "x[red]\\x1b[2J\\n\\u202e\\u200by:smile:[/red]" in report.replace("\n   ", " ")
 
@@ -227,8 +178,8 @@ def test_a_comment_has_findings_budget_agents_and_path() -> None:
     report = markdown_report([desk_profile()])
     assert report.startswith("### Profile of `trading/optimized`: 120.0 s\n")
     assert (
-        "1. **bull worked twice, one after the other, though neither needs the other**: saves 38.00 s (32 %), "
-        "confidence high\n   - `agent bull`, second: 40.00 s on the path (span `000daaaaaaaaaaaa`)\n"
+        "1. **Let bull work once on both inputs**: saves 38.00 s (32 %), sure. It worked twice, one after the other, "
+        "though neither needs the other.\n   - `agent bull`, second: 40.00 s on the path (span `000daaaaaaaaaaaa`)\n"
     ) in report
     assert "\n| `model` | 86.00 s | 72 % | model, not streamed |\n" in report
     assert "\n| `bull` | 78.00 s | 78.00 s | 2 | 200 | 40 | model |\n" in report
@@ -238,17 +189,16 @@ def test_a_comment_has_findings_budget_agents_and_path() -> None:
 def test_what_blocked_the_loop_and_roles_are_told() -> None:
     shown = desk_profile()
     shown = replace(shown, blockers={identifier(2): 100_000_000}, roles=shown.agents[:1], findings=())
-    for report in (printed(shown), plain_report(shown), markdown_report([shown])):
+    for report in (screen(shown, show_all=True), plain_report(shown), markdown_report([shown])):
         assert "Event loop blocked for 2.00 s of it by step dispatch." in report
-    assert "\nrole " in printed(shown)
+    assert "\nrole " in screen(shown, show_all=True)
     assert "\nRoles, the longest on the path first:\n- bull: " in plain_report(shown)
     assert "| role | on path |" in markdown_report([shown])
 
 
-def test_much_evidence_is_cut_unless_all_of_it_is_asked_for() -> None:
+def test_much_evidence_is_cut_and_where_the_rest_is_told_is_said() -> None:
     shown = desk_profile(findings=[replace(SEQUENTIAL, evidence=SEQUENTIAL.evidence * 4)])
-    assert "   … 5 more; --all tells them\n" in printed(shown)
-    assert printed(shown, show_all=True).count("  agent bull: ") == 8
+    assert "\n   5 more: spanwise explain 1\n" in screen(shown, show_all=True)
     assert "\n- 5 more pieces of evidence; --all tells them.\n" in plain_report(shown)
     assert plain_report(shown, show_all=True).count("- Evidence: ") == 8
     assert "\n   - and 5 more\n" in markdown_report([shown])
@@ -256,21 +206,17 @@ def test_much_evidence_is_cut_unless_all_of_it_is_asked_for() -> None:
 
 def test_of_many_findings_the_first_are_told_in_full_unless_all_are_asked_for() -> None:
     shown = desk_profile(findings=[SEQUENTIAL] * 7)
-    for short, whole in (
-        (printed(shown), printed(shown, show_all=True)),
-        (plain_report(shown), plain_report(shown, show_all=True)),
-    ):
-        assert [text.count("saves 38.00 s (32 %)") for text in (short, whole)] == [7, 7]
-        assert [text.lower().count("elsewhere: ") for text in (short, whole)] == [5, 7]
-        assert ["--all tells of each what shows it and how it is done" in text for text in (short, whole)] == [
-            True,
-            False,
-        ]
+    assert screen(shown).count("-38 s (32 %)") == 3
+    assert "\n   4 more, 38 s or less each: --all\n" in screen(shown)
+    assert screen(shown, show_all=True).count("-38 s (32 %)") == 7
+    short, whole = plain_report(shown), plain_report(shown, show_all=True)
+    assert [text.count("saves 38.00 s (32 %)") for text in (short, whole)] == [7, 7]
+    assert [text.lower().count("elsewhere: ") for text in (short, whole)] == [5, 7]
     assert markdown_report([shown]).count("   - Elsewhere: ") == 5
 
 
 def test_the_page_about_the_command_prints_what_the_program_prints() -> None:
     page = (ROOT / "docs" / "profile-command.md").read_text(encoding="utf-8")
     told, path = (text for language, text in blocks(page) if language == "text")
-    assert told == f"{TERMINAL}\n"
+    assert told == path_of("profile", "trading-baseline", 80).read_text(encoding="utf-8")
     assert path in plain_report(desk_profile())

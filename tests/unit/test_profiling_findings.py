@@ -57,7 +57,8 @@ def test_agents_that_do_not_read_one_another_could_have_overlapped() -> None:
     ]
     [finding] = found(*spans)
     assert (finding.id, finding.saves_ns, finding.confidence) == ("sequential-calls", 2 * S, "high")
-    assert finding.title == "news and prices ran one after another, and none of them uses what those before it wrote"
+    assert finding.title == "Run news and prices together"
+    assert finding.why == "No prompt of theirs holds a line of another's answer."
     assert [(one.span_id, one.on_path_ns) for one in finding.evidence] == [
         (identifier(20), 3 * S),
         (identifier(30), 2 * S),
@@ -110,7 +111,8 @@ def test_tools_of_one_answer_that_ran_in_turn_could_have_been_one_batch() -> Non
     in_turn = [asked_for(4, 1, 4, name="prices"), asked_for(5, 4, 5, name="news")]
     [finding] = found(*spans, *in_turn)
     assert (finding.id, finding.saves_ns, finding.confidence) == ("sequential-calls", S, "high")
-    assert "prices and news" in finding.title
+    assert finding.title == "Run the tools that one answer asked for together"
+    assert finding.why == "They ran one after another (4 s on the path): prices and news."
     batch = [asked_for(4, 1, 4, name="prices"), asked_for(5, 1, 5, name="news")]
     assert briefly(*spans, *batch) == []
 
@@ -146,7 +148,7 @@ def test_a_branch_that_was_close_to_deciding_is_told_though_it_costs_nothing_now
     reads = [source(3, 0, 1.9, "prices", "a", parent=5), source(4, 1.9, 2.9, "news", "b", parent=5)]
     findings = found(workflow(1, 0, longer), *decides, *beside, *reads)
     assert [(one.id, one.saves_ns) for one in findings] == ([("sequential-calls", 0)] if told else [])
-    assert all(one.title.endswith("not what decided here, but close to it") for one in findings)
+    assert all(one.why.endswith(". Not what decided here, but close to it.") for one in findings)
 
 
 def test_who_reads_several_at_once_and_waits_for_some_has_a_reason() -> None:
@@ -176,7 +178,7 @@ def test_a_step_that_waited_for_a_barrier_it_does_not_need_could_have_begun() ->
     assert (finding.id, finding.saves_ns, finding.title) == (
         "idle-barrier",
         2 * S,
-        "c waited for b, which they do not use",
+        "Start c without waiting for b",
     )
 
 
@@ -282,8 +284,10 @@ def blocked(seconds: float) -> list[SpanRecord]:
 def test_a_span_that_kept_the_event_loop_from_the_path_is_told() -> None:
     [finding] = found(*blocked(1.0))
     assert (finding.id, finding.saves_ns, finding.title) == (
-        "blocking-call", S, "busy kept the event loop from everybody else for 1 s of the path",
+        "blocking-call", S, "Move busy off the event loop",
     )  # fmt: skip
+    assert finding.why == "It kept the loop from everybody else for 1 s of the path: busy."
+    assert [one.on_path_ns for one in finding.evidence] == [S]
     assert briefly(*blocked(0.01)) == []
 
 
@@ -408,7 +412,8 @@ def with_tool(*sources: tuple[int, int, int]) -> list[SpanRecord]:
 def test_a_tool_whose_result_no_prompt_holds_is_told() -> None:
     [finding] = found(*with_tool())
     assert (finding.id, finding.saves_ns, finding.confidence) == ("unread-tool-result", 2 * S, "medium")
-    assert finding.title == "no later prompt holds a line of what forecast returned"
+    assert finding.title == "Drop forecast, or pass on what comes back"
+    assert finding.why == "No later prompt holds a line of what forecast returned."
     assert briefly(*with_tool((3, 20, 20))) == []
 
 

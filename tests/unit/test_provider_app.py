@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.asgi import Answer, request
 
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 from spanwise_pipeline.provider.app import create_app
 from spanwise_pipeline.provider.profile import Failures, Model, Profile, PromptCache
 from spanwise_pipeline.provider.tokens import tokens

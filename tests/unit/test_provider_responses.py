@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.asgi import Answer, request
 
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 from spanwise_pipeline.provider.app import create_app
 from spanwise_pipeline.provider.profile import Model, Profile
 from spanwise_pipeline.provider.tokens import compact, tokens

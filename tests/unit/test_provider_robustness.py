@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.asgi import request
 
-from spanwise.virtual_clock import run_virtual
+from spanwise.testing.virtual_clock import run_virtual
 from spanwise_pipeline.provider.app import create_app
 from spanwise_pipeline.provider.instructions import MalformedInstructionError
 from spanwise_pipeline.provider.profile import Profile

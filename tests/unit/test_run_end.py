@@ -16,11 +16,11 @@ from support.real_time import spend
 
 import spanwise
 from spanwise import conventions as c
-from spanwise import run_end, runtime
-from spanwise.context import current
 from spanwise.journal import reader
-from spanwise.recorded import begin
-from spanwise.scope import with_span
+from spanwise.otel.context import current
+from spanwise.recording import run_attributes as run_end
+from spanwise.recording import telemetry as runtime
+from spanwise.recording.scope import with_span
 from spanwise_profiling.analysis import profile_of
 from spanwise_profiling.load import load
 from spanwise_profiling.profile import BUCKETS
@@ -179,7 +179,7 @@ def test_what_breaks_while_it_is_worked_out_costs_no_span(tmp_path: Path, monkey
     broken = [EntryPoint("a", "nowhere.at:all", "x"), EntryPoint("b", "operator:truediv", "x")]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: broken)
     spans = recorded(desk, tmp_path)
-    ends = runtime.active().recorder.run_ends  # type: ignore[union-attr]
+    ends = runtime.active().processor.run_ends  # type: ignore[union-attr]
     assert [type(error) for error in ends.failures] == [ModuleNotFoundError, TypeError]
     assert [span.name for span in spans] == ["execute_tool prices", "invoke_agent risk", "invoke_workflow desk"]
     assert not any(map(budget_in, spans))
@@ -262,7 +262,7 @@ def test_budget_and_cost_are_worked_out_once_and_redacted_before_anybody_sees_th
 def test_a_run_ends_for_processors_of_the_host_while_another_thread_measures(tmp_path: Path) -> None:
     telemetry, watching = spanwise.configure(journal_dir=tmp_path), Watching()
     assert telemetry.provider is not None
-    assert telemetry.recorder is not None
+    assert telemetry.processor is not None
     assert telemetry.metrics is not None
     telemetry.provider.add_span_processor(watching)
     with telemetry.metrics.lock:  # as while somebody's code works out something in the recorder's thread
@@ -312,7 +312,7 @@ def test_open_runs_beyond_what_is_kept_lose_their_oldest(tmp_path: Path, monkeyp
     for number, run in enumerate(runs):
         for _ in range(2):
             about = {c.WORKFLOW_NAME: "w"}
-            child = begin("step", SpanKind.INTERNAL, about, context=with_span(current(), run.span))
+            child = runtime.start_span("step", SpanKind.INTERNAL, about, context=with_span(current(), run.span))
             child.end()
             ends.ended(child)  # type: ignore[arg-type]
         assert number < 2 or list(ends._kept) == [runs[2].span.get_span_context().trace_id]

@@ -12,7 +12,8 @@ import typer
 
 from spanwise.config.settings import masked, resolve, settings_of
 from spanwise.errors import InputError, UnavailableError
-from spanwise.journal import payloads, purge, record_json
+from spanwise.journal import payloads, purge
+from spanwise.otlp import record_json
 from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run

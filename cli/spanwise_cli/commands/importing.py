@@ -10,9 +10,11 @@ import typer
 
 from spanwise.errors import InputError, UnavailableError
 from spanwise.journal import folder as folders
-from spanwise.journal import payloads, reader, record_json, wire
+from spanwise.journal import payloads, reader
 from spanwise.journal.reader import Skipped
 from spanwise.journal.stream import Stream
+from spanwise.otlp import json_decoder as wire
+from spanwise.otlp import record_json
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads it
@@ -61,7 +62,9 @@ def profile(
     plain: Annotated[
         bool, typer.Option("--plain", help="Sentences and lists without drawing, as for a screen reader.")
     ] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Every span, and all of each finding.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="All that is known: every span, agent, role, model and finding.")
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
     html: Annotated[
         Path | None,
@@ -101,7 +104,7 @@ def profile(
     if markdown:
         sys.stdout.write(_markdown(_told(profiles)))
     elif plain or not any(files.values()):
-        _print_reports(_told(profiles), plain=plain, show_all=show_all)
+        _print_reports(_told(profiles, _named(runs)), plain=plain, show_all=show_all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ class _Told:
     profiles: Sequence[Profile]
     together: Population | None
     """What several runs of one workflow come to; None for few, and for runs that have nothing in common."""
+    named: Sequence[str] = ()
+    """How each run was named on the command line; empty for the last run."""
 
     @property
     def each(self) -> Sequence[Profile]:
@@ -118,12 +123,16 @@ class _Told:
         return () if self.together is not None and len(self.profiles) > _MOST_EACH else self.profiles
 
 
-def _told(profiles: Sequence[Profile]) -> _Told:
+def _named(runs: Sequence[str] | None) -> list[str]:
+    return [shlex.quote(reference) for reference in runs] if runs else [""]
+
+
+def _told(profiles: Sequence[Profile], named: Sequence[str] = ()) -> _Told:
     if len(profiles) < _FEWEST_TOGETHER or len({one.run.workflow for one in profiles}) > 1:
-        return _Told(profiles, None)
+        return _Told(profiles, None, named)
     from spanwise_profiling.populations import population_of  # noqa: PLC0415 - other commands do not wait for it
 
-    return _Told(profiles, population_of(profiles))
+    return _Told(profiles, population_of(profiles), named)
 
 
 def _print_reports(told: _Told, *, plain: bool, show_all: bool) -> None:
@@ -146,8 +155,8 @@ def _plain(told: _Told, out: Console, *, show_all: bool) -> Iterator[Iterable[Re
 
 def _drawn(told: _Told, out: Console, *, show_all: bool) -> Iterator[Iterable[RenderableType]]:
     glyphs = glyphs_for(out.encoding)
-    for one in told.each:
-        yield profile_report(one, out.width, glyphs=glyphs, show_all=show_all)
+    for one, reference in zip(told.each, told.named, strict=False):
+        yield profile_report(one, out.width, glyphs=glyphs, show_all=show_all, reference=reference)
     if told.together is not None:
         yield population_report(told.together, told.profiles, out.width, glyphs=glyphs)
 

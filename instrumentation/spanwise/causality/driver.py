@@ -21,7 +21,7 @@ from spanwise.causality.edges import Edge, edge_of
 from spanwise.causality.releases import current_identity, is_by_nobody, next_number, span_of
 from spanwise.causality.spans import CLOSED, NOBODY
 from spanwise.causality.steps import Step, current_context, leave_out
-from spanwise.waits import record_wait, sum_up
+from spanwise.recording.waits import record_wait, sum_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

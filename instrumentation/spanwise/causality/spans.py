@@ -15,7 +15,7 @@ from spanwise import conventions as c
 from spanwise.causality.clocks import cpu_of
 from spanwise.causality.releases import running_driver, span_of
 from spanwise.causality.steps import LONG_NS, Sums, current_context
-from spanwise.waits import sum_up
+from spanwise.recording.waits import sum_up
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as otel_context
 
-from spanwise import native
+from spanwise.process import native
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,6 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
-from spanwise import runtime, watching
 from spanwise.causality.driver import Driver, state
 from spanwise.causality.futures import TracedFuture, TracedTask
 from spanwise.causality.primitives import run_loop
@@ -24,6 +23,8 @@ from spanwise.causality.releases import from_this_thread, timed
 from spanwise.causality.spans import OpenSpans
 from spanwise.causality.steps import leave_out
 from spanwise.config.settings import Settings
+from spanwise.otel import task_hook
+from spanwise.recording import telemetry as active_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -64,7 +65,7 @@ def start(
     state.since_ns = perf_counter_ns()
     state.open_spans = OpenSpans(ONE_IN if mode == "sampled" else 1, 0 if sink is not None else state.threshold_ns)
     state.open_spans.listen()
-    watching.watcher = state.open_spans
+    task_hook.watcher = state.open_spans
     for kind in _loop_classes():
         makers = {"create_future": _futures, "create_task": _tasks, "call_soon_threadsafe": _threads}
         if not issubclass(kind, asyncio.BaseEventLoop):
@@ -77,7 +78,7 @@ def stop() -> None:
     """Switch causality off: the loop classes are as they were; tasks that run go on."""
     global _mode  # noqa: PLW0603 - a process has one mode
     _mode = "off"
-    watching.watcher = None
+    task_hook.watcher = None
     state.sink = None
     open_spans, state.open_spans = state.open_spans, None
     if open_spans is not None:
@@ -107,7 +108,7 @@ def observed(mode: Causality = "on") -> Generator[list[Edge]]:
 
 
 def _threshold() -> float:
-    telemetry = runtime.active()
+    telemetry = active_telemetry.active()
     return (telemetry.settings if telemetry is not None else Settings()).wait_threshold
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from spanwise.destinations import protobuf
+from spanwise.otlp import protobuf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from spanwise.content.filters import Outlet
+    from spanwise.content.outlet import Outlet
 
     Json: TypeAlias = Mapping[str, Any]
 

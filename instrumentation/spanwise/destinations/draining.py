@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from spanwise.content.filters import Outlet
+    from spanwise.content.outlet import Outlet
     from spanwise.destinations.batches import Entry
     from spanwise.destinations.delivery import Delivery
 

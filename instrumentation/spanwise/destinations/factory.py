@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from spanwise.content.filters import Outlet
+from spanwise.content.outlet import Outlet
 from spanwise.destinations import langsmith
 from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.draining import WallClock
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from spanwise.config.settings import Settings
     from spanwise.destinations.transport import Transport
-    from spanwise.journal.ledger import Ledger
+    from spanwise.journal.process_ledger import Ledger
 
 OTLP = "otlp"
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from spanwise.content.filters import Outlet
+    from spanwise.content.outlet import Outlet
     from spanwise.destinations.transport import Transport
-    from spanwise.journal.ledger import Ledger
+    from spanwise.journal.process_ledger import Ledger
 
 _THREAD: Final = "spanwise-to-"
 _LOGGERS: Final = ("urllib3.connectionpool", "urllib3.util.retry")

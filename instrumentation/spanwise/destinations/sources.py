@@ -15,9 +15,10 @@ import msgspec
 
 from spanwise.destinations import batches, set_aside
 from spanwise.destinations.batches import EXPIRED, MOST_BYTES, MOST_SPANS, NOT_MEANT, Entry
-from spanwise.journal import follow, otlp_json
+from spanwise.journal import follow
 from spanwise.journal.format import COUNTED, HEADER, WAIT
 from spanwise.journal.scan import Header
+from spanwise.otlp import json_encoder as otlp_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from spanwise.content.filters import Outlet
+    from spanwise.content.outlet import Outlet
     from spanwise.journal.cursor import Cursor
     from spanwise.journal.format import Position
     from spanwise.journal.window import Record

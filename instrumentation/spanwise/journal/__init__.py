@@ -1,1 +1,1 @@
-"""The folder of recorded runs: one OTLP/JSON ExportTraceServiceRequest a line, and a ledger beside it."""
+"""The folder of recorded runs: segments of OTLP, their readers, and the ledger beside them."""

@@ -10,18 +10,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from spanwise.journal import scan, wire
+from spanwise.journal import scan
 from spanwise.journal.format import HEADER, START, Position
-from spanwise.journal.records import ReadReport, Skipped
+from spanwise.journal.report import ReadReport, Skipped
 from spanwise.journal.segment import path_of
+from spanwise.otlp import json_decoder as wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from spanwise.journal.records import SpanRecord, State
     from spanwise.journal.scan import ScanReport, StreamFiles
     from spanwise.journal.window import Record
+    from spanwise.otlp.records import SpanRecord, State
 
 _Begun: TypeAlias = "dict[tuple[str, str], SpanRecord]"
 

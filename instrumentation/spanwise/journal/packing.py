@@ -17,7 +17,7 @@ from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from spanwise.journal.format import MAGIC
-from spanwise.loading import apart_from_forks
+from spanwise.process.imports import apart_from_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,8 +15,8 @@ import msgspec
 
 from spanwise.errors import InputError
 from spanwise.journal import counts as counters
-from spanwise.journal import cursor, ledger
-from spanwise.journal.ledger import Counts
+from spanwise.journal import cursor, process_ledger
+from spanwise.journal.process_ledger import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -116,7 +116,7 @@ def _counts(folder: Path, stream: str, held: Mapping[str, cursor.Cursor | None])
     """Return the counts of a stream with nothing pending: what a destination had not taken has expired."""
     others = dict.fromkeys(path.name for path in (folder / cursor.FOLDER).glob("*"))
     states = others | {name: one.state for name, one in held.items() if one is not None}
-    counts = ledger.of_stream(folder, stream, states)
+    counts = process_ledger.of_stream(folder, stream, states)
     for fates in counts.destinations.values() if counts is not None else ():
         fates["expired"] = fates.get("expired", 0) + fates.get("pending", 0)
         fates["pending"] = 0
@@ -130,7 +130,7 @@ def _destinations(folder: Path, stream: str) -> list[str]:
 def _files(folder: Path, stream: str) -> list[Path]:
     """Return the counters and cursors of a stream, whether they are there or not."""
     cursors = [folder / cursor.FOLDER / name / f"{stream}.json" for name in _destinations(folder, stream)]
-    return [*cursors, folder / (stream + counters.SUFFIX), folder / (stream + ledger.SUFFIX)]
+    return [*cursors, folder / (stream + counters.SUFFIX), folder / (stream + process_ledger.SUFFIX)]
 
 
 def _remember(folder: Path, past: Past, last: Path | None) -> None:

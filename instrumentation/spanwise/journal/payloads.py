@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spanwise import conventions as c
-from spanwise.content.filters import is_wait
+from spanwise.content.outlet import is_wait
 from spanwise.journal import scan
 from spanwise.journal.format import COUNTED, END, WAIT
 

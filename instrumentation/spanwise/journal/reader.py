@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spanwise.errors import InputError
-from spanwise.journal import scan, wire
+from spanwise.journal import scan
 from spanwise.journal.follow import Follower
-from spanwise.journal.records import (
+from spanwise.journal.report import ReadReport, Skipped
+from spanwise.otlp import json_decoder as wire
+from spanwise.otlp.records import (
     STATUS_ERROR,
     Attributes,
     AttributeValue,
     EventRecord,
     LinkRecord,
-    ReadReport,
-    Skipped,
     SpanRecord,
     State,
 )
@@ -39,6 +39,7 @@ __all__ = [
     "AttributeValue",
     "Attributes",
     "EventRecord",
+    "Follower",
     "LinkRecord",
     "ReadReport",
     "Skipped",

@@ -12,7 +12,7 @@ from spanwise.journal import closing
 from spanwise.journal import folder as folders
 from spanwise.journal.counts import SUFFIX, CountsFile
 from spanwise.journal.format import COUNTED, END
-from spanwise.journal.ledger import Ledger
+from spanwise.journal.process_ledger import Ledger
 from spanwise.journal.segment import SegmentWriter, stream_name
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from spanwise.model_call import ModelCall
+    from spanwise.helpers.model_call import ModelCall
     from spanwise_pipeline.calls.circuit import Breaker, CircuitStatistics
     from spanwise_pipeline.calls.reply import Message, Reply
     from spanwise_pipeline.clock import Clock

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
-    from spanwise.model_call import ModelCall
+    from spanwise.helpers.model_call import ModelCall
     from spanwise_pipeline.calls.reply import Reply
 
 _call: ContextVar[ModelCall | None] = ContextVar("call", default=None)

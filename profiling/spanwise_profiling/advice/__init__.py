@@ -6,9 +6,11 @@ saving is what a replay of the run with the change comes to, and never more than
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.advice import outputs, prompts, repeats, sequence, shape, waiting
+from spanwise_profiling.advice.blind import blind_rules
 from spanwise_profiling.advice.view import view_of
 
 if TYPE_CHECKING:
@@ -40,14 +42,23 @@ IDS: Final = (*RULES, repeats.AGAIN)
 _WEIGHT: Final = {"high": 1.0, "medium": 0.6, "low": 0.3}
 
 
-def findings_of(profile: Profile, earlier: Sequence[Run] = ()) -> tuple[Finding, ...]:
-    """Return what the rules find, what is likely to save most first; nothing where there is nothing to say.
+def advised(profile: Profile, earlier: Sequence[Run] = ()) -> Profile:
+    """Return `profile` with what the rules find, how many rules there are, and which of them could not look.
 
     Args:
         profile: of one run.
         earlier: other runs of the same recording; what the run asked again is looked for in those that ended before it.
     """
     view = view_of(profile)
+    return replace(profile, findings=_found(view, earlier), rules=len(IDS), blind=blind_rules(view))
+
+
+def findings_of(profile: Profile, earlier: Sequence[Run] = ()) -> tuple[Finding, ...]:
+    """Return what the rules find, what is likely to save most first; the arguments are those of `advised`."""
+    return _found(view_of(profile), earlier)
+
+
+def _found(view: View, earlier: Sequence[Run]) -> tuple[Finding, ...]:
     found = [finding for rule in RULES.values() for finding in rule(view)]
     found.extend(repeats.between_runs(view, earlier))
     return tuple(sorted(found, key=lambda one: (-one.saves_ns * _WEIGHT[one.confidence], one.id, one.title)))

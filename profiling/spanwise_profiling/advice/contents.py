@@ -1,7 +1,7 @@
 """Fingerprints of a trace that holds texts instead: whoever recorded prompts and answers need not have recorded hashes.
 
-The same attributes as the recorder's (`spanwise.fingerprints` has the rules, which these follow), so that no rule has
-to know where they come from. Spans that have them keep theirs. Texts that were cut are left out: what is missing from
+The same attributes as the recorder's, by the rules of `spanwise.content.fingerprints`, so that no rule has to know
+where they come from. Spans that have them keep theirs. Texts that were cut are left out: what is missing from
 them would seem to be unread.
 """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import listed
+from spanwise_profiling.advice.words import listed, together
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -49,17 +49,22 @@ def unused_outputs(view: View) -> Iterator[Finding]:
         return
     spans = [view.spans[span_id] for span_id in cuts]
     shares = [read[span.span_id] / (kinds.number_of(span, c.RESPONSE_NEW_CHARACTERS) or 1) for span in spans]
-    agents = listed(dict.fromkeys(view.agents[span.span_id] or view.label(span) for span in spans))
+    agents = listed(dict.fromkeys(_authors(view, spans)))
     yield Finding(
         id="unused-output",
-        title=f"later prompts hold {min(shares):.0%} to {max(shares):.0%} of what {agents} wrote; "
-        "the rest is read by nobody in this run",
-        evidence=view.evidence(spans, "mostly unread"),
+        title=f"Ask for shorter answers of {together(_authors(view, spans))}",
+        why=f"Later prompts hold {min(shares):.0%} to {max(shares):.0%} of what they wrote ({agents}).",
+        fix="ask for the fields that are used, and set a limit of tokens",
+        evidence=view.evidence(spans, "mostly unread", meant=view.on_path(cuts)),
         saves_ns=saving,
         confidence="low",
         here="ask for what is passed on, in as few words; a figure a line is enough for another agent",
         elsewhere="ask for structured output with the fields that are used, and set a limit of tokens",
     )
+
+
+def _authors(view: View, spans: Sequence[SpanRecord]) -> list[str]:
+    return [view.agents[span.span_id] or view.label(span) for span in spans]
 
 
 def unread_results(view: View) -> Iterator[Finding]:
@@ -78,7 +83,9 @@ def unread_results(view: View) -> Iterator[Finding]:
     if unread and view.matters(saving):
         yield Finding(
             id="unread-tool-result",
-            title=f"no later prompt holds a line of what {listed(dict.fromkeys(map(view.label, unread)))} returned",
+            title=f"Drop {together(map(view.label, unread))}, or pass on what comes back",
+            why=f"No later prompt holds a line of what {listed(dict.fromkeys(map(view.label, unread)))} returned.",
+            fix="drop the call, or run it beside the work if it is there for its effect",
             evidence=view.evidence(unread, "unread"),
             saves_ns=saving,
             confidence="medium",
@@ -100,7 +107,9 @@ def idle_critics(view: View) -> Iterator[Finding]:
         if view.matters(saving):
             yield Finding(
                 id="idle-critic",
-                title=f"{name} was asked {len(critics)} times and nothing was done again because of it",
+                title=f"Ask {name} only about what fails a check in code",
+                why=f"It was asked {len(critics)} times, and nothing was done again because of it.",
+                fix="check in code first; ask the critic about what fails, or beside the work",
                 evidence=view.evidence(critics, "changed nothing"),
                 saves_ns=saving,
                 confidence="medium",

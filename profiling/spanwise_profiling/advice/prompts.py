@@ -56,9 +56,12 @@ def uncached_prefixes(view: View) -> Iterator[Finding]:
             cuts[call.span_id] = _prefill(call, int(spared), rates)
     finding = Finding(
         id="uncached-prefix",
-        title=f"{counted(len(cuts), 'prompt')} began as an earlier one did, and the model read those "
-        f"{shared_tokens:,} tokens again",
-        evidence=view.evidence((view.spans[span_id] for span_id in cuts), "begins as an earlier prompt"),
+        title=f"Let the provider cache the beginning of {counted(len(cuts), 'prompt')}",
+        why=f"They begin as an earlier one did, and the model read those {shared_tokens:,} tokens again.",
+        fix="what stays the same first, what changes last",
+        evidence=view.evidence(
+            (view.spans[span_id] for span_id in cuts), "begins as an earlier prompt", meant=view.on_path(cuts)
+        ),
         saves_ns=_saving(view, cuts),
         confidence="medium",
         here="put what stays the same first in the messages, and what changes last",
@@ -87,8 +90,12 @@ def repeated_context(view: View) -> Iterator[Finding]:
     agents = listed(dict.fromkeys(view.agents[call] or view.label(view.spans[call]) for call in again))
     yield Finding(
         id="repeated-context",
-        title=f"about {tokens:,} of {total:,} input tokens are texts that another prompt had held, sent to {agents}",
-        evidence=view.evidence((view.spans[call] for call in cuts), "holds text that another prompt held"),
+        title="Hand on less text from agent to agent",
+        why=f"About {tokens:,} of {total:,} input tokens are texts that another prompt had held, sent to {agents}.",
+        fix="pass figures and decisions on, not whole answers",
+        evidence=view.evidence(
+            (view.spans[call] for call in cuts), "holds text that another prompt held", meant=view.on_path(cuts)
+        ),
         saves_ns=_saving(view, cuts),
         confidence="medium",
         here="hand on what the next step needs (figures, a decision) in place of the whole text",
@@ -111,9 +118,10 @@ def growing_context(view: View) -> Iterator[Finding]:
         cuts = {call.span_id: _prefill(call, size - sizes[0], rates) for call, size in zip(calls, sizes, strict=True)}
         finding = Finding(
             id="growing-context",
-            title=f"{view.label(view.spans[parent]) if parent else 'the run'} sent {sizes[0]:,} tokens in its first "
-            f"and {sizes[-1]:,} in its last of {len(calls)} turns",
-            evidence=view.evidence(calls, "turn"),
+            title=f"Trim the history of {view.label(view.spans[parent]) if parent else 'the run'}",
+            why=f"It sent {sizes[0]:,} tokens in its first and {sizes[-1]:,} in its last of {len(calls)} turns.",
+            fix="keep the last turns and a summary of those before",
+            evidence=view.evidence(calls, "turn", meant=view.on_path(cuts)),
             saves_ns=_saving(view, cuts),
             confidence="low",
             here="keep the last turns and a summary of those before in the messages",

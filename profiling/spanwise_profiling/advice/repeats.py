@@ -44,7 +44,9 @@ def duplicates(view: View) -> Iterator[Finding]:
     cuts = {other.span_id: min(other.duration_ns, max(0, other.end_ns - first.end_ns)) for first, other in later}
     finding = Finding(
         id=DUPLICATE,
-        title=f"{counted(len(later), 'call')} asked what had been asked before in this run: {_names(view, later)}",
+        title=f"Ask once for what {counted(len(later), 'call')} asked again",
+        why=f"The same question had been asked before in this run: {_names(view, later)}.",
+        fix="a cache by what is asked; who asks meanwhile waits for the first",
         evidence=view.evidence((other for _, other in later), "the same question as before"),
         saves_ns=_saving(view, cuts),
         confidence="high" if all(view.kinds[one.span_id] == "retrieval" for one, _ in later) else "medium",
@@ -64,8 +66,9 @@ def between_runs(view: View, earlier: Sequence[Run]) -> Iterator[Finding]:
         return
     finding = Finding(
         id=AGAIN,
-        title=f"{counted(len(again), 'call')} asked what an earlier run had asked: "
-        f"{_names(view, [(one, one) for one in again])}",
+        title=f"Keep {counted(len(again), 'answer')} from one run to the next",
+        why=f"An earlier run had asked the same: {_names(view, [(one, one) for one in again])}.",
+        fix="keep answers by a hash of their inputs, for as long as they hold",
         evidence=view.evidence(again, "an earlier run asked the same"),
         saves_ns=_saving(view, {span.span_id: span.duration_ns for span in again}),
         confidence="low" if any(view.kinds[span.span_id] == "chat" for span in again) else "medium",
@@ -97,7 +100,9 @@ def _missed(view: View, name: str, lookups: Sequence[SpanRecord]) -> Finding:
     made = [span for lookup in lookups for span in _made_after(view, lookup)]
     return Finding(
         id="missed-cache",
-        title=f"cache {short(name)} made {counted(len(lookups), 'value')} again that it had made before in this run",
+        title=f"Keep what cache {short(name)} made",
+        why=f"It made {counted(len(lookups), 'value')} again that it had made before in this run.",
+        fix="more capacity, a longer time to live, or a key without what changes",
         evidence=view.evidence([*lookups, *made]),
         saves_ns=_saving(view, {span.span_id: span.duration_ns for span in made}),
         confidence="high",

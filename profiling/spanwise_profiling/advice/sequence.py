@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import listed
+from spanwise_profiling.advice.words import listed, together
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def find(view: View) -> Iterator[Finding]:
         if view.matters(finding.saves_ns) or _is_habit(view, what, groups):
             yield finding
         elif _is_close(view, groups):
-            yield replace(finding, title=f"{finding.title}; not what decided here, but close to it")
+            yield replace(finding, why=f"{finding.why} Not what decided here, but close to it.")
 
 
 def _is_habit(view: View, what: str, groups: Sequence[_Group]) -> bool:
@@ -229,9 +229,12 @@ def _finding(view: View, what: str, groups: Sequence[_Group]) -> Finding:
     saving = saving_of(view, Change(together=[group.spans for group in groups]))
     bound = sum(view.path_ns[span.span_id] for span in spans)
     confidence = _least(group.confidence for group in groups)
+    title, why = _words(view, what, groups, spans)
     finding = Finding(
         id=ID,
-        title=_title(view, what, groups, spans),
+        title=title,
+        why=why,
+        fix="asyncio.gather, or parallel edges in the graph",
         evidence=view.evidence(spans),
         saves_ns=min(saving, bound),
         confidence=confidence,
@@ -239,21 +242,30 @@ def _finding(view: View, what: str, groups: Sequence[_Group]) -> Finding:
         elsewhere="await them together: asyncio.gather, a TaskGroup, parallel branches of the graph",
     )
     if what == "tools":
-        return replace(finding, here="await toolbox.batch(answer.tool_calls) runs them as one batch")
+        return replace(
+            finding,
+            here="await toolbox.batch(answer.tool_calls) runs them as one batch",
+            fix="asyncio.gather over the answer's tool calls",
+        )
     if what != "agents":
         return replace(finding, here="fetch them in a TaskGroup; confirm a tool's result with batch(..., then=check)")
     return finding
 
 
-def _title(view: View, what: str, groups: Sequence[_Group], spans: Sequence[SpanRecord]) -> str:
+def _words(view: View, what: str, groups: Sequence[_Group], spans: Sequence[SpanRecord]) -> tuple[str, str]:
+    """Return what to do, and what shows it."""
     if what == "agents":
-        names = listed(dict.fromkeys(groups[0].names))
-        if groups[0].confidence == "low":
-            return f"{names} take turns on the same inputs; unless they must hear each other they could work at once"
-        return f"{names} ran one after another, and none of them uses what those before it wrote"
+        return _words_of_agents(groups[0])
     took = view.seconds(sum(view.path_ns[span.span_id] for span in spans))
     names = listed(dict.fromkeys(name for group in groups for name in group.names))
     if what == "tools":
         asked = "" if any(group.confidence == "low" for group in groups) else " that one answer asked for"
-        return f"tools{asked} ran one after another ({took} on the path): {names}"
-    return f"{what} were read one after another ({took} on the path): {names}"
+        return f"Run the tools{asked} together", f"They ran one after another ({took} on the path): {names}."
+    return f"Read the {what} together", f"They were read one after another ({took} on the path): {names}."
+
+
+def _words_of_agents(group: _Group) -> tuple[str, str]:
+    who = together(group.names)
+    if group.confidence == "low":
+        return f"Let {who} speak at once", "They take turns on the same inputs; must they hear each other?"
+    return f"Run {who} together", "No prompt of theirs holds a line of another's answer."

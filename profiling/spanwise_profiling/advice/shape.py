@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import listed
+from spanwise_profiling.advice.words import listed, together
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def _barrier(view: View, before: Sequence[SpanRecord], early: Sequence[SpanRecor
     last = max(before, key=lambda span: span.end_ns)
     return Finding(
         id="idle-barrier",
-        title=f"{listed(dict.fromkeys(map(view.label, early)))} waited for {view.label(last)}, which they do not use",
+        title=f"Start {together(map(view.label, early))} without waiting for {view.label(last)}",
+        why=f"Their prompts hold no line of its answer: {listed(dict.fromkeys(map(view.label, early)))}.",
+        fix="chain each step to what it reads; do not gather the whole level",
         evidence=view.evidence([last], "held the others back") + view.evidence(early, "could have begun earlier"),
         saves_ns=saving,
         confidence="medium",
@@ -103,8 +105,10 @@ def stragglers(view: View) -> Iterator[Finding]:
         if view.matters(saving, _SHARE):
             yield Finding(
                 id="straggler",
-                title=f"one of {len(group)} calls of {view.label(slowest)} took {view.seconds(slowest.duration_ns)}, "
-                f"the others {view.seconds(round(usual))}",
+                title=f"Ask a second time when {view.label(slowest)} is slow",
+                why=f"One of {len(group)} calls alike took {view.seconds(slowest.duration_ns)}, "
+                f"the others about {view.seconds(round(usual))}.",
+                fix="a second request after the usual time, the slower one cancelled; or a deadline",
                 evidence=view.evidence([slowest], "straggler") + view.evidence(others, "alike, at the same time"),
                 saves_ns=saving,
                 confidence="medium",

@@ -107,10 +107,23 @@ class View:
         """Return recorded nanoseconds as the system's seconds, with three significant digits."""
         return f"{self.run.scaled(nanoseconds):.3g} s"
 
-    def evidence(self, spans: Iterable[SpanRecord], note: str = "") -> tuple[Evidence, ...]:
-        """Return `spans` as evidence, those with most on the path first, at most 50; a wait may say who ended it."""
-        found = [Evidence(span.span_id, self.path_ns[span.span_id], note or _released(span)) for span in spans]
+    def evidence(
+        self, spans: Iterable[SpanRecord], note: str = "", *, meant: Mapping[str, int] | None = None
+    ) -> tuple[Evidence, ...]:
+        """Return `spans` as evidence, those with most on the path first, at most 50; a wait may say who ended it.
+
+        Args:
+            spans: which.
+            note: what each of them shows.
+            meant: nanoseconds of the path that are meant by each, where it is not all that the span has of it.
+        """
+        lengths = self.path_ns if meant is None else meant
+        found = [Evidence(span.span_id, lengths.get(span.span_id, 0), note or _released(span)) for span in spans]
         return tuple(sorted(found, key=lambda one: -one.on_path_ns)[:_MOST_EVIDENCE])
+
+    def on_path(self, cuts: Mapping[str, int]) -> dict[str, int]:
+        """Return `cuts` (span id to nanoseconds), each at most what the span has of the path."""
+        return {span_id: min(cut, self.path_ns[span_id]) for span_id, cut in cuts.items()}
 
     def label(self, span: SpanRecord) -> str:
         """Return a span's name for a sentence: the agent, tool or source it is about, else its own name."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise import conventions as c
 from spanwise_profiling import kinds
 from spanwise_profiling.advice.replay import Change, saving_of
-from spanwise_profiling.advice.words import counted, listed
+from spanwise_profiling.advice.words import counted, listed, together
 from spanwise_profiling.profile import Finding
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def retries(view: View) -> Iterator[Finding]:
     errors = listed(dict.fromkeys(kinds.error_of(span) or "error" for span in failed))
     yield Finding(
         id="retry-storm",
-        title=f"{counted(len(failed), 'attempt')} failed ({errors}) and were tried again",
+        title=f"Avoid the {counted(len(failed), 'attempt')} that failed ({errors})",
+        why="They were tried again, and the run waited for the attempts and the pauses after them.",
+        fix="stay below the provider's limit, honour retry-after, fall back at once",
         evidence=view.evidence(failed, "failed attempt") + view.evidence(pauses, "pause"),
         saves_ns=saving,
         confidence="medium",
@@ -59,8 +61,9 @@ def limits(view: View) -> Iterator[Finding]:
         if view.matters(saving, _LIMIT_SHARE):
             yield Finding(
                 id="low-limit",
-                title=f"the path waited {view.seconds(sum(view.path_ns[one.span_id] for one in members))} "
-                f"for the limit {name}",
+                title=f"Raise the limit {name}",
+                why=f"The run waited {view.seconds(sum(view.path_ns[one.span_id] for one in members))} for it.",
+                fix="a larger semaphore, pool or rate limit; watch for the provider's 429",
                 evidence=view.evidence(members),
                 saves_ns=saving,
                 confidence="low" if refused else "medium",
@@ -78,9 +81,11 @@ def blocked_loop(view: View) -> Iterator[Finding]:
     spans = sorted((view.spans[span_id] for span_id in blockers), key=lambda span: -blockers[span.span_id])
     yield Finding(
         id="blocking-call",
-        title=f"{listed(dict.fromkeys(map(view.label, spans)))} kept the event loop from everybody else for "
-        f"{view.seconds(held)} of the path",
-        evidence=view.evidence(spans, "kept the loop"),
+        title=f"Move {together(map(view.label, spans))} off the event loop",
+        why=f"It kept the loop from everybody else for {view.seconds(held)} of the path: "
+        f"{listed(dict.fromkeys(map(view.label, spans)))}.",
+        fix="await asyncio.to_thread(…), or the library's asynchronous client",
+        evidence=view.evidence(spans, "kept the loop", meant=blockers),
         saves_ns=held,
         confidence="high",
         here="hand blocking functions to a Tool that is no coroutine function, or to in_thread: both run in a thread",
@@ -95,18 +100,24 @@ def connections(view: View) -> Iterator[Finding]:
     needed = _at_once(calls)
     if len(opened) - needed < _SPARED:
         return
-    cuts = {span.span_id: round((kinds.number_of(span, c.CONNECTION_SECONDS) or 0.0) * 1e9) for span in opened[1:]}
+    cuts = _opening(opened[1:])
     bound = sum(min(cut, view.path_ns[span_id]) for span_id, cut in cuts.items())
     yield Finding(
         id="connection-churn",
-        title=f"{counted(len(opened), 'connection')} were opened for {counted(len(calls), 'call')}; "
-        f"{needed} would have done",
-        evidence=view.evidence(opened, "opened a connection"),
+        title="Keep connections open from call to call",
+        why=f"{counted(len(opened), 'connection')} were opened for {counted(len(calls), 'call')}; "
+        f"{needed} would have done.",
+        fix="one HTTP client for the whole run",
+        evidence=view.evidence(opened, "opened a connection", meant=view.on_path(_opening(opened))),
         saves_ns=min(saving_of(view, Change(cuts=cuts)), bound),
         confidence="high",
         here="model_client(pooled=True), one client for the whole run",
         elsewhere="make one HTTP client and keep it, with as many kept connections as there are calls at once",
     )
+
+
+def _opening(calls: Iterable[SpanRecord]) -> dict[str, int]:
+    return {call.span_id: round((kinds.number_of(call, c.CONNECTION_SECONDS) or 0.0) * 1e9) for call in calls}
 
 
 def _at_once(spans: Iterable[SpanRecord]) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MOST_NAMES: Final = 6
+_FEW_NAMES: Final = 2
 _LONGEST: Final = 60
+_WORD: Final = re.compile(r"[^\W\d_]+")
 
 
 def short(name: str) -> str:
@@ -23,6 +26,17 @@ def listed(names: Iterable[str]) -> str:
     if len(known) > _MOST_NAMES:
         known = [*known[:_MOST_NAMES], f"{len(known) - _MOST_NAMES} more"]
     return " and ".join([", ".join(known[:-1]), known[-1]]) if len(known) > 1 else "".join(known)
+
+
+def together(names: Iterable[str]) -> str:
+    """Return what several are called in a heading: `a and b`, `the 4 analysts`, `a and 3 more`."""
+    known = list(dict.fromkeys(short(name) for name in names))
+    if len(known) <= _FEW_NAMES:
+        return listed(known)
+    ends = {_WORD.findall(name)[-1].lower() if _WORD.findall(name) else "" for name in known}
+    if len(ends) == 1 and (end := ends.pop()):
+        return f"the {len(known)} {end if end.endswith('s') else f'{end}s'}"
+    return f"{known[0]} and {len(known) - 1} more"
 
 
 def counted(number: int, noun: str) -> str:

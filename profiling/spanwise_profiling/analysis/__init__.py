@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spanwise_profiling.analysis.buckets import Sorter, budget_of
+from spanwise_profiling.analysis.doubt import with_doubts
 from spanwise_profiling.analysis.second import second_path
 from spanwise_profiling.analysis.shares import agents_of, roles_of, shares_of
 from spanwise_profiling.analysis.slack import critical_nodes, slacks_of, work_of
@@ -34,7 +35,7 @@ def profile_of(run: Run) -> Profile:
     stretches = critical_path(tree)
     agents = agents_of(tree)
     sorter = Sorter(tree, agents)
-    placed = sorter.segments(stretches)
+    placed = with_doubts(tree, sorter.segments(stretches))
     path = tuple(segment for _, segment in placed)
     critical = critical_nodes(tree, (stretch.node for stretch in stretches))
     slacks = slacks_of(tree, critical)

@@ -35,6 +35,24 @@ MEANINGS: Final[Mapping[Bucket, str]] = {
     "unknown": "not known",
 }
 """Few enough words for a line of a report; what they mean exactly is told in docs/profile.md."""
+WORDS: Final[Mapping[str, tuple[Bucket, ...]]] = {
+    "model: writing": ("model_decode",),
+    "model: first token": ("model_prefill",),
+    "model: not streamed": ("model",),
+    "tools and data": ("tool", "retrieval", "cache_lookup"),
+    "rate limit": ("wait_rate_limit",),
+    "concurrency limit": ("wait_concurrency",),
+    "pauses before retries": ("wait_retry",),
+    "circuit breaker open": ("wait_circuit",),
+    "opening connections": ("connect",),
+    "queues and locks": ("queue",),
+    "blocked event loop": ("loop_blocked",),
+    "computing here": ("cpu", "gc"),
+    "between steps": ("coordination",),
+    "a person": ("human",),
+    "not recorded": ("unknown",),
+}
+"""Buckets in words, for a report that is read once; every bucket is in one of them."""
 WAITS: Final[frozenset[Bucket]] = frozenset(
     {"wait_rate_limit", "wait_concurrency", "wait_retry", "wait_circuit", "connect", "queue", "human"}
 )
@@ -45,6 +63,12 @@ _NAME, _SHARE, _MEANING = max(map(len, MEANINGS)), 5, max(map(len, MEANINGS.valu
 def filled(budget_ns: Mapping[Bucket, int]) -> list[tuple[Bucket, int]]:
     """Return the buckets that hold anything, the fullest first."""
     return sorted((pair for pair in budget_ns.items() if pair[1]), key=lambda pair: (-pair[1], pair[0]))
+
+
+def in_words(budget_ns: Mapping[Bucket, int]) -> list[tuple[str, int]]:
+    """Return nanoseconds by the words of `WORDS`, the most first, without those that have none."""
+    sums = [(words, sum(budget_ns.get(bucket, 0) for bucket in buckets)) for words, buckets in WORDS.items()]
+    return sorted((pair for pair in sums if pair[1]), key=lambda pair: -pair[1])
 
 
 def share_of(length_ns: int, profile: Profile) -> str:

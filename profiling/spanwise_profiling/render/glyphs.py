@@ -25,6 +25,8 @@ class Glyphs:
     wait: str
     dot: str
     """Anything shorter than half a cell."""
+    could: str
+    """On the critical path, and could have overlapped with others."""
     off: str
     """Under way, but not what the run waited for."""
     error: str
@@ -47,14 +49,14 @@ class Glyphs:
         return set_cell_size(text, max(0, width - len(self.ellipsis))) + self.ellipsis
 
 
-UNICODE: Final = Glyphs("█", "━", "░", "▏", "·", "✗", "├─ ", "└─ ", "│  ", "   ", "…", ascii_only=False)
-ASCII: Final = Glyphs("#", "=", ".", "'", "-", "X", "|- ", "`- ", "|  ", "   ", "~", ascii_only=True)
+UNICODE: Final = Glyphs("█", "━", "░", "▏", "▓", "·", "✗", "├─ ", "└─ ", "│  ", "   ", "…", ascii_only=False)
+ASCII: Final = Glyphs("#", "=", ".", "'", "%", "-", "X", "|- ", "`- ", "|  ", "   ", "~", ascii_only=True)
 
 
 def glyphs_for(encoding: str | None) -> Glyphs:
     """Return the glyphs that a stream of this encoding can take."""
     try:
-        "█━░▏·✗├─└│…".encode(encoding or "ascii")
+        "█━░▏▓·✗├─└│…".encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
         return ASCII
     return UNICODE

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.render.budget import MEANINGS, filled, share_of
 from spanwise_profiling.render.glyphs import UNICODE
+from spanwise_profiling.render.headline import nothing_found
 from spanwise_profiling.render.numbers import count, seconds
 from spanwise_profiling.render.path_tree import legend, path_tree
 from spanwise_profiling.render.profile_texts import (
@@ -73,7 +74,7 @@ def _lines(profile: Profile) -> Iterator[str]:
     yield from _findings(profile)
     yield from _budget(profile)
     for title, shares in (("agent", profile.agents), ("role", profile.roles)):
-        if shares:
+        if any(share.name for share in shares):
             yield from _folded(f"By {title}", _shares(profile, title, shares))
     if profile.usage is not None and profile.usage.models:
         yield from _folded("By model", _models(profile.usage))
@@ -82,13 +83,14 @@ def _lines(profile: Profile) -> Iterator[str]:
 
 def _findings(profile: Profile) -> Iterator[str]:
     if not profile.findings:
-        yield "Nothing to change was found."
+        yield nothing_found(profile)
         yield ""
         return
     yield f"**{count(len(profile.findings), 'thing')} to change**, most promising first:"
     yield ""
     for number, finding in enumerate(profile.findings, start=1):
-        yield f"{number}. **{text(finding.title)}**: {saving(profile, finding)}, confidence {finding.confidence}"
+        why = f". {text(finding.why)}" if finding.why else ""
+        yield f"{number}. **{text(finding.title)}**: {saving(profile, finding)}{why}"
         if number <= MOST_FINDINGS:
             yield from (f"   - {line}" for line in _details(profile, finding))
     yield ""

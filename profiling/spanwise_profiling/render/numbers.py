@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
+from math import floor, log10
 from typing import Final
 
 from spanwise_profiling.runs import NANOSECONDS
@@ -19,6 +20,21 @@ def seconds(value: float) -> str:
     if value < 0.9995:  # noqa: PLR2004 - what three decimals round to one second
         return f"{value:.3f} s"
     return f"{value:.1f} s" if value >= 99.995 else f"{value:.2f} s"  # noqa: PLR2004 - the same for two decimals
+
+
+def rough(value: float) -> str:
+    """Return scaled seconds as one says an estimate, with two digits that count: `140 s`, `3.7 s`, `0.062 s`."""
+    if value <= 0:
+        return "0 s"
+    digits = 1 - floor(log10(value))
+    rounded = round(value, digits)
+    return f"{rounded:,.0f} s" if rounded >= 10 else f"{rounded:.{max(digits, 0)}f} s"  # noqa: PLR2004 - two digits
+
+
+def fixed(value: float, longest: float) -> str:
+    """Return scaled seconds with as many decimals as `longest`, with which it stands in a column, needs."""
+    decimals = 1 if longest >= 10 else 2 if longest >= 1 else 3  # noqa: PLR2004 - three digits that count
+    return f"{value:,.{decimals}f} s"
 
 
 def count(value: int, noun: str) -> str:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.render.budget import MEANINGS, WAITS, filled, share_of
+from spanwise_profiling.render.headline import nothing_found
 from spanwise_profiling.render.lanes import inner_of, lanes_of
 from spanwise_profiling.render.numbers import seconds
 from spanwise_profiling.render.profile_texts import saving
@@ -173,10 +174,10 @@ def _findings(paper: _Paper, top: int) -> tuple[list[str], int]:
     profile, theme, y = paper.profile, paper.theme, top + 16
     lines = [text(LEFT, y, "What to change, most promising first", theme.text, weight="bold", size=13)]
     told = [
-        f"{number}. {printable(finding.title)}: {saving(profile, finding)}, confidence {finding.confidence}"
+        f"{number}. {printable(finding.title)}: {saving(profile, finding)}"
         for number, finding in enumerate(profile.findings[:_MOST_FINDINGS], start=1)
     ]
-    for finding in told or ["Nothing was found."]:
+    for finding in told or [nothing_found(profile)]:
         for index, line in enumerate(textwrap.wrap(finding, _WIDEST_LINE)):
             y += ROW if index else ROW + 4
             lines.append(text(LEFT + (3 * _CHARACTER if index else 0), y, line, theme.text))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from spanwise_profiling import kinds
 from spanwise_profiling.render.budget import MEANINGS, filled, share_of
 from spanwise_profiling.render.glyphs import UNICODE, Glyphs
+from spanwise_profiling.render.headline import nothing_found
 from spanwise_profiling.render.numbers import count, seconds
 from spanwise_profiling.render.profile_texts import (
     MOST_EVIDENCE,
@@ -55,7 +56,7 @@ def _lines(profile: Profile, glyphs: Glyphs, *, show_all: bool) -> Iterator[str]
     for name, length in filled(profile.budget_ns):
         yield f"- {name} ({MEANINGS[name]}): {seconds(run.scaled(length))}, {share_of(length, profile)}."
     for title, shares in (("Agents", profile.agents), ("Roles", profile.roles)):
-        if shares:
+        if any(share.name for share in shares):
             yield ""
             yield f"{title}, the longest on the path first:"
             yield from (_share(profile, share) for share in shares)
@@ -92,7 +93,7 @@ def _stretch(profile: Profile, stretch: Sequence[Segment]) -> str:
     run = profile.run
     at = max(0.0, run.scaled(stretch[0].start_ns - run.start_ns))
     buckets = dict.fromkeys(MEANINGS[segment.bucket] for segment in stretch)
-    edges = dict.fromkeys(segment.edge for segment in stretch)
+    edges = dict.fromkeys(segment.certainty for segment in stretch)
     failure = kinds.error_of(stretch[0].span)
     failed = f", failed with {failure}" if failure else ""
     return (
@@ -123,11 +124,11 @@ def _model(model: Sum, currency: str) -> str:
 
 def _findings(profile: Profile, *, show_all: bool) -> Iterator[str]:
     if not profile.findings:
-        yield "Nothing to change was found."
+        yield nothing_found(profile)
         return
     yield "What to change, most promising first:"
     for number, finding in enumerate(profile.findings, start=1):
-        yield f"{number}. {finding.title}: {saving(profile, finding)}, confidence {finding.confidence}."
+        yield f"{number}. {finding.title}: {saving(profile, finding)}.{f' {finding.why}' if finding.why else ''}"
         if show_all or number <= MOST_FINDINGS:
             yield from _details(profile, finding, most=None if show_all else MOST_EVIDENCE)
     if not show_all and len(profile.findings) > MOST_FINDINGS:

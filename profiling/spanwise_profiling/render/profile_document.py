@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from spanwise_profiling import kinds
+from spanwise_profiling.advice.remedies import REMEDIES
 from spanwise_profiling.render.documents import run_document
 from spanwise_profiling.render.population import population_document
 from spanwise_profiling.render.usage_texts import usage_document
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from spanwise_profiling.runs import Run
 
 PROFILE_SCHEMA: Final = "spanwise.profile/1"
+EXPLAIN_SCHEMA: Final = "spanwise.explain/1"
 
 
 def profile_document(
@@ -32,6 +34,21 @@ def profile_document(
         "runs": [_profile(profile) for profile in profiles],
         "population": None if population is None else population_document(population, profiles),
         "warnings": list(warnings),
+    }
+
+
+def finding_document(profile: Profile, number: int) -> dict[str, Any]:
+    """Return the document of `spanwise explain --json` for a finding, by its number from 1."""
+    run, finding = profile.run, profile.findings[number - 1]
+    remedy = REMEDIES.get(finding.id)
+    return {
+        "schema": EXPLAIN_SCHEMA,
+        "run_id": run.run_id,
+        "number": number,
+        "finding": _finding(run, finding),
+        "before_s": run.seconds,
+        "after_s": run.scaled(run.duration_ns - finding.saves_ns),
+        "how": None if remedy is None else asdict(remedy),
     }
 
 
@@ -52,6 +69,7 @@ def _profile(profile: Profile) -> dict[str, Any]:
         "roles": [_share(run, share) for share in profile.roles],
         "usage": None if profile.usage is None else usage_document(profile.usage),
         "findings": [_finding(run, finding) for finding in profile.findings],
+        "rules": {"total": profile.rules, "blind": [asdict(blind) for blind in profile.blind]},
         "loop_blocked_by": _seconds_by_span(run, profile.blockers),
         "slack_s": _seconds_by_span(run, profile.slack_ns),
         "warnings": list(dict.fromkeys((*run.warnings, *profile.warnings))),
@@ -68,6 +86,8 @@ def _segment(run: Run, segment: Segment) -> dict[str, Any]:
         "end_s": run.scaled(segment.end_ns - run.start_ns),
         "bucket": segment.bucket,
         "edge": segment.edge,
+        "certainty": segment.certainty,
+        "doubt_s": run.scaled(segment.doubt_ns),
         "overlap": segment.overlap,
     }
 

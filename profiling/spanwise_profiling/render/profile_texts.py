@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling import kinds
 from spanwise_profiling.render.budget import share_of
-from spanwise_profiling.render.numbers import count, moment, seconds
+from spanwise_profiling.render.headline import SURE, path_certainty, rules_that_ran
+from spanwise_profiling.render.numbers import moment, seconds
 from spanwise_profiling.render.usage_texts import money
 
 if TYPE_CHECKING:
@@ -44,14 +45,8 @@ def facts(profile: Profile) -> Iterator[str]:
     run = profile.run
     if not profile.path:
         return
-    observed = sum(segment.duration_ns for segment in profile.path if segment.edge == "observed")
-    overlap = sum(segment.duration_ns for segment in profile.path if segment.overlap)
-    yield (
-        f"Critical path: {count(len(profile.path), 'segment')}; {share_of(observed, profile)} of it observed in "
-        f"recorded waits, {share_of(run.duration_ns - observed, profile)} inferred from the order of times."
-    )
-    if overlap:
-        yield f"Where siblings overlapped ({share_of(overlap, profile)} of it), the one that ended last is taken."
+    yield path_certainty(profile)
+    yield from rules_that_ran(profile)
     work = seconds(run.scaled(profile.work_ns))
     yield f"Work of {work} in {seconds(run.seconds)}: {profile.parallelism:.2f} at once."
     yield from _second(profile)
@@ -94,8 +89,9 @@ def evidence_of(profile: Profile, finding: Finding) -> list[tuple[Evidence, str]
 
 
 def saving(profile: Profile, finding: Finding) -> str:
-    """Return what a finding could bring: `saves 38.00 s (32 %)`."""
-    return f"saves {seconds(profile.run.scaled(finding.saves_ns))} ({share_of(finding.saves_ns, profile)})"
+    """Return what a finding could bring, and how sure that is: `saves 38.00 s (32 %), sure`."""
+    saved = f"{seconds(profile.run.scaled(finding.saves_ns))} ({share_of(finding.saves_ns, profile)})"
+    return f"saves {saved}, {SURE[finding.confidence]}"
 
 
 def mostly(budget: Sequence[tuple[str, int]]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_AGENTS: Final = 50
 """Rows of a table of agents; laying out tens of thousands takes longer than anybody reads."""
-_UNFINISHED: Final = {
+UNFINISHED: Final = {
     "open": "open: it goes on; shown up to the last recorded moment",
     "interrupted": "interrupted: its process ended without an end of it; shown up to the last recorded moment",
 }
@@ -88,7 +88,7 @@ def heading_about(run: Run, about: Sequence[str], width: int, *, glyphs: Glyphs 
     text.append("".join(f"\n{line}" for line in wrapped(cleaned, width)), style="not bold dim")
     text.append("".join(f"\n{line}" for line in wrapped(figures(run, glyphs), width)), style="not bold")
     if run.state != "ended":
-        text.append(f"\n{_UNFINISHED[run.state]}", style="not bold yellow")
+        text.append(f"\n{UNFINISHED[run.state]}", style="not bold yellow")
     if run.error:
         text.append(f"\n{glyphs.error} failed: {glyphs.clean(run.error)}", style="red")
     return text

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.render import numbers
+from spanwise_profiling.render.headline import SURE, nothing_found
 from spanwise_profiling.render.html import columns
 from spanwise_profiling.render.html.columns import LETTERS
 from spanwise_profiling.render.html.markup import escaped, name, span_link
-from spanwise_profiling.render.profile_texts import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def _list(profiles: Sequence[Profile], position: int) -> str:
     profile, letter, badge = profiles[position], LETTERS[position], columns.badge(profiles, position)
     heading = f"<h3>{badge}{name(profile.run.title)}</h3>" if badge else ""
     if not profile.findings:
-        return f'{heading}<p class="quiet">Nothing found that would make this run faster.</p>'
+        return f'{heading}<p class="quiet">{escaped(nothing_found(profile))}</p>'
     spans = {span.span_id: span for _, span in profile.run.walk()}
     items = [f"<li>{_item(profile, finding, spans, letter)}</li>" for finding in profile.findings]
     first, rest = items[:_FIRST_FINDINGS], items[_FIRST_FINDINGS:]
@@ -58,7 +58,8 @@ def _item(profile: Profile, finding: Finding, spans: Mapping[str, SpanRecord], l
     return (
         f"<h3>{escaped(finding.title)}</h3>"
         f'<p class="saves">saves up to <strong>{saves}</strong>{_share(profile, finding)} · '
-        f"{finding.confidence} confidence · <code>{escaped(page_of(finding))}</code></p>"
+        f"{SURE[finding.confidence]}</p>"
+        f"{f'<p>{escaped(finding.why)}</p>' if finding.why else ''}"
         f"{_evidence(links[:_FIRST_EVIDENCE])}"
         f"<details><summary>{_summary(links[_FIRST_EVIDENCE:])}</summary>{_evidence(links[_FIRST_EVIDENCE:])}"
         f"<p>With spanwise: {escaped(finding.here)}</p><p>Elsewhere: {escaped(finding.elsewhere)}</p></details>"

@@ -1,0 +1,385 @@
+"""Stands between spans and everything that keeps or sends them: policy, truncation, redaction, and the host's hook.
+
+`admit` works on ended spans, in the recorder's thread. Where processors of the host see our spans, `before_end` does
+the same to the live span, in the calling thread, before they do. The hook comes first, so that what it writes is
+redacted, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, cast, get_args
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Span as LiveSpan
+from opentelemetry.trace import Link, Status, StatusCode
+
+from spanwise import conventions as c
+from spanwise.content import policy
+from spanwise.content.rebuilt import WITHHELD, DroppedError, rebuilt, unended, with_attributes
+from spanwise.content.redact import LARGE, Redactor
+from spanwise.content.truncate import plain_cut, truncated
+from spanwise.errors import InputError
+from spanwise.otel.span import OwnSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opentelemetry.trace import Span
+
+    from spanwise.content.views import SpanView
+
+Hook: TypeAlias = "Callable[[SpanView], SpanView | None]"
+_EVENT_CONTENT: Final = "content"
+_OPERATIONS: Final = frozenset(get_args(c.Operation))
+_REMEMBERED: Final = 256
+"""Longest value that is remembered as harmless, in characters."""
+_MEMORY: Final = 10_000
+
+
+def load_hook(named: str | Hook) -> Hook:
+    """Return the hook that `module:function` names.
+
+    Raises:
+        InputError: there is no such module or function.
+    """
+    importlib.import_module("spanwise.content.views")  # here: a fork amid an import would hang the child
+    if callable(named):
+        return named
+    module, _, function = named.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"span_hook: {named!r} cannot be loaded ({error}); give module:function") from None
+    if not callable(found):
+        raise InputError(f"span_hook: {named!r} is no function; give module:function")
+    return cast("Hook", found)
+
+
+class ContentSettings(Protocol):
+    """The settings that say what may be recorded; `spanwise.config` explains each."""
+
+    @property
+    def capture_content(self) -> Sequence[str]:
+        """Kinds of content to record."""
+        ...
+
+    @property
+    def exceptions(self) -> str:
+        """What to record of an exception."""
+        ...
+
+    @property
+    def content_limit(self) -> int:
+        """Longest text, in characters."""
+        ...
+
+    @property
+    def redact(self) -> bool:
+        """Whether secrets and personal data are replaced."""
+        ...
+
+    @property
+    def redact_patterns(self) -> Sequence[str]:
+        """Regular expressions of further things to replace."""
+        ...
+
+    @property
+    def span_hook(self) -> str | Hook | None:
+        """What has the last word on each ended span."""
+        ...
+
+
+class ContentFilter:
+    """What may be recorded, as the settings say; safe to call from any thread."""
+
+    def __init__(self, settings: ContentSettings) -> None:
+        self.kinds = frozenset(settings.capture_content)
+        self._exceptions = settings.exceptions
+        self._limit = settings.content_limit
+        self._redactor = Redactor(settings.redact_patterns) if settings.redact else None
+        self._hook = load_hook(settings.span_hook) if settings.span_hook is not None else None
+        self._harmless: dict[tuple[str, str], None] = {}
+        self._plain_names: dict[str, None] = {}
+        self.hook_error: Exception | None = None
+        """What the hook last raised."""
+
+    def allows(self, kind: policy.Kind) -> bool:
+        """Whether content of that kind is recorded."""
+        return kind in self.kinds
+
+    def text(self, text: str) -> str:
+        """Return `text` truncated and redacted."""
+        if len(text) > self._limit:
+            text = truncated(text, self._limit, plain_cut if self._redactor is None else self._redactor.cut)
+        return text if self._redactor is None else self._redactor.text(text)
+
+    @property
+    def hooked(self) -> bool:
+        """Whether a hook has the last word on each span."""
+        return self._hook is not None
+
+    def keeps_attribute(self, name: str) -> bool:
+        """Whether attributes of that name may be recorded, if their values may."""
+        kind = policy.kind_of(name)
+        allowed = kind is None or kind in self.kinds
+        return allowed and (self._redactor is None or not self._redactor.is_secret_name(name))
+
+    def keeps(self, value: Any) -> bool:
+        """Whether the value of an attribute, or the name of a span, may be recorded as it is."""
+        return self._value("", value) is value
+
+    def admit(self, span: ReadableSpan) -> ReadableSpan:
+        """Return `span` as it may be recorded: itself where nothing has to change.
+
+        Raises:
+            DroppedError: the hook dropped it, or raised: what a broken hook should have removed is not recorded.
+        """
+        if self._hook is not None:
+            span = self._hooked(self._hook, span)
+        if type(span) is OwnSpan and span.plain and self._is_harmless(span):
+            return span
+        given, had, linked = span.attributes or {}, span.events, span.links
+        name, attributes, status = self.text(span.name), self.attributes(given), self._status(span.status)
+        events, links = [self._event(one) for one in had], [self.link(one) for one in linked]
+        unchanged = name is span.name and attributes is given and status is span.status
+        if unchanged and _alike(events, had) and _alike(links, linked):
+            return span
+        return rebuilt(span, name=name, attributes=attributes, events=events, links=links, status=status)
+
+    def begun(self, span: ReadableSpan, end_ns: int | None = None) -> ReadableSpan:
+        """Return what may be recorded of a span that is still open, or of which no more than its end will be.
+
+        Where a hook decides on ended spans, that is its identity alone: nothing that it may want to take out.
+        """
+        given = dict(span.attributes or {})  # another thread may be setting one
+        if self._hook is None:
+            return unended(span, self.text(span.name), self.attributes(given), end_ns)
+        operation = given.get(c.OPERATION_NAME)
+        known = operation if isinstance(operation, str) and operation in _OPERATIONS else ""
+        about = {c.OPERATION_NAME: known, c.RUN_ID: given.get(c.RUN_ID)}
+        return unended(span, known, self.attributes({name: value for name, value in about.items() if value}), end_ns)
+
+    def attributes(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return attributes as they may be recorded; the same object where nothing has to change."""
+        if self._are_harmless(given):
+            return given
+        kept: dict[str, Any] = {}
+        cut: list[str] = []
+        changed = False
+        for name, value in given.items():
+            if (name, value) in self._harmless if type(value) is str else self._is_number(name, value):
+                kept[name] = value
+                continue
+            kind = policy.kind_of(name)
+            if kind is not None and kind not in self.kinds:
+                changed = True
+                continue
+            new = self._value(name, value)
+            changed = changed or new is not value
+            if new is value:
+                self._remember(name, value)
+            if isinstance(value, str) and len(value) > self._limit:
+                cut.append(name)
+            kept[name] = new
+        if cut:
+            kept[c.CONTENT_TRUNCATED] = cut
+        return kept if changed else given
+
+    def _is_harmless(self, span: OwnSpan) -> bool:
+        name = span.name
+        return not span.status.description and self.text(name) is name and self._are_harmless(span.own_attributes)
+
+    def _are_harmless(self, given: Mapping[str, Any]) -> bool:
+        """Whether all attributes were looked at before, as names and short texts repeat from span to span."""
+        pairs = self._harmless
+        for name, value in given.items():
+            if type(value) is str:
+                if (name, value) not in pairs:
+                    return False
+            elif not self._is_number(name, value):
+                return False
+        return True
+
+    def _is_number(self, name: str, value: Any) -> bool:
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
+        return name in self._plain_names and (kind is float or kind is bool or (kind is int and value < LARGE))
+
+    def _remember(self, name: str, value: Any) -> None:
+        """Note that an attribute may be recorded as it is, and whether that holds for every number of its name."""
+        if type(value) is str:
+            if len(value) <= min(_REMEMBERED, self._limit):
+                if len(self._harmless) >= _MEMORY:
+                    self._harmless = {}
+                self._harmless[name, value] = None
+        elif len(self._plain_names) < _MEMORY and (self._redactor is None or not self._redactor.is_secret_name(name)):
+            self._plain_names[name] = None
+
+    def before_end(self, span: Span) -> None:
+        """Make a live span what `admit` would make of it, except for the hook, which cannot take it from others."""
+        try:
+            if isinstance(span, LiveSpan | OwnSpan) and span.is_recording():
+                self._clean(span)
+        except Exception:  # noqa: BLE001 - an attribute that cannot be looked at costs its own detail, not the host
+            if isinstance(span, LiveSpan | OwnSpan):
+                span.set_attributes(dict.fromkeys(dict(span.attributes or {}), WITHHELD))
+
+    def _clean(self, span: LiveSpan | OwnSpan) -> None:
+        given = dict(span.attributes or {})  # another thread may be setting one
+        kept = self.attributes(given)
+        if kept is not given:
+            # An attribute of a live span can be overwritten and not be removed.
+            span.set_attributes(dict.fromkeys(given.keys() - kept.keys(), WITHHELD) | dict(kept))
+        if (name := self.text(span.name)) is not span.name:
+            span.update_name(name)
+        if (status := self._status(span.status)) is not span.status:
+            span.set_status(status)
+        for event in span.events:
+            if (new := self._event(event)) is not event:
+                event._name, event._attributes = new.name, new.attributes  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        if isinstance(span, OwnSpan):
+            span.relink(self.link)
+
+    def redact_started(self, span: LiveSpan) -> None:
+        """Take secrets out of what another library's span is started with, before any processor is shown it.
+
+        As in `redact_ended`, nothing else applies; values that cannot be looked through are withheld; never raises.
+        """
+        if self._redactor is None:
+            return
+        try:
+            attributes = _redacted(self._redactor, span.attributes)
+            if attributes is not None:
+                span.set_attributes(attributes)
+            _redact_all(self._redactor, span.links)
+            if (name := self._redactor.text(span.name)) is not span.name:
+                span.update_name(name)
+        except Exception:  # noqa: BLE001 - likewise
+            span.set_attributes(dict.fromkeys(span.attributes or {}, WITHHELD))
+
+    def redact_ended(self, span: LiveSpan) -> None:
+        """Take secrets out of another library's span that has just ended, before any processor is shown it.
+
+        What it may hold otherwise is its library's business: neither the content policy nor the hook applies here.
+        Values that cannot be looked through are withheld; never raises.
+        """
+        if self._redactor is None:
+            return
+        try:
+            attributes = _redacted(self._redactor, span.attributes)
+            if attributes is not None:
+                _replace(span, attributes)
+            _redact_all(self._redactor, [*span.events, *span.links])
+            said = span.status.description
+            if said and (text := self._redactor.text(said)) is not said:
+                span._status = Status(span.status.status_code, text)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            if (name := self._redactor.text(span.name)) is not span.name:
+                span._name = name  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        except Exception:  # noqa: BLE001 - a foreign span is anything: what cannot be looked through is not shown
+            _replace(span, dict.fromkeys(span.attributes or {}, WITHHELD))
+
+    def tell(self, span: Span, error: BaseException, kind: str) -> None:
+        """Record what `error` says on `span`, as far as the settings let exceptions speak."""
+        if self._exceptions == "type" or not span.is_recording():
+            return
+        message = self.text(_message(error))
+        attributes = {c.EXCEPTION_TYPE: kind, c.EXCEPTION_MESSAGE: message}
+        if self._exceptions == "stacktrace":
+            attributes[c.EXCEPTION_STACKTRACE] = self.text(_stacktrace(error))
+        span.add_event(c.EXCEPTION_EVENT, attributes)
+        span.set_status(Status(StatusCode.ERROR, message))
+
+    def _hooked(self, hook: Hook, span: ReadableSpan) -> ReadableSpan:
+        from spanwise.content import views  # noqa: PLC0415 - loaded with the hook already
+
+        try:
+            after = hook(views.view(span))
+            rewritten = None if after is None else views.applied(span, after)
+        except Exception as error:
+            self.hook_error = error
+            raise DroppedError("hook_failed") from error
+        if rewritten is None:
+            raise DroppedError("hook")
+        return rewritten
+
+    def _value(self, name: str, value: Any) -> Any:
+        if isinstance(value, str) and len(value) > self._limit:
+            value = truncated(value, self._limit, plain_cut if self._redactor is None else self._redactor.cut)
+        return value if self._redactor is None else self._redactor.value(name, value)
+
+    def _event(self, event: Event) -> Event:
+        given = event.attributes or {}
+        kept = self.attributes(given)
+        if event.name.startswith("gen_ai.") and _EVENT_CONTENT in kept and not self.kinds & _MESSAGES:
+            kept = {name: value for name, value in kept.items() if name != _EVENT_CONTENT}
+        silenced = _SILENCED[self._exceptions]
+        if event.name == c.EXCEPTION_EVENT and silenced & kept.keys():
+            kept = {name: value for name, value in kept.items() if name not in silenced}
+        name = self.text(event.name)
+        return event if name is event.name and kept is given else with_attributes(event, name, kept)
+
+    def link(self, link: Link) -> Link:
+        """Return a link as it may be recorded; the same object where nothing has to change."""
+        given = link.attributes or {}
+        kept = self.attributes(given)
+        return link if kept is given else Link(link.context, kept)
+
+    def _status(self, status: Status) -> Status:
+        said = status.description
+        if not said:
+            return status
+        if self._exceptions == "type":
+            return Status(status.status_code)
+        text = self.text(said)
+        return status if text is said else Status(status.status_code, text)
+
+
+def _redacted(redactor: Redactor, given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return attributes without secrets; none where they have none."""
+    if not given:
+        return None
+    had = dict(given)  # once: each look into the SDK's attributes takes their lock
+    kept = {name: redactor.value(name, value) for name, value in had.items()}
+    return kept if any(kept[name] is not value for name, value in had.items()) else None
+
+
+def _redact_all(redactor: Redactor, entries: Sequence[Event | Link]) -> None:
+    for entry in entries:
+        attributes = _redacted(redactor, entry.attributes)
+        if attributes is not None:
+            _replace(entry, attributes)
+
+
+def _replace(holder: Any, attributes: Mapping[str, Any]) -> None:
+    """Give an ended span, an event or a link other attributes; it has no public way to."""
+    bounded = BoundedAttributes(None, attributes)
+    bounded.dropped = holder.dropped_attributes
+    holder._attributes = bounded  # noqa: SLF001
+
+
+_MESSAGES: Final = frozenset({"prompts", "completions"})
+_SILENCED: Final[Mapping[str, frozenset[str]]] = {
+    "type": frozenset({c.EXCEPTION_MESSAGE, c.EXCEPTION_STACKTRACE}),
+    "message": frozenset({c.EXCEPTION_STACKTRACE}),
+    "stacktrace": frozenset(),
+}
+
+
+def _alike(new: list[Any], old: Any) -> bool:
+    return all(one is other for one, other in zip(new, old, strict=True))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception of the host may be unable to say what it is
+        return ""
+
+
+def _stacktrace(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - likewise
+        return ""

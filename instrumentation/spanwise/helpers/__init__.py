@@ -1,0 +1,1 @@
+"""The span helpers that a program calls: context managers and decorators."""

@@ -1,0 +1,1 @@
+"""Ways into programs that other libraries set up."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry's own objects as spanwise makes them: spans, the current context, attribute values."""

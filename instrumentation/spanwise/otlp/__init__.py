@@ -1,0 +1,1 @@
+"""OTLP as spanwise writes and reads it: records, JSON and protobuf."""

@@ -1,0 +1,102 @@
+"""Spans that were read from anywhere as the requests in OTLP/JSON that a journal holds.
+
+OTLP has room for ids of 8 and 16 bytes. Other tools have longer ones and words: these are hashed, so that the same id
+becomes the same one wherever it is met.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from spanwise.otlp.records import SpanRecord
+
+
+_TRACE, _SPAN = 16, 8
+_HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
+_NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def encode(records: Sequence[SpanRecord]) -> bytes:
+    """Return `records`, grouped by what they say of their resource and scope; values that JSON lacks become text."""
+    groups: dict[bytes, tuple[dict[str, Any], dict[tuple[str, str], list[dict[str, Any]]]]] = {}
+    for record in records:
+        about = {"attributes": _attributes(record.resource)}
+        _, scopes = groups.setdefault(msgspec.json.encode(about), (about, {}))
+        scopes.setdefault((record.scope_name, record.scope_version), []).append(_span(record))
+    request = [
+        {
+            "resource": about,
+            "scopeSpans": [{"scope": {"name": n, "version": v}, "spans": spans} for (n, v), spans in scopes.items()],
+        }
+        for about, scopes in groups.values()
+    ]
+    return msgspec.json.encode({"resourceSpans": request}) + b"\n"
+
+
+def _span(record: SpanRecord) -> dict[str, Any]:
+    parent = {"parentSpanId": _id(record.parent_id, _SPAN)} if record.parent_id else {}
+    message = {"message": record.status_message} if record.status_message else {}
+    return {
+        "traceId": _id(record.trace_id, _TRACE),
+        "spanId": _id(record.span_id, _SPAN),
+        **parent,
+        "name": record.name,
+        "kind": record.kind,
+        "startTimeUnixNano": str(record.start_ns),
+        "endTimeUnixNano": str(record.end_ns),
+        "attributes": _attributes(record.attributes),
+        "links": [
+            {
+                "traceId": _id(x.trace_id, _TRACE),
+                "spanId": _id(x.span_id, _SPAN),
+                "attributes": _attributes(x.attributes),
+            }
+            for x in record.links
+        ],
+        "events": [
+            {"timeUnixNano": str(x.time_ns), "name": x.name, "attributes": _attributes(x.attributes)}
+            for x in record.events
+        ],
+        "status": {"code": record.status_code, **message},
+    }
+
+
+def _id(given: str, size: int) -> str:
+    """Return `given` where it is an id of `size` bytes in hexadecimal, else its hash."""
+    if len(given) == 2 * size and _HEX.fullmatch(given):
+        return given
+    return hashlib.blake2b(given.encode("utf-8", "replace"), digest_size=size).hexdigest()
+
+
+def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
+
+
+def _value(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one case a type
+    match value:
+        case None:
+            return {}
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value if math.isfinite(value) else _NON_FINITE[str(value)]}
+        case str():
+            return {"stringValue": value}
+        case bytes():
+            return {"bytesValue": base64.b64encode(value).decode("ascii")}
+        case Mapping():
+            return {"kvlistValue": {"values": _attributes(cast("Mapping[str, Any]", value))}}
+        case _:
+            return {"arrayValue": {"values": [_value(one) for one in cast("Iterable[Any]", value)]}}

@@ -1,0 +1,1 @@
+"""From an ended span to the journal: tracer, processor, buffer, stages, metrics."""

@@ -1,0 +1,351 @@
+"""The span processor through which everything passes: metrics, journal and destinations hang off it.
+
+Ending a span only appends to a queue; metrics, encoding and disk belong to one background thread, the network to
+others. Three things make the thread that ends a span do more: the queue is full or older than the interval (then it
+writes a batch itself, unless an event loop runs in it), `sync` (then it always writes), and the end of an outermost
+span (then it waits for the write). Nothing here raises into the host: what cannot be recorded is counted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.sdk.trace import SpanProcessor
+
+from spanwise.journal.counts import STARTED
+from spanwise.journal.process_ledger import Ledger
+from spanwise.otel.span import OwnSpan
+from spanwise.process import loop_end
+from spanwise.recording import scope
+from spanwise.recording.buffer import ORDINARY_BITS, Buffer
+from spanwise.recording.writer import BATCH, BatchWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from spanwise.content.filter import ContentFilter
+    from spanwise.journal.stream import Stream
+    from spanwise.recording.metrics import SpanMetrics
+    from spanwise.recording.run_attributes import RunEnds
+    from spanwise.recording.writer import Destination
+
+INTERVAL: Final = 0.2
+BUFFER: Final = 64 * 1024 * 1024
+FIRST_WAITS: Final = 100
+WAIT_NS: Final = 100_000_000
+_WAIT_SHARE: Final = 10
+_LONGEST_WAIT: Final = 1.0
+_SHARE_ASLEEP: Final = 0.5
+"""Of the interval; the rest is for writing, so that what ended just after a look is on disk in time."""
+
+
+class RecordingProcessor(SpanProcessor):
+    """Counts, names, measures, writes and sends the spans of a tracer provider.
+
+    Args:
+        metrics: observed for each ended span.
+        stream: where spans are written; none: nowhere.
+        ledger: of a recorder without a stream.
+        destinations: where spans are sent.
+        guard: what of a span may be recorded.
+        sync: write each span before its `end` returns.
+        interval: seconds that an ended span may wait to be written.
+        buffer: what may wait; by default 64 MiB.
+        tidy: called on the recorder's thread when nothing waits, with what says whether something does.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics: SpanMetrics | None = None,
+        stream: Stream | None = None,
+        ledger: Ledger | None = None,
+        destinations: Sequence[Destination] = (),
+        guard: ContentFilter | None = None,
+        sync: bool = False,
+        interval: float = INTERVAL,
+        buffer: Buffer | None = None,
+        tidy: Callable[[Callable[[], bool]], object] | None = None,
+    ) -> None:
+        self.ledger = stream.ledger if stream is not None else ledger or Ledger()
+        self.metrics = metrics
+        self._guard = guard
+        self._stream = stream
+        self._destinations = destinations
+        self._sync = sync
+        self._pause = interval * _SHARE_ASLEEP
+        self._tidy = tidy
+        self._buffer = buffer if buffer is not None else Buffer(BUFFER, pressed=sync)
+        self._writer = BatchWriter(
+            self._buffer, self.ledger, metrics=metrics, stream=stream, destinations=destinations, guard=guard
+        )
+        self._count_end = self.ledger.ends.tick
+        self.began: Callable[[ReadableSpan], object] = self._writer.began.append
+        """Have the start of a span written, so that it is seen while it is open."""
+        self._closed = False
+        self._open: set[int] = set()
+        self._wake = threading.Condition()
+        self._asked = 0
+        self._answered = 0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._free_waits = FIRST_WAITS
+        self._next_wait = 0
+        if stream is not None:
+            self.ledger.opening(self._first_started)
+        if metrics is not None:
+            metrics.before_scrape = self._writer.measure
+            metrics.ledger = self.ledger.counts
+
+    @property
+    def journal_path(self) -> Path | None:
+        """The file that this process writes its spans to."""
+        return self._stream.segments.path if self._stream is not None else None
+
+    @property
+    def write_error(self) -> OSError | None:
+        """Why the journal last refused spans; none if it never did."""
+        return self._writer.write_error
+
+    @property
+    def run_ends(self) -> RunEnds:
+        """What is worked out of calls and runs as they end."""
+        return self._writer.run_ends
+
+    @property
+    def unmeasured(self) -> int:
+        """How many spans the metrics could not take."""
+        return self._writer.unmeasured
+
+    def backlog(self) -> int:
+        """Return how many ended spans wait to be written."""
+        return len(self._buffer)
+
+    def on_starting(self, span: Span) -> None:
+        """Take secrets out of what a span of another library starts with."""
+        if self._guard is not None and not isinstance(span, OwnSpan):
+            self._guard.redact_started(span)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Count a span of another library and give it the names of its workflow and agent."""
+        if isinstance(span, OwnSpan) or self._closed:
+            return  # its tracer counted it
+        self.ledger.slots[STARTED] += 1
+        self._open.add(span.get_span_context().span_id)
+        inherited = scope.current(parent_context).names
+        known = span.attributes or {}
+        for name, value in inherited.items():
+            if name not in known:
+                span.set_attribute(name, value if self._guard is None else self._guard.text(value))
+        if span.parent is not None and span.parent.is_remote:
+            self.began(span)
+
+    def on_ending(self, span: Span) -> None:
+        """Take secrets out of a span of another library as it ends."""
+        if self._guard is not None and not isinstance(span, OwnSpan):
+            self._guard.redact_ended(span)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a span of another library."""
+        context = span.context
+        if isinstance(span, OwnSpan) or context is None or context.span_id not in self._open:
+            return  # its tracer hands it over, or it was started before this processor was attached
+        self._open.discard(context.span_id)
+        self.take(span)
+
+    def take(self, span: Any) -> None:
+        """Queue an ended span; one that was open while recording moved on stays open in the ledger."""
+        try:
+            weight: int = span.weight
+        except AttributeError:
+            self._take_foreign(span)
+            return
+        buffer = self._buffer
+        if len(buffer.ended) >= buffer.room:
+            self._crowded(span)
+        else:
+            self._count_end()
+            buffer.ended.append(span)
+        if weight:
+            # Each line is one step, as no call is in it; `room` is reckoned anew by whoever takes spans out.
+            buffer.heavy += weight
+            buffer.room -= weight >> ORDINARY_BITS
+        # The property costs the hot path a tenth of a microsecond.
+        if not span.parent_id:
+            if span._end_time >= self._next_wait:  # noqa: SLF001
+                self._outermost_ended(span._end_time)  # noqa: SLF001
+        elif not span.plain and span.foreign_parent is not None and span.foreign_parent.is_remote:
+            self._outermost_ended(span.end_time)
+
+    def _take_foreign(self, span: ReadableSpan) -> None:
+        self._buffer.hold_foreign(span)
+        if len(self._buffer.ended) >= self._buffer.room:
+            self._crowded(span)
+        else:
+            self._count_end()
+            self._buffer.ended.append(span)
+        if span.parent is None or span.parent.is_remote:
+            self._outermost_ended(span.end_time or 0)
+
+    def _first_started(self) -> None:
+        self._writer.open()
+        self._start()
+        self._buffer.open()
+
+    def _crowded(self, span: ReadableSpan) -> None:
+        """Queue a span where there is no room to just append it: the first one, `sync`, full, behind, closed."""
+        if self._closed:
+            return
+        self._count_end()
+        if self._thread is None:
+            self._start()
+            self._buffer.open()
+        full = self._buffer.is_full
+        if full and (loop_end.running() is not None or self._writer.is_busy_here):
+            self._buffer.release((span,))
+            self.ledger.drop("buffer_full", 1)
+            return
+        self._buffer.ended.append(span)
+        if self._sync:
+            left = len(self._buffer)
+            while (taken := self._writer.write_batch()) and (left := left - taken) > 0:
+                pass
+        elif (full or (self._buffer.room == 0 and len(self._buffer) >= BATCH)) and loop_end.running() is None:
+            self._writer.write_batch()
+
+    def _outermost_ended(self, now_ns: int) -> None:
+        """See to it that a process which ends without a word (`os._exit`) has its last run on disk.
+
+        The thread waits for the write, if no event loop runs in it: the first hundred times always; then not within
+        0.1 s, or ten times what it took, of the last time.
+        """
+        if self._stream is None or self._closed or self._sync or self._writer.is_busy_here:
+            return
+        if self._free_waits:
+            self._free_waits -= 1
+        elif now_ns < self._next_wait:
+            return
+        took, written = -time.monotonic_ns(), True
+        if (loop := loop_end.running()) is None:
+            written = self._flush_journal(time.monotonic() + _LONGEST_WAIT)
+        else:
+            loop_end.call(loop, self.flush_journal)
+            self._nudge()
+        took += time.monotonic_ns()
+        if not written:
+            self._free_waits = 0
+        if not self._free_waits:
+            self._next_wait = now_ns + took + max(WAIT_NS, _WAIT_SHARE * took)
+
+    def abandon(self) -> None:
+        """Take nothing any more and write nothing: for a forked child, whose threads stayed with the parent."""
+        self._closed = self._stopping = True
+        self._buffer.close()
+        self._writer.forget()
+        if self._stream is not None:
+            self._stream.abandon()
+
+    def measure(self) -> None:
+        """Observe the metrics of every span that has ended; a scrape calls it, too, so that it sees them all."""
+        self._writer.measure()
+
+    def flush_journal(self, timeout: float = _LONGEST_WAIT) -> bool:
+        """Wait until every ended span is written; false on timeout."""
+        return self._flush_journal(time.monotonic() + timeout)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Wait until every ended span is written, and delivered where a destination is set; false on timeout."""
+        deadline = time.monotonic() + timeout_millis / 1000
+        written = self._flush_journal(deadline)
+        return all([written, *(destination.flush(deadline) for destination in self._destinations)])
+
+    def write_or(self, act: Callable[[], object], timeout: float) -> bool:
+        """Write what has ended; from inside a writing, have `act` called when that is done, and return false."""
+        if self._writer.is_busy_here:
+            self._writer.when_done(act)
+            return False
+        self.flush_journal(timeout)
+        return True
+
+    def shutdown(self, timeout: float = 5.0) -> None:
+        """Write and send what is left within `timeout` seconds, then end the threads."""
+        self._closed = True
+        self._buffer.close()
+        deadline = time.monotonic() + timeout
+        self._flush_journal(deadline)
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(max(0.1, deadline - time.monotonic()))
+        for destination in self._destinations:
+            destination.stop(deadline)
+        if self._stream is not None and not (self._thread is not None and self._thread.is_alive()):
+            self._stream.close()
+
+    def _start(self) -> None:
+        with self._wake:
+            if self._thread is None and not self._stopping:
+                thread = threading.Thread(target=self._run, name="spanwise-recorder", daemon=True)
+                with suppress(RuntimeError):  # the interpreter is ending: whoever flushes writes
+                    thread.start()
+                    self._thread = thread
+
+    def _run(self) -> None:
+        while True:
+            self._write_out()
+            with self._wake:
+                self._wake.notify_all()
+                if self._stopping and not self._buffer:
+                    return
+                self._wake.wait_for(self._is_wanted, self._pause)
+
+    def _is_busy(self) -> bool:
+        return bool(self._buffer) or self._is_wanted()
+
+    def _is_wanted(self) -> bool:
+        return self._stopping or self._asked > self._answered
+
+    def _nudge(self) -> int:
+        with self._wake:
+            self._asked += 1
+            self._wake.notify_all()
+            return self._asked
+
+    def _flush_journal(self, deadline: float) -> bool:
+        if self._stopping or self._writer.is_busy_here:
+            return not self._buffer
+        if self._thread is None or not self._thread.is_alive():
+            while self._writer.write_batch():
+                pass
+            return not self._buffer
+        with self._wake:
+            mine = self._nudge()
+            return self._wake.wait_for(lambda: self._answered >= mine, max(0.0, deadline - time.monotonic()))
+
+    def _write_out(self) -> None:
+        """Write what has ended by now, and answer for it to those who asked before."""
+        asked, left, began = self._asked, len(self._buffer), time.monotonic()
+        self._writer.write_starts()
+        self._writer.close_segment_if_asked()
+        while left > 0 and (taken := self._writer.write_batch()):
+            left -= taken
+            if time.monotonic() - began > self._pause:
+                self._buffer.press(behind=True)
+        self._buffer.press(behind=False)
+        self.ledger.publish()
+        if self._clock_went_back():
+            self._next_wait = 0
+        self._answered = asked
+        if self._tidy is not None and not self._is_busy():
+            self._tidy(self._is_busy)
+
+    def _clock_went_back(self) -> bool:
+        return self._next_wait > time.time_ns() + _WAIT_SHARE * 1_000_000_000 * _LONGEST_WAIT
