@@ -51,13 +51,8 @@ class _Langfuse:
         for number in range(self.draw.randint(1, 4)):
             self._agent(f"agent_{number}")
         count = self.kinds.count
-        holding = Holding(
-            count("AGENT"),
-            count("TOOL"),
-            len(self.calls),
-            *(sum(one) for one in zip(*self.calls, strict=True)),
-            self.now,
-        )
+        sent, made, cached = (sum(one) for one in zip(*self.calls, strict=True))
+        holding = Holding(count("AGENT"), count("TOOL"), len(self.calls), sent, made, cached, self.now)
         self.draw.shuffle(self.observations)
         if self.version == 4:
             return {"observations": self.observations, "scores": []}, holding

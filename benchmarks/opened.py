@@ -28,18 +28,19 @@ from spanwise_profiling.usage import usage_of
 def described(recording: Recording, table: prices.Prices) -> str:
     """Return one line about what a file holds."""
     runs = [normalised(run) for run in recording.runs]
-    usages = [usage_of(run, table).total for run in runs]
+    usages = [usage_of(run, table) for run in runs]
     scopes = Counter(span.scope_name or "-" for run in recording.runs for _, span in run.walk())
     sent, cached, made = (
-        sum(getattr(usage, name) for usage in usages) for name in ("input_tokens", "cached_tokens", "output_tokens")
+        sum(getattr(usage.total, name) for usage in usages)
+        for name in ("input_tokens", "cached_tokens", "output_tokens")
     )
-    unpriced = sum(usage.unpriced for usage in usages)
-    cost = sum(usage.cost or 0.0 for usage in usages)
+    unpriced = sum(usage.total.unpriced for usage in usages)
+    cost = sum(call.cost or 0.0 for usage in usages for call in usage.calls)
     parts = [
         f"by {printable(scopes.most_common(1)[0][0])}",
         f"{recording.report.spans:,} spans",
         f"{len(runs):,} runs",
-        f"{sum(usage.calls for usage in usages):,} model calls",
+        f"{sum(usage.total.calls for usage in usages):,} model calls",
         f"{sent:,} tokens in ({cached:,} cached), {made:,} out",
         f"{cost:.4f} {table.currency}" + (f" and {unpriced} calls without a price" if unpriced else ""),
     ]

@@ -108,13 +108,16 @@ def test_a_first_chunk_is_within_its_call_in_seconds_or_milliseconds(told: Any, 
 
 
 def call(number: int, parent: int, start: float = 1, end: float = 9, **more: Any) -> SpanRecord:
+    """Return a call of a model with the attributes `more` alone; `model` names the model."""
     record = chat(number, start, end, parent=parent, model=more.pop("model", "gpt-4o"))
     attributes = {name: value for name, value in record.attributes.items() if name not in calls.COUNTS}
     return replace(record, attributes={**attributes, **more})
 
 
 TOP = (workflow(1, 0, 20), agent(2, 0, 20, parent=1))
-USED = {INPUT: 100, OUTPUT: 20}
+USED: dict[str, Any] = {INPUT: 100, OUTPUT: 20}
+ANSWER_R: dict[str, Any] = {c.RESPONSE_ID: "r"}
+ANSWER_S: dict[str, Any] = {c.RESPONSE_ID: "s"}
 
 
 @pytest.mark.parametrize(
@@ -137,8 +140,8 @@ USED = {INPUT: 100, OUTPUT: 20}
         ((call(3, 2, 1, 4, **USED), call(4, 2, 5, 8, **USED)), (2, 200, 40)),
         ((call(3, 2, **USED), agent(4, 2, 8, parent=3), call(5, 4, **USED)), (2, 200, 40)),
         # the same response, told twice
-        ((call(3, 2, **{c.RESPONSE_ID: "r"}), call(4, 2, **{c.RESPONSE_ID: "r"}, **USED)), (1, 100, 20)),
-        ((call(3, 2, **{c.RESPONSE_ID: "r"}, **USED), call(4, 2, **{c.RESPONSE_ID: "s"}, **USED)), (2, 200, 40)),
+        ((call(3, 2, **ANSWER_R), call(4, 2, **ANSWER_R, **USED)), (1, 100, 20)),
+        ((call(3, 2, **ANSWER_R, **USED), call(4, 2, **ANSWER_S, **USED)), (2, 200, 40)),
     ],
 )  # fmt: skip
 def test_one_call_is_one_call_whoever_recorded_it(
@@ -151,7 +154,8 @@ def test_one_call_is_one_call_whoever_recorded_it(
 
 
 def test_a_call_learns_what_only_its_inner_recording_knows() -> None:
-    inner = call(4, 3, model="gpt-4o", **USED, **{CACHED: 90, c.RESPONSE_MODEL: "gpt-4o-2024-08-06"})
+    known: dict[str, Any] = {**USED, CACHED: 90, c.RESPONSE_MODEL: "gpt-4o-2024-08-06"}
+    inner = call(4, 3, model="gpt-4o", **known)
     [one] = usage(*TOP, call(3, 2, model="router", **USED), inner).calls
     assert (one.model, one.cached_tokens, one.cost is not None) == ("router", 90, True)
 
