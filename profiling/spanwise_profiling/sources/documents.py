@@ -69,8 +69,13 @@ def _bounded(lines: Iterator[_Line], name: str) -> Iterator[_Line]:
         yield number, line
 
 
-def one_by_one(lines: Iterator[_Line], place: Place, is_known: Callable[[bytes], bool]) -> Iterator[bytes]:
-    """Yield the values in `lines`, of which each may be a line, several lines, or a part of one."""
+def one_by_one(
+    lines: Iterator[_Line], place: Place, is_known: Callable[[bytes], bool], *, at_end: bool = True
+) -> Iterator[bytes]:
+    """Yield the values in `lines`, of which each may be a line, several lines, or a part of one.
+
+    A value that is not finished is incomplete where the lines are the end of the file, and damaged elsewhere.
+    """
     begun = _Begun()
     for number, line in lines:
         if begun.parts and (begun.ends_before(line) or is_known(line)):
@@ -82,7 +87,7 @@ def one_by_one(lines: Iterator[_Line], place: Place, is_known: Callable[[bytes],
                 continue
         yield from _in_line(line, begun, place)
     if begun.parts:
-        yield from _whole_records(begun.taken(), place, last=True)
+        yield from _whole_records(begun.taken(), place, last=at_end)
 
 
 def _in_line(line: bytes, begun: _Begun, place: Place) -> Iterator[bytes]:

@@ -171,7 +171,8 @@ def _text(stream: IO[bytes], head: bytes, place: Place) -> Iterator[SpanRecord]:
 def of_line(line: bytes, name: str, report: ReadReport, number: int = 1) -> Iterator[SpanRecord]:
     """Yield the spans of line `number` of a file of JSON lines; one that is cut off at its end is counted so."""
     place = Place(name, report, number)
-    for value in documents.one_by_one(iter([(number, line)] if line.strip(_SPACE) else []), place, _is_known):
+    lines = iter([(number, line)] if line.strip(_SPACE) else [])
+    for value in documents.one_by_one(lines, place, _is_known, at_end=not line.endswith(b"\n")):
         yield from of_value(value, place)
 
 
