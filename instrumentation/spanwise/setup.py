@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.content.filter import ContentFilter
 from spanwise.errors import UnavailableError
+from spanwise.otel import threads
 from spanwise.process import exit as process_exit
-from spanwise.process import threads
 from spanwise.recording import providers
 from spanwise.recording.build import processor_of
 from spanwise.recording.metrics import SpanMetrics

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryBudgetStatistics
     from spanwise_pipeline.clock import Clock
     from spanwise_pipeline.flow import Flow, Step, StepCancelledError, StepSkippedError
-    from spanwise_pipeline.limits import ConcurrencyLimit, LimitStatistics
+    from spanwise_pipeline.limits.adaptive import AdaptiveLimit
+    from spanwise_pipeline.limits.concurrency import ConcurrencyLimit, LimitStatistics
+    from spanwise_pipeline.limits.model import ModelLimits
+    from spanwise_pipeline.limits.rates import RateLimit, RateStatistics, RequestTooLargeError, Reservation
+    from spanwise_pipeline.limits.reserving import Reserve
     from spanwise_pipeline.remote import fetch
     from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
@@ -35,7 +39,11 @@ _HOME: Final = {
     "calls.retrying": ("Retries", "RetryBudget", "RetryBudgetStatistics"),
     "clock": ("Clock",),
     "flow": ("Flow", "Step", "StepCancelledError", "StepSkippedError"),
-    "limits": ("ConcurrencyLimit", "LimitStatistics"),
+    "limits.adaptive": ("AdaptiveLimit",),
+    "limits.concurrency": ("ConcurrencyLimit", "LimitStatistics"),
+    "limits.model": ("ModelLimits",),
+    "limits.rates": ("RateLimit", "RateStatistics", "RequestTooLargeError", "Reservation"),
+    "limits.reserving": ("Reserve",),
     "remote": ("fetch",),
     "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
@@ -43,6 +51,7 @@ _HOME: Final = {
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "AdaptiveLimit",
     "Breaker",
     "Cache",
     "CacheStatistics",
@@ -58,9 +67,15 @@ __all__ = [
     "IncompleteReplyError",
     "LimitStatistics",
     "ModelClient",
+    "ModelLimits",
     "Outcome",
     "Published",
+    "RateLimit",
+    "RateStatistics",
     "Reply",
+    "RequestTooLargeError",
+    "Reservation",
+    "Reserve",
     "Retries",
     "RetryBudget",
     "RetryBudgetStatistics",

@@ -36,8 +36,8 @@ class SystemContext:
     transport: Callable[[bool], httpx2.AsyncBaseTransport] | None = None
     """Makes what replaces the network when a bound is computed; told whether connections are pooled."""
 
-    def model_client(self, *, pooled: bool = True, retries: Retries | None = None) -> ModelClient:
-        """Return a client for the run's endpoint; the system closes it."""
+    def model_client(self, *, pooled: bool = True, retries: Retries | None = None, **settings: Any) -> ModelClient:
+        """Return a client for the run's endpoint; the system closes it. `settings` are more of `ModelClient`'s."""
         return ModelClient(
             base_url=self.base_url,
             api_key=self.api_key,
@@ -47,6 +47,7 @@ class SystemContext:
             pooled=pooled,
             label_requests=self.label_requests,
             transport=self.transport(pooled) if self.transport is not None else None,
+            **settings,
         )
 
 

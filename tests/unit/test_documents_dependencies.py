@@ -13,11 +13,12 @@ ALWAYS = [
     "opentelemetry-sdk", "prometheus-client", "pyyaml", "requests", "rich", "typer", "urllib3",
 ]  # fmt: skip
 EXTRAS = {
-    "pipeline": ["cachetools", "httpx2", "openai", "starlette", "tenacity", "uvicorn"],
+    "pipeline": ["cachetools", "httpx2", "ijson", "jsonschema", "openai", "starlette", "tenacity", "uvicorn"],
     "grpc": ["opentelemetry-exporter-otlp-proto-grpc"],
     "grafana": ["grafana-foundation-sdk"],
     "langsmith": ["langsmith"],
-    "all": ["spanwise[pipeline,grpc,grafana,langsmith]"],
+    "redis": ["redis"],
+    "all": ["spanwise[pipeline,grpc,grafana,langsmith,redis]"],
 }
 PAGE = (ROOT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
 

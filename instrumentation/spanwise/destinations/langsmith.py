@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
 from spanwise import conventions as c
 from spanwise.errors import InputError
+from spanwise.process.memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,6 @@ _CONTENT: Final[Mapping[str, Mapping[str, str]]] = {
 """Names by type of run; what has an empty one is sent in another form."""
 _REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
 _REASONING_THERE: Final = "gen_ai.usage.details.reasoning_tokens"
-_MEMORY: Final = 10_000
 _ERROR: Final = 2
 
 
@@ -104,7 +103,7 @@ def translated(span: Json) -> Json:
         about |= _of_call(values)
     elif run_type == "retriever":
         about |= _found(values.get(c.RETRIEVAL_DOCUMENTS))
-    names = _names_there(run_type)
+    names = _names_there[run_type]
     sent: list[Json] = [
         pair if name == pair["key"] else {**pair, "key": name} for pair in pairs if (name := names[pair["key"]])
     ]
@@ -121,26 +120,20 @@ def _run_type(operation: str, values: Mapping[str, Any]) -> str:
     return _RUN_TYPES.get(operation, "chain")
 
 
-class _Names(dict[str, str]):
-    """What LangSmith calls each attribute of a run of some type: metadata where it has no name; empty is not sent."""
-
-    def __init__(self, run_type: str) -> None:
-        super().__init__(_CONTENT.get(run_type, {}))
-        self._run_type = run_type
-
-    def __missing__(self, key: str) -> str:
-        name = key if not self._run_type or self._is_read(key) else _METADATA + key
-        if len(self) < _MEMORY:
-            self[key] = name
-        return name
-
-    def _is_read(self, key: str) -> bool:
-        # LangSmith adds up the tokens of model calls itself; sums of ours would be counted once more.
-        named = key in _READ and (self._run_type in _WITH_TOKENS or not key.startswith(_USAGE))
-        return named or key.startswith(_READ_BELOW)
+def _names_of(run_type: str) -> Memo[str, str]:
+    """Return what LangSmith calls each attribute of a run of some type; what is called nothing is not sent."""
+    names: Memo[str, str] = Memo(lambda key: key if not run_type or _is_read(run_type, key) else _METADATA + key)
+    names.update(_CONTENT.get(run_type, {}))
+    return names
 
 
-_names_there: Final = lru_cache(maxsize=64)(_Names)
+def _is_read(run_type: str, key: str) -> bool:
+    # LangSmith adds up the tokens of model calls itself; sums of ours would be counted once more.
+    named = key in _READ and (run_type in _WITH_TOKENS or not key.startswith(_USAGE))
+    return named or key.startswith(_READ_BELOW)
+
+
+_names_there: Final[Memo[str, Memo[str, str]]] = Memo(_names_of, most=64)
 
 
 def _about(span: Json, operation: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from spanwise.helpers.decorate import traced
 from spanwise.otel import task_hook
 from spanwise.otel.context import SPAN_KEY, attach, current, leave
 from spanwise.otel.span import OwnSpan
+from spanwise.process.contained import contained
 from spanwise.recording import scope as scopes
 from spanwise.recording import telemetry as active_telemetry
 
@@ -39,12 +40,14 @@ _SCOPE_KEY: Final = scopes.KEY
 _NO_SCOPE: Final = scopes.NONE
 
 
+TELLING: Final = contained("telling a span something")
+
+
 def error_type(error: BaseException) -> str:
     """Return `error.type` of an exception: an HTTP status code where it has one, else its qualified class name."""
-    try:
+    status = None
+    with TELLING:  # a property of the host's exception must not replace the exception
         status = getattr(error, "status_code", None)
-    except Exception:  # noqa: BLE001 - a property of the host's exception must not replace the exception
-        status = None
     if isinstance(status, int):
         return str(int(status))
     kind = type(error)
@@ -59,10 +62,8 @@ def harmless(tell: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(tell)
     def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
+        with TELLING:
             tell(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - a value of the host is any code; whatever it raises the host did not ask for
-            return  # `suppress` would cost three more calls
 
     return told
 

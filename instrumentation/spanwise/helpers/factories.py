@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from opentelemetry.trace import Link, SpanKind
 
 from spanwise import conventions as c
-from spanwise.helpers.base import AttributeValue, SpanHelper, harmless
+from spanwise.helpers.base import TELLING, AttributeValue, SpanHelper, harmless
 from spanwise.helpers.model_call import ModelCall
 from spanwise.helpers.returning import Returning
 from spanwise.otel.values import text
@@ -154,10 +154,9 @@ def _given(attributes: Mapping[str, V | None]) -> dict[str, V]:
 
 
 def _as_json(flags: Mapping[str, object]) -> str:
-    try:
+    with TELLING:
         return json.dumps(dict(flags), sort_keys=True, default=str)
-    except Exception:  # noqa: BLE001 - values of the host are any code: they cost the span this detail
-        return text(flags)
+    return text(flags)
 
 
 def workflow(

@@ -8,8 +8,9 @@ a slow call shows what it was slow with. Pauses and deadlines are in system seco
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import spanwise
 from spanwise import conventions as c
@@ -18,9 +19,11 @@ from spanwise_pipeline.calls.fallback import Fallback, can_fall_back
 from spanwise_pipeline.calls.hedging import FirstTokens, Hedging, hedged
 from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryCourse
 from spanwise_pipeline.calls.wire import Wire
+from spanwise_pipeline.limits.model import ModelLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import httpx2
 
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from spanwise_pipeline.calls.circuit import Breaker, CircuitStatistics
     from spanwise_pipeline.calls.reply import Message, Reply
     from spanwise_pipeline.clock import Clock
+    from spanwise_pipeline.limits.model import Admission
+
+_NO_LIMITS: Final = ModelLimits()
 
 
 @dataclass(slots=True)
@@ -54,6 +60,7 @@ class ModelClient:
         breaker: when a model that fails is left alone for a while; `None` never does.
         hedging: when a request that is late is sent once more; `None` never does.
         fallback: what answers in place of a model that fails.
+        limits: what each request waits for before it is sent; of all models together, or by the model's name.
         timeout: system seconds that one attempt may take, from its request to the stream's end.
         seed: the request's `seed`, where the endpoint supports it.
         pooled: keep connections alive between calls.
@@ -72,6 +79,7 @@ class ModelClient:
         breaker: Breaker | None = None,
         hedging: Hedging | None = None,
         fallback: Fallback | None = None,
+        limits: ModelLimits | Mapping[str, ModelLimits] | None = None,
         timeout: float = 600.0,
         seed: int | None = None,
         pooled: bool = True,
@@ -85,6 +93,7 @@ class ModelClient:
         self._circuits: dict[str, Circuit] = {}
         self._first_tokens = FirstTokens(hedging) if hedging is not None else None
         self._fallback = fallback or Fallback()
+        self._limits = limits
         self._timeout = timeout
         self._seed = seed
         self._label_requests = label_requests
@@ -161,24 +170,7 @@ class ModelClient:
         return reply
 
     async def _attempt(self, asked: _Asked, number: int) -> Reply:
-        circuit = self._circuit(asked.request["model"])
-        if circuit is None:
-            return await self._once_or_twice(asked, number)
-        try:
-            with circuit.call():
-                return await self._once_or_twice(asked, number)
-        except CircuitOpenError as error:
-            asked.course.decide(error, number)
-            raise
-
-    def _circuit(self, model: str) -> Circuit | None:
-        if self._breaker is None:
-            return None
-        if model not in self._circuits:
-            self._circuits[model] = Circuit(model, self._breaker, self._clock)
-        return self._circuits[model]
-
-    async def _once_or_twice(self, asked: _Asked, number: int) -> Reply:
+        """Send one request, and a second one beside it where the first is late."""
         kind = (asked.request["model"], asked.step)
         patience = self._first_tokens.patience(kind) if self._first_tokens is not None else None
 
@@ -187,10 +179,39 @@ class ModelClient:
 
         if patience is None:
             return await self._send(asked, number, asyncio.Event(), second=False)
-        return await hedged(send, self._clock.real(patience), lambda: True)
+        limits = self._limits_of(asked.request["model"])
+        return await hedged(send, self._clock.real(patience), lambda: limits.may_send_now(asked.request, asked.step))
+
+    def _limits_of(self, model: str) -> ModelLimits:
+        limits = self._limits
+        found = limits if isinstance(limits, ModelLimits) or limits is None else limits.get(model)
+        return found or _NO_LIMITS
+
+    def _circuit(self, model: str) -> AbstractContextManager[None]:
+        if self._breaker is None:
+            return nullcontext()
+        if model not in self._circuits:
+            self._circuits[model] = Circuit(model, self._breaker, self._clock)
+        return self._circuits[model].call()
 
     async def _send(self, asked: _Asked, number: int, answering: asyncio.Event, *, second: bool) -> Reply:
-        """Send one request and record it as a span."""
+        """Send one request once the limits and the circuit let it."""
+        model = asked.request["model"]
+        asked.in_flight += 1
+        try:
+            async with self._limits_of(model).admit(asked.request, asked.step, self._clock) as admission:
+                with self._circuit(model):
+                    return await self._recorded(asked, number, admission, answering, second=second)
+        except CircuitOpenError as error:
+            if asked.in_flight == 1:
+                asked.course.decide(error, number)
+            raise
+        finally:
+            asked.in_flight -= 1
+
+    async def _recorded(
+        self, asked: _Asked, number: int, admission: Admission, answering: asyncio.Event, *, second: bool
+    ) -> Reply:
         request = asked.request
         call = spanwise.llm_call(
             request["model"],
@@ -200,7 +221,6 @@ class ModelClient:
             server=self._wire.server,
             attempt=number,
         )
-        asked.in_flight += 1
         with call:
             if second:
                 call.set(c.HEDGE, True)  # noqa: FBT003 - an attribute's value
@@ -208,29 +228,31 @@ class ModelClient:
                 call.set(c.FALLBACK_FROM, asked.instead_of)
             call.input(request["messages"], tools=request.get("tools", ()))
             try:
-                return await self._in_time(asked, call, answering)
+                return await self._in_time(asked, call, admission, answering)
             except Exception as error:
                 # A request that is raced by another one is not what fails the attempt.
                 if asked.in_flight == 1 and asked.course.decide(error, number):
                     call.set(c.RETRY_SCHEDULED, True)  # noqa: FBT003 - likewise
                 raise
-            finally:
-                asked.in_flight -= 1
 
-    async def _in_time(self, asked: _Asked, call: ModelCall, answering: asyncio.Event) -> Reply:
+    async def _in_time(self, asked: _Asked, call: ModelCall, admission: Admission, answering: asyncio.Event) -> Reply:
         # The client library's own timeout starts anew with each chunk, so a stream that trickles would never end by it.
         began = self._clock.now()
         deadline = asyncio.timeout(self._clock.real(min(self._timeout, asked.course.left())))
 
         def on_first() -> None:
             answering.set()
+            admission.first_token_s = self._clock.now() - began
             if self._first_tokens is not None:
-                self._first_tokens.add((asked.request["model"], asked.step), self._clock.now() - began)
+                self._first_tokens.add((asked.request["model"], asked.step), admission.first_token_s)
 
         try:
             async with deadline:
-                return await self._wire.chat(asked.request, call, on_headers=lambda _: None, on_first=on_first)
+                reply = await self._wire.chat(asked.request, call, on_headers=admission.headers, on_first=on_first)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
             raise self._wire.timed_out("chat/completions") from error
+        if reply.input_tokens or reply.output_tokens:
+            admission.used = (reply.input_tokens, reply.output_tokens)
+        return reply
