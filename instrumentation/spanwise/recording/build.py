@@ -35,9 +35,9 @@ def processor_of(
     """
     sync = settings.durability == "sync"
     buffer = Buffer(settings.buffer_size, pressed=sync)
-    ledger = Ledger(_names(settings))
+    ledger = Ledger(tuple(name for name, _ in settings.destinations))
     destinations: tuple[Destination, ...] = ()
-    if settings.endpoint or settings.langsmith_project:
+    if settings.destinations:
         from spanwise.destinations import factory  # noqa: PLC0415 - the HTTP client loads only where something is sent
 
         destinations = factory.destinations_of(
@@ -49,14 +49,6 @@ def processor_of(
         metrics=metrics, stream=stream, ledger=ledger, destinations=destinations, content_filter=content_filter,
         buffer=buffer, sync=sync, interval=settings.journal_interval, tidy=tidy,
     )  # fmt: skip
-
-
-def _names(settings: Settings) -> tuple[str, ...]:
-    if not (settings.endpoint or settings.langsmith_project):
-        return ()
-    from spanwise.destinations import factory  # noqa: PLC0415 - likewise
-
-    return factory.names(settings)
 
 
 def _stream(folder: Path, ledger: Ledger, *, check: bool) -> Stream:
