@@ -24,13 +24,28 @@ if TYPE_CHECKING:
     from spanwise_pipeline.calls.reply import Reply
     from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryBudgetStatistics
     from spanwise_pipeline.clock import Clock
-    from spanwise_pipeline.flow import Flow, Step, StepCancelledError, StepSkippedError
+    from spanwise_pipeline.flags import Duration, Flags, flag, load_presets
     from spanwise_pipeline.limits.adaptive import AdaptiveLimit
     from spanwise_pipeline.limits.concurrency import ConcurrencyLimit, LimitStatistics
     from spanwise_pipeline.limits.model import ModelLimits
     from spanwise_pipeline.limits.rates import RateLimit, RateStatistics, RequestTooLargeError, Reservation
     from spanwise_pipeline.limits.reserving import Reserve
+    from spanwise_pipeline.loop_thread import EventLoopThread
+    from spanwise_pipeline.pools import Pool, PoolClosedError, PoolStatistics, ProcessPool, ThreadPool, WorkerError
     from spanwise_pipeline.remote import fetch
+    from spanwise_pipeline.scheduling.background import Background
+    from spanwise_pipeline.scheduling.fan import NoGoodResultError
+    from spanwise_pipeline.scheduling.flow import Flow
+    from spanwise_pipeline.scheduling.plan import PlanError, PlannedStep, PlanReader, run_plan
+    from spanwise_pipeline.scheduling.progress import StepEvent, report_partial
+    from spanwise_pipeline.scheduling.slots import FlowStatistics
+    from spanwise_pipeline.scheduling.step import (
+        Step,
+        StepCancelledError,
+        StepDeadlineError,
+        StepSkippedError,
+        StepTypeError,
+    )
     from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
 
@@ -50,13 +65,22 @@ _HOME: Final = {
     "calls.reply": ("Reply",),
     "calls.retrying": ("Retries", "RetryBudget", "RetryBudgetStatistics"),
     "clock": ("Clock",),
-    "flow": ("Flow", "Step", "StepCancelledError", "StepSkippedError"),
+    "flags": ("Duration", "Flags", "flag", "load_presets"),
     "limits.adaptive": ("AdaptiveLimit",),
     "limits.concurrency": ("ConcurrencyLimit", "LimitStatistics"),
     "limits.model": ("ModelLimits",),
     "limits.rates": ("RateLimit", "RateStatistics", "RequestTooLargeError", "Reservation"),
     "limits.reserving": ("Reserve",),
+    "loop_thread": ("EventLoopThread",),
+    "pools": ("Pool", "PoolClosedError", "PoolStatistics", "ProcessPool", "ThreadPool", "WorkerError"),
     "remote": ("fetch",),
+    "scheduling.background": ("Background",),
+    "scheduling.fan": ("NoGoodResultError",),
+    "scheduling.flow": ("Flow",),
+    "scheduling.plan": ("PlanError", "PlanReader", "PlannedStep", "run_plan"),
+    "scheduling.progress": ("StepEvent", "report_partial"),
+    "scheduling.slots": ("FlowStatistics",),
+    "scheduling.step": ("Step", "StepCancelledError", "StepDeadlineError", "StepSkippedError", "StepTypeError"),
     "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
 }
@@ -64,6 +88,7 @@ _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in
 
 __all__ = [
     "AdaptiveLimit",
+    "Background",
     "Breaker",
     "Cache",
     "CacheStatistics",
@@ -74,8 +99,12 @@ __all__ = [
     "Clock",
     "Codec",
     "ConcurrencyLimit",
+    "Duration",
+    "EventLoopThread",
     "Fallback",
+    "Flags",
     "Flow",
+    "FlowStatistics",
     "Hedging",
     "IncompleteReplyError",
     "InvalidReplyError",
@@ -84,7 +113,15 @@ __all__ = [
     "LocalStore",
     "ModelClient",
     "ModelLimits",
+    "NoGoodResultError",
     "Outcome",
+    "PlanError",
+    "PlanReader",
+    "PlannedStep",
+    "Pool",
+    "PoolClosedError",
+    "PoolStatistics",
+    "ProcessPool",
     "Published",
     "RateLimit",
     "RateStatistics",
@@ -99,18 +136,27 @@ __all__ = [
     "Semantic",
     "Step",
     "StepCancelledError",
+    "StepDeadlineError",
+    "StepEvent",
     "StepSkippedError",
+    "StepTypeError",
     "Store",
     "System",
     "SystemContext",
+    "ThreadPool",
     "Tool",
     "ToolCall",
     "Toolbox",
     "TypedCodec",
     "UnknownToolError",
+    "WorkerError",
     "fetch",
     "file_hash",
+    "flag",
     "in_thread",
+    "load_presets",
+    "report_partial",
+    "run_plan",
 ]
 
 

@@ -10,8 +10,8 @@ import asyncio
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import spanwise
 from spanwise.config import strict_yaml
@@ -19,6 +19,7 @@ from spanwise.config.settings import resolve
 from spanwise.errors import InputError, SpanwiseError, UnavailableError, nearest
 from spanwise.recording.telemetry import paused
 from spanwise_pipeline.bound import bound_of
+from spanwise_pipeline.flags import parse_setting, show_value
 from spanwise_pipeline.provider.profile import Profile
 from spanwise_pipeline.runner import RunPlan, run_blocking, simulated_speed
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from spanwise_pipeline.runner import RunReport
     from spanwise_pipeline.system import Published, System
 
-_TRUE: Final = frozenset({"true", "on", "yes", "1"})
-_FALSE: Final = frozenset({"false", "off", "no", "0"})
 _WRITE_SECONDS: Final = 10.0
 _PATIENCE: Final = 0.5
 
@@ -41,7 +40,7 @@ class Experiment:
 
     system: System
     presets: tuple[str, ...]
-    overrides: dict[str, bool]
+    overrides: dict[str, Any]
     runs: int = 1
     speed: float = 1.0
     seed: int = 1
@@ -76,18 +75,9 @@ class Executed:
         return self.plan.system.published.get(self.plan.variant)
 
 
-def parse_overrides(system: System, settings: Iterable[str]) -> dict[str, bool]:
-    """Return flags from `FLAG=VALUE` texts; raises `InputError` with the nearest flag."""
-    known = {field.name for field in fields(system.flags)}
-    overrides: dict[str, bool] = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if name not in known:
-            raise InputError(f"--set {text}: unknown flag {name!r} of {system.name}; {nearest(name, known)}")
-        if not equals or value.lower() not in _TRUE | _FALSE:
-            raise InputError(f"--set {text}: give {name}=true or {name}=false")
-        overrides[name] = value.lower() in _TRUE
-    return overrides
+def parse_overrides(system: System, settings: Iterable[str]) -> dict[str, Any]:
+    """Return flags from `FLAG=VALUE` texts; raises `InputError` with the flag's type and the nearest flag."""
+    return dict(parse_setting(system.flags, text, system=system.name) for text in settings)
 
 
 def check_presets(system: System, presets: Sequence[str]) -> tuple[str, ...]:
@@ -107,7 +97,7 @@ def plans_of(experiment: Experiment) -> list[tuple[str, RunPlan]]:
     for i in range(experiment.runs):
         for preset in experiment.presets:
             flags = replace(experiment.system.presets[preset], **experiment.overrides)
-            changed = [f"{name}={str(value).lower()}" for name, value in sorted(experiment.overrides.items())]
+            changed = [f"{name}={show_value(value)}" for name, value in sorted(experiment.overrides.items())]
             plan = RunPlan(
                 system=experiment.system,
                 variant=",".join([preset, *changed]),

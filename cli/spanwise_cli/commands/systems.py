@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
     from spanwise_cli.finished import Finished
     from spanwise_pipeline.experiment import Experiment
+    from spanwise_pipeline.flags import FlagInfo
     from spanwise_pipeline.system import Published, System
 
 _SHOW: Final = "show"
@@ -79,10 +78,9 @@ def show_system(*, system: Annotated[str, typer.Argument(metavar="SYSTEM")], jso
     for preset in chosen.presets:
         flags.add_column(preset)
     flags.add_column("what it does")
-    docs = _flag_docs(chosen.flags)
-    for field in fields(chosen.flags):
-        marks = ["on" if getattr(values, field.name) else "-" for values in chosen.presets.values()]
-        flags.add_row(field.name, *marks, docs[field.name])
+    for info in _flags_of(chosen):
+        marks = [_mark(getattr(values, info.name)) for values in chosen.presets.values()]
+        flags.add_row(info.name, *marks, info.text)
     out.print(flags)
     out.print()
     out.print(_published_table(chosen))
@@ -95,7 +93,8 @@ def run(
         list[str] | None, typer.Option(metavar="NAME", help="Run this preset; repeatable.", show_default="all")
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FLAG=VALUE", help="Switch one flag; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="FLAG=VALUE", help="Set a flag, as in pool_size=8; repeatable."),
     ] = None,
     runs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Run each preset N times, each time with the next seed.")
@@ -192,7 +191,7 @@ def _document(system: System) -> dict[str, Any]:
             name: {field.name: getattr(flags, field.name) for field in fields(flags)}
             for name, flags in system.presets.items()
         },
-        "flags": _flag_docs(system.flags),
+        "flags": {info.name: info.text for info in _flags_of(system)},
         "published": {name: _figures(figures) for name, figures in system.published.items()},
         "targets": _figures(system.targets),
     }
@@ -202,16 +201,17 @@ def _figures(published: Published) -> dict[str, Any]:
     return {field.name: getattr(published, field.name) for field in fields(published)}
 
 
-def _flag_docs(flags: type[Any]) -> dict[str, str]:
-    """Return each flag with the text below it in its class, which is where it is documented."""
-    body = ast.parse(inspect.getsource(flags)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    docs: dict[str, str] = {}
-    for statement, following in zip(body.body, [*body.body[1:], None], strict=True):
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            text = following.value if isinstance(following, ast.Expr) else None
-            docs[statement.target.id] = str(text.value) if isinstance(text, ast.Constant) else ""
-    return docs
+def _flags_of(system: System) -> tuple[FlagInfo, ...]:
+    from spanwise_pipeline.flags import flags_of  # noqa: PLC0415 - an extra
+
+    return flags_of(system.flags)
+
+
+def _mark(value: object) -> str:
+    """Return a flag's value as the table of presets shows it."""
+    if isinstance(value, bool):
+        return "on" if value else "-"
+    return str(value)
 
 
 def _published_table(system: System) -> Table:

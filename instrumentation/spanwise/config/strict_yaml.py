@@ -4,8 +4,8 @@ A duplicate key, an unknown key, a missing key and a value of the wrong type are
 line and remedy. Plain YAML loading keeps the last duplicate and leaves unknown keys to whoever reads them.
 
 A schema is a (frozen) dataclass whose fields are `str`, `int`, `float`, `bool`, `Literal[...]`, an optional of these,
-`tuple[T, ...]`, `Mapping[str, T]`, or another such dataclass. A `ValueError` from `__post_init__` is reported at the
-mapping's line.
+`tuple[T, ...]`, `Mapping[str, T]`, a class with a class method `parse(text)` that raises `ValueError`, or another such
+dataclass. A `ValueError` from `__post_init__` is reported at the mapping's line.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def loads(text: str, schema: type[T], *, source: str) -> T:
         line = f":{mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(f"{source}{line}: not valid YAML: {problem}") from None
+    if node is None and typing.get_origin(schema) is Mapping:
+        return typing.cast("T", types.MappingProxyType({}))
     if node is None:
         raise InputError(f"{source}: empty; it needs the keys {', '.join(f.name for f in _fields(schema))}")
     return typing.cast("T", _Reader(source).read(node, schema, where=""))
@@ -72,6 +74,12 @@ class _Reader:
         if dataclasses.is_dataclass(wanted) and isinstance(wanted, type):
             return self._dataclass(node, wanted, where)
         return self._scalar(node, wanted, where)
+
+    def _parsed(self, node: yaml.ScalarNode, parse: Any, where: str) -> Any:
+        try:
+            return parse(node.value)
+        except ValueError as error:
+            raise self._fail(node, where, str(error)) from None
 
     def _fail(self, node: yaml.Node, where: str, problem: str) -> InputError:
         at = f"{where}: " if where else ""
@@ -132,7 +140,10 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node, wanted: Any, where: str) -> Any:
         kind = _describe(node)
-        accepted = {str: {"text"}, int: {"integer"}, float: {"integer", "number"}, bool: {"boolean"}}[wanted]
+        if isinstance(node, yaml.ScalarNode) and (parse := getattr(wanted, "parse", None)) is not None:
+            return self._parsed(node, parse, where)
+        scalars = {str: {"text"}, int: {"integer"}, float: {"integer", "number"}, bool: {"boolean"}}
+        accepted: set[str] = scalars.get(wanted, set())
         if kind not in accepted:
             hint = "; put it in quotes" if wanted is str and isinstance(node, yaml.ScalarNode) else ""
             raise self._fail(node, where, f"{_article(wanted)} is needed, this is {kind}{hint}")
@@ -155,4 +166,5 @@ def _describe(node: yaml.Node) -> str:
 
 
 def _article(wanted: type[Any]) -> str:
-    return {str: "text", int: "an integer", float: "a number", bool: "true or false"}[wanted]
+    words = {str: "text", int: "an integer", float: "a number", bool: "true or false"}
+    return words.get(wanted, f"a {wanted.__name__.lower()}")

@@ -46,6 +46,9 @@ class Origin(Protocol):
     long: int
     """Texts up to this many characters need no look."""
     most_attributes: int
+    most_links: int
+    keeps_own_links: bool
+    """Whether the limits leave an `OwnLink` as it is."""
     lock: AbstractContextManager[Any]
     watch: Watch
     take: Callable[[OwnSpan], None]
@@ -277,6 +280,15 @@ class OwnSpan(trace.Span, ReadableSpan):
             self._links, lost = _appended(self._links, link, limits.max_links)
             self._lost_links += lost
 
+    def add_own_link(self, link: OwnLink) -> None:
+        """Add a link of ours as it is; its attributes need no look."""
+        tracer = self.own_tracer
+        if tracer.keeps_own_links and len(self._links) < tracer.most_links:
+            self.plain = False
+            self._links = (*self._links, link)
+        else:
+            self.add_link(link.context, link.attributes)
+
     def _bounded(self, attributes: Mapping[str, Any] | None, most: int | None) -> BoundedAttributes:
         longest = self.own_tracer.longest_text
         cleaned = {key: clean(value, longest) for key, value in (attributes or {}).items() if key}
@@ -343,6 +355,10 @@ class OwnSpan(trace.Span, ReadableSpan):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self._name!r}, context={self.context})"
+
+
+class OwnLink(Link):
+    """A link that says nothing but its reason, one of a few short words: cleaning that would cost twice the span."""
 
 
 class _Shown:

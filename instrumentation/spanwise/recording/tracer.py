@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from opentelemetry.sdk.trace import SpanLimits
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -23,7 +23,7 @@ from spanwise import conventions as c
 from spanwise.content.rebuilt import WITHHELD
 from spanwise.journal.counts import STARTED
 from spanwise.otel.context import SPAN_KEY
-from spanwise.otel.span import SAMPLED, OwnSpan, Watch
+from spanwise.otel.span import SAMPLED, OwnLink, OwnSpan, Watch
 from spanwise.otel.values import LONG, LONGEST, clean, weight_of
 from spanwise.process.contained import contained
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from spanwise.content.filter import ContentFilter
     from spanwise.recording.processor import RecordingProcessor
 
+_LONGEST_REASON: Final = max(map(len, get_args(c.LinkReason)))
 _RANDOM: Final = int(getattr(TraceFlags, "RANDOM_TRACE_ID", 0))
 # Our own: a host that seeds `random` would get the same ids in every run, and its numbers must stay its own.
 _source = random.Random()  # noqa: S311 - ids are no secrets
@@ -80,6 +81,9 @@ class OwnTracer:
         """What is longer has to be looked at: it is cut or counted."""
         most = self.limits.max_span_attributes
         self.most_attributes = 1 << 30 if most is None else most
+        most_links, most_said = self.limits.max_links, self.limits.max_link_attributes
+        self.most_links = 1 << 30 if most_links is None else most_links
+        self.keeps_own_links = self.longest_text >= _LONGEST_REASON and (most_said is None or most_said >= 1)
         self.lock: AbstractContextManager[Any] = (
             threading.RLock()
         )  # a garbage collection inside it can end an abandoned stream's span
@@ -187,7 +191,10 @@ class OwnTracer:
             span.measured_only = not span.flags & SAMPLED
         span.keep(self.most_attributes)
         for link in links:
-            span.add_link(link.context, link.attributes)
+            if type(link) is OwnLink and link.context.is_valid:
+                span.add_own_link(link)
+            else:
+                span.add_link(link.context, link.attributes)
 
     def _sample(self, sampler: Sampler, span: OwnSpan, context: Context, links: Sequence[Link]) -> None:
         """Let the sampler decide; one that fails is taken to want the span."""

@@ -14,6 +14,7 @@ from opentelemetry.trace import Link, SpanKind
 
 from spanwise import conventions as c
 from spanwise.config.settings import Settings
+from spanwise.otel.span import OwnLink
 from spanwise.otel.values import text
 from spanwise.recording import telemetry as active_telemetry
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def waits_on(released_by: SpanContext, reason: c.LinkReason = "waits_on") -> Link:
     """Return the link from a span to the one that it waited for."""
-    return Link(released_by, {c.LINK_REASON: reason})
+    return OwnLink(released_by, {c.LINK_REASON: reason})
 
 
 def record_wait(

@@ -6,11 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spanwise.config import strict_yaml
-from spanwise_pipeline import Outcome, Published, System
+from spanwise_pipeline import Outcome, Published, System, load_presets
 from spanwise_pipeline.systems.trading.desk import REQUEST, Desk
 from spanwise_pipeline.systems.trading.flags import TradingFlags
-from spanwise_pipeline.systems.trading.presets import Presets
 from spanwise_pipeline.systems.trading.rubric import decision_of, grade_report
 
 if TYPE_CHECKING:
@@ -30,17 +28,12 @@ async def run(context: SystemContext, flags: TradingFlags) -> Outcome:
     return Outcome(decision_of(sections), sections, graded.grade, graded.score, graded.faults, desk.cache_use())
 
 
-def _presets() -> dict[str, TradingFlags]:
-    presets = strict_yaml.load(_FOLDER / "presets.yaml", Presets)
-    return {"baseline": presets.baseline, "published": presets.published, "optimized": presets.optimized}
-
-
 SYSTEM: Final = System(
     name="trading",
     title="Equity research desk: thirteen agents from a request to a decision",
     run=run,
     flags=TradingFlags,
-    presets=_presets(),
+    presets=load_presets(_FOLDER / "presets.yaml", TradingFlags),
     profile=_FOLDER / "profile.yaml",
     published={
         "baseline": Published(290.91, 43_457, 149.4, "A+"),
