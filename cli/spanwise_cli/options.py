@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from spanwise_profiling.text import safe_json
+
 JOURNAL_DIR_VARIABLE: Final = "SPANWISE_JOURNAL_DIR"
 
 JournalOption = Annotated[
@@ -58,6 +60,5 @@ def console(*, stderr: bool = False) -> Console:
 
 def emit_json(document: dict[str, Any]) -> None:
     """Print `document` as the only thing on standard output."""
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(safe_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
     sys.stdout.flush()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spanwise_pipeline.calls.client import ModelClient
     from spanwise_pipeline.calls.errors import IncompleteReplyError
     from spanwise_pipeline.calls.fallback import Fallback
+    from spanwise_pipeline.calls.formats import InvalidReplyError
     from spanwise_pipeline.calls.hedging import Hedging
     from spanwise_pipeline.calls.reply import Reply
     from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryBudgetStatistics
@@ -59,6 +60,7 @@ _HOME: Final = {
     "calls.client": ("ModelClient",),
     "calls.errors": ("IncompleteReplyError",),
     "calls.fallback": ("Fallback",),
+    "calls.formats": ("InvalidReplyError",),
     "calls.hedging": ("Hedging",),
     "calls.reply": ("Reply",),
     "calls.retrying": ("Retries", "RetryBudget", "RetryBudgetStatistics"),
@@ -105,6 +107,7 @@ __all__ = [
     "FlowStatistics",
     "Hedging",
     "IncompleteReplyError",
+    "InvalidReplyError",
     "JsonCodec",
     "LimitStatistics",
     "LocalStore",

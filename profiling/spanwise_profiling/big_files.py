@@ -57,6 +57,7 @@ def newest_run(
         return None
     report.files, report.spans, report.incomplete = found.files, found.spans, found.incomplete
     report.skipped += found.skipped
+    report.noted = found.noted
     return records
 
 

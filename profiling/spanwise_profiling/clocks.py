@@ -2,9 +2,13 @@
 
 A call that a client on one host makes and a server on another answers must lie within it. Each such pair bounds the
 server's offset from both sides (Cristian's method); over all pairs of two hosts the bounds are intersected, and the
-middle of what is left is the offset: the same delay is assumed on the way there and back. Where times contradict
-nothing, clocks are taken to agree. Where bounds contradict one another (a clock that drifts, a call that was not waited
-for), the median of the pairs' own middles is taken.
+middle of what is left is the offset: the same delay is assumed on the way there and back. Where bounds contradict one
+another (a clock that drifts, a call that was not waited for), the median of the pairs' own middles is taken.
+
+Clocks are only taken to disagree where one clock could not have shown it: a span that began before its parent, or a
+server that began after its client had its answer. A server that ends after its client proves nothing, because it may
+have gone on with other work. Two services without a recorded host may run on one machine, so that a few milliseconds
+are no proof there.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 HOSTS: Final = ("host.id", "host.name", "k8s.node.name", "k8s.pod.name", "container.id", "service.instance.id")
 _SERVER: Final = 2
 _FOREVER: Final = 1 << 63
+_UNSURE_NS: Final = 10_000_000
+"""What two services without a recorded host may differ by, for all that rounding and coarse timers do."""
 _Bounds: TypeAlias = tuple[int, int]
 _Pairs: TypeAlias = "defaultdict[tuple[str, str], list[_Bounds]]"
 
@@ -53,15 +59,32 @@ def offsets(
     if len(set(hosts.values())) <= 1:
         return {}
     pairs: _Pairs = defaultdict(list)
+    proven: set[tuple[str, str]] = set()
     stack = [span.span_id for span in tops]
     while stack:
         parent = spans[stack.pop()]
         for child in children.get(parent.span_id, ()):
             called = spans[child.span_id]
-            _compare(parent, called, (hosts[id(parent.resource)], hosts[id(called.resource)]), pairs)
+            between = hosts[id(parent.resource)], hosts[id(called.resource)]
+            _compare(parent, called, between, pairs)
+            if _is_proof(parent, called):
+                proven.add((min(between), max(between)))
             stack.append(child.span_id)
-    between = {hosts: _offset(bounds) for hosts, bounds in pairs.items()}
-    return _from(host_of(tops[0]), between) if any(between.values()) else {}
+    found = {hosts: _offset(bounds) if hosts in proven else 0 for hosts, bounds in pairs.items()}
+    return _from(host_of(tops[0]), found) if any(found.values()) else {}
+
+
+def _is_proof(parent: SpanRecord, child: SpanRecord) -> bool:
+    """Whether `child` and `parent` cannot have been timed by the same clock."""
+    unsure = 0 if _is_host_known(parent) and _is_host_known(child) else _UNSURE_NS
+    if child.start_ns < parent.start_ns - unsure:
+        return True
+    # A client that gave up may have been answered later.
+    return child.kind == _SERVER and not parent.is_error and child.start_ns > parent.end_ns + unsure
+
+
+def _is_host_known(span: SpanRecord) -> bool:
+    return any(span.resource.get(name) for name in HOSTS)
 
 
 def _compare(parent: SpanRecord, child: SpanRecord, hosts: tuple[str, str], pairs: _Pairs) -> None:

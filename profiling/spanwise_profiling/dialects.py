@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from spanwise import conventions as c
+from spanwise_profiling import calls
+from spanwise_profiling.sources import values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,25 +25,48 @@ Role: TypeAlias = Literal[
 """An operation of the conventions; `chain` is a workflow where it is a root and a step below one."""
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    c.PROVIDER_NAME: ("gen_ai.system", "llm.provider", "llm.system", "langsmith.provider"),
+    c.PROVIDER_NAME: ("gen_ai.system", "llm.provider", "llm.system", "langsmith.provider", "ai.model.provider"),
     c.REQUEST_MODEL: (
         "llm.request.model_name", "llm.model_name", "embedding.model_name", "llm.request.model", "langfuse.model",
-        "langsmith.model", "openai_agents.model", "model_name",
+        "langsmith.model", "openai_agents.model", "ai.model.id", "model_name",
     ),
-    c.RESPONSE_MODEL: ("llm.response.model_name",),
+    c.RESPONSE_MODEL: ("llm.response.model_name", "ai.response.model"),
     c.USAGE_INPUT_TOKENS: (
-        "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
-        "langfuse.usage.input_tokens", "langsmith.usage.input_tokens", "openai_agents.usage.input_tokens",
+        "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens", "ai.usage.inputTokens",
+        "ai.usage.promptTokens", "langsmith.usage.input_tokens", "openai_agents.usage.input_tokens",
     ),
     c.USAGE_OUTPUT_TOKENS: (
         "gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens",
-        "langfuse.usage.output_tokens", "langsmith.usage.output_tokens", "openai_agents.usage.output_tokens",
+        "ai.usage.outputTokens", "ai.usage.completionTokens", "langsmith.usage.output_tokens",
+        "openai_agents.usage.output_tokens",
     ),
     c.USAGE_CACHE_READ_INPUT_TOKENS: (
-        "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
-        "llm.usage.cache_read_input_tokens", "gen_ai.usage.details.cache_read_tokens",
-        "gen_ai.usage.details.cached_tokens", "langsmith.usage.cache_read_input_tokens",
-        "langfuse.usage.cache_read_input_tokens",
+        "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cached_input_tokens", "gen_ai.usage.cached_tokens",
+        "gen_ai.usage.cache_read_tokens", "gen_ai.usage.input_tokens.cached", "gen_ai.usage.prompt_tokens_cached",
+        "gen_ai.openai.usage.prompt_tokens_cached", "gen_ai.usage.prompt_tokens_details.cached_tokens",
+        "gen_ai.usage.input_tokens_details.cached_tokens", "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.details.cache_read_input_tokens", "gen_ai.usage.details.cached_tokens",
+        "gen_ai.usage.details.cached_content_tokens", "llm.token_count.prompt_details.cache_read",
+        "llm.token_count.prompt_details.cache_input", "llm.usage.cache_read_input_tokens",
+        "ai.usage.cachedInputTokens", "ai.usage.inputTokenDetails.cacheReadTokens",
+        "langsmith.usage.cache_read_input_tokens", "openai_agents.usage.cached_tokens",
+    ),
+    c.USAGE_CACHE_WRITE_INPUT_TOKENS: (
+        "gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.cache_write_input_tokens", "gen_ai.usage.cache_creation_tokens",
+        "gen_ai.usage.cache_write_tokens", "gen_ai.usage.input_tokens.cache_write",
+        "gen_ai.usage.details.cache_write_tokens", "gen_ai.usage.details.cache_creation_input_tokens",
+        "llm.token_count.prompt_details.cache_write", "llm.usage.cache_creation_input_tokens",
+        "ai.usage.cacheCreationInputTokens", "ai.usage.inputTokenDetails.cacheWriteTokens",
+        "langsmith.usage.cache_write_input_tokens", "openai_agents.usage.cache_write_tokens",
+    ),
+    c.USAGE_REASONING_OUTPUT_TOKENS: (
+        "gen_ai.usage.reasoning_tokens", "gen_ai.usage.reasoning_output_tokens", "gen_ai.usage.thinking_tokens",
+        "gen_ai.usage.output_tokens.reasoning", "gen_ai.usage.completion_tokens_details.reasoning_tokens",
+        "gen_ai.usage.output_tokens_details.reasoning_tokens", "gen_ai.usage.details.reasoning_tokens",
+        "gen_ai.usage.details.thoughts_tokens", "llm.token_count.completion_details.reasoning",
+        "llm.usage.reasoning_tokens", "ai.usage.reasoningTokens", "ai.usage.outputTokenDetails.reasoningTokens",
+        "langsmith.usage.reasoning_output_tokens", "openai_agents.usage.reasoning_tokens",
     ),
     c.RESPONSE_TIME_TO_FIRST_CHUNK: (
         "gen_ai.server.time_to_first_token", "langfuse.time_to_first_token", "langsmith.time_to_first_token",
@@ -51,8 +76,8 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     c.REQUEST_MAX_TOKENS: ("llm.request.max_tokens", "gen_ai.request.max_output_tokens"),
     c.REQUEST_STREAM: ("llm.is_streaming", "gen_ai.is_streaming"),
     c.AGENT_NAME: ("agent.name", "agent_name", "openai_agents.agent"),
-    c.TOOL_NAME: ("tool.name", "openai_agents.function"),
-    c.TOOL_CALL_ID: ("tool_call.id", "tool.id"),
+    c.TOOL_NAME: ("tool.name", "openai_agents.function", "ai.toolCall.name"),
+    c.TOOL_CALL_ID: ("tool_call.id", "tool.id", "ai.toolCall.id"),
     c.WORKFLOW_NAME: ("traceloop.workflow.name", "openai_agents.workflow"),
     c.DATA_SOURCE_ID: ("db.collection.name", "db.namespace"),
 }  # fmt: skip
@@ -95,9 +120,16 @@ ROLES: Final[Mapping[str, Mapping[str, Role]]] = {
     "traceloop.span.kind": {
         "workflow": "invoke_workflow", "agent": "invoke_agent", "tool": "execute_tool", "task": "step",
     },
+    "ai.operationId": {
+        "ai.generatetext.dogenerate": "chat", "ai.streamtext.dostream": "chat", "ai.generateobject.dogenerate": "chat",
+        "ai.streamobject.dostream": "chat", "ai.embed.doembed": "embeddings", "ai.embedmany.doembed": "embeddings",
+        "ai.toolcall": "execute_tool", "ai.generatetext": "chain", "ai.streamtext": "chain",
+        "ai.generateobject": "chain", "ai.streamobject": "chain", "ai.embed": "chain", "ai.embedmany": "chain",
+    },
     "llm.request.type": {
         "chat": "chat", "completion": "chat", "embedding": "embeddings", "rerank": "retrieval",
     },
+    "mcp.method.name": {"tools/call": "execute_tool", "resources/read": "retrieval", "prompts/get": "step"},
     "langsmith.span.kind": {
         "llm": "chat", "embedding": "embeddings", "tool": "execute_tool", "retriever": "retrieval",
         "chain": "chain", "prompt": "step", "parser": "step",
@@ -121,6 +153,12 @@ SUBJECTS: Final[Mapping[Role, tuple[str, tuple[str, ...]]]] = {
     "step": (c.STEP_NAME, ("traceloop.entity.name",)),
 }
 """Our name of what a span is about, and the foreign ones that mean it on spans of that kind; else the span's name."""
+
+TOTALS: Final = (
+    "gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens",
+    "openai_agents.usage.total_tokens",
+)  # fmt: skip
+"""All tokens of a call. They are not shown; they tell whether input and output leave something out."""
 
 FIRST_CHUNK_EVENTS: Final = frozenset({
     "First Token Stream Event", "llm.content.completion.chunk", "gen_ai.content.completion.chunk",
@@ -148,16 +186,17 @@ MARKS: Final = (
     frozenset(ROLES.keys() - {c.OPERATION_NAME})
     | {name for names in NAMES.values() for name in names}
     | {name for pairs in CONTENT.values() for _, names in pairs for name in names}
+    | set(TOTALS)
 )
 """What only other tools write."""
 
 
 def translated(records: Iterable[SpanRecord]) -> Iterator[SpanRecord]:
-    """Yield `records` with our names beside the foreign ones, in the same order."""
-    known = [_translated(record) for record in records]
-    calls = _requests(known)
+    """Yield `records` with our names beside the foreign ones, in the same order; each call is one call."""
+    known = calls.once([_translated(record) for record in records])
+    requests = _requests(known)
     for record in known:
-        role = calls.get((record.trace_id, record.span_id))
+        role = requests.get((record.trace_id, record.span_id))
         yield record if role is None else _as_request(record, role)
 
 
@@ -166,15 +205,29 @@ def _translated(record: SpanRecord) -> SpanRecord:
     operation = attributes.get(c.OPERATION_NAME)
     odd = isinstance(operation, str) and operation.lower() in ROLES[c.OPERATION_NAME]
     if not odd and attributes.keys().isdisjoint(MARKS):
-        return _with_error_type(record)
+        return _with_error_type(record if calls.are_sound(attributes) else _recounted(record, {}))
     added: dict[str, AttributeValue] = {}
     for ours, foreign in NAMES.items():
-        _add(added, attributes, ours, foreign)
+        if ours not in calls.COUNTS:
+            _add(added, attributes, ours, foreign)
     if role := role_of(attributes, is_root=record.parent_id is None):
         _add_role(added, record, role)
     for ours, foreign in CONTENT.get(role or "plan", ()):
         _add(added, attributes, ours, foreign)
-    return _with_error_type(replace(record, attributes={**attributes, **added}))
+    return _with_error_type(_recounted(record, added))
+
+
+def _recounted(record: SpanRecord, added: Mapping[str, AttributeValue]) -> SpanRecord:
+    """Return `record` with what was `added`, counts of tokens that make sense, and a first chunk within the call."""
+    attributes = {**record.attributes, **added}
+    told = {name: [attributes.get(one) for one in (name, *NAMES[name])] for name in calls.COUNTS}
+    total = next((count for name in TOTALS if (count := values.count(attributes.get(name)))), None)
+    counts = calls.counted(told, total)
+    for name in calls.COUNTS:
+        attributes.pop(name, None)
+    first = calls.first_chunk(attributes.pop(c.RESPONSE_TIME_TO_FIRST_CHUNK, None), record.duration_ns)
+    chunk = {} if first is None else {c.RESPONSE_TIME_TO_FIRST_CHUNK: first}
+    return replace(record, attributes={**attributes, **counts, **chunk})
 
 
 def role_of(attributes: Attributes, *, is_root: bool) -> Role | None:

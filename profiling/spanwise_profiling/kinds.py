@@ -6,7 +6,6 @@ need no legend and no colour.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from spanwise import conventions
@@ -21,6 +20,7 @@ Kind: TypeAlias = Literal[
 ]
 """`step`: a pipeline's step that is nothing more special; `span`: all else."""
 
+_MOST: Final = 1 << 63
 OPERATIONS: Final[Mapping[str, Kind]] = {
     "invoke_workflow": "workflow",
     "invoke_agent": "agent",
@@ -99,8 +99,8 @@ def text_of(span: SpanRecord, attribute: str) -> str | None:
 
 
 def number_of(span: SpanRecord, attribute: str) -> float | None:
-    """Return a numeric attribute, or None where it is absent, infinite or no number."""
+    """Return a numeric attribute, or None where it is absent, no number, or beyond all that a span can have."""
     value = span.attributes.get(attribute)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return value if isinstance(value, int) or math.isfinite(value) else None
+    return value if -_MOST < value < _MOST else None

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 SHORTEST_PREFIX: Final = 4
 _SHORT_ID: Final = 8
-_SUFFIXES: Final = (".json", ".jsonl", ".pb", ".gz", ".zst", ".seg")
+_SUFFIXES: Final = (
+    ".json", ".jsonl", ".ndjson", ".pb", ".binpb", ".log", ".txt", ".gz", ".zst", ".bz2", ".xz", ".zip", ".tar",
+    ".tgz", ".seg",
+)  # fmt: skip
 _LAST: Final = re.compile(r"last(?:~(?P<back>\d{1,9}))?(?::(?P<title>.+))?", re.DOTALL)
 
 
@@ -48,14 +51,25 @@ class Recording:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What could not be read, a line each."""
-        incomplete = self.report.incomplete
-        growing = f"{self.source}: {incomplete} incomplete last line(s) left out (still being written, or cut off)"
-        later = f"{self.source}: {self.report.unknown} record(s) left out that only a later version knows"
-        return (
-            *map(str, self.report.skipped),
-            *([growing] if incomplete else []),
-            *([later] if self.report.unknown else []),
-        )
+        return warnings_of(self.source, self.report)
+
+
+def warnings_of(source: Path | str, report: reader.ReadReport) -> tuple[str, ...]:
+    """Return what could not be read of `source`, a line each."""
+    growing = f"{source}: {report.incomplete} incomplete last line(s) left out (still being written, or cut off)"
+    later = f"{source}: {report.unknown} record(s) left out that only a later version knows"
+    return (
+        *map(str, report.skipped),
+        *([growing] if report.incomplete else []),
+        *([later] if report.unknown else []),
+        *(f"{source}: {count:,} {what}" for what, count in report.noted.items()),
+    )
+
+
+def problem_of(source: Path | str, report: reader.ReadReport) -> str:
+    """Return why no span was read of `source`, in one line."""
+    noted = "".join(f", but {count:,} {what}" for what, count in report.noted.items())
+    return str(report.skipped[0]) if report.skipped else f"{source}: holds no span{noted}"
 
 
 @collecting.paused()
@@ -175,8 +189,7 @@ def _spans(source: str | Path, report: reader.ReadReport) -> list[SpanRecord]:
         return list(reader.read(source, report))
     records = list(recognise.read(source, report))
     if not records:
-        problem = str(report.skipped[0]) if report.skipped else f"{source}: holds no span"
-        raise InputError(f"{problem}; read here are: {recognise.READ_HERE}")
+        raise InputError(f"{problem_of(source, report)}; read here are: {recognise.READ_HERE}")
     return records
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise.errors import InputError, nearest
+from spanwise_profiling.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 _DATED: Final = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 _NANOSECONDS: Final = 1_000_000_000
 _REQUIRED: Final = ("models", "since", "input", "output", "source")
-_KNOWN: Final = (*_REQUIRED, "cached_input")
+_KNOWN: Final = (*_REQUIRED, "cached_input", "cache_write")
+_CURRENCY: Final = re.compile(r"[^\W\d_]{1,8}|[€$£¥₹₩]")
+_MOST: Final = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,21 @@ class Price:
     """Of input tokens that the provider had in its prompt cache; None where it states none."""
     output: float
     source: str
+    cache_write: float | None = None
+    """Of input tokens that were written into its prompt cache; None where they cost as any others."""
 
-    def of(self, input_tokens: int, cached_tokens: int, output_tokens: int) -> float | None:
-        """Return what a call cost; cached tokens are part of the input. None where their price is not known."""
+    def of(self, input_tokens: int, cached_tokens: int, output_tokens: int, written_tokens: int = 0) -> float | None:
+        """Return what a call cost; cached and written tokens are part of the input.
+
+        None where tokens came from the cache and their price is not known.
+        """
         if cached_tokens and self.cached_input is None:
             return None
         cached = min(cached_tokens, input_tokens)
-        dear = (input_tokens - cached) * self.input + output_tokens * self.output
-        return dear + cached * (self.cached_input or 0.0)
+        written = min(written_tokens, input_tokens - cached)
+        cost = (input_tokens - cached - written) * self.input + output_tokens * self.output
+        cost += written * (self.input if self.cache_write is None else self.cache_write)
+        return cost + cached * (self.cached_input or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +80,17 @@ def load(path: str | Path | None = None) -> Prices:
     try:
         text = _shipped() if path is None else Path(path).read_text(encoding="utf-8")
         table: dict[str, Any] = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # also of numbers of thousands of digits
         raise InputError(f"{shown}: cannot be read as a table of prices ({error}); docs/usage.md shows one") from None
     entries: dict[str, list[Price]] = {}
     tokens, prices = table.get("tokens"), table.get("price")
-    if not isinstance(tokens, int) or tokens < 1 or not isinstance(table.get("currency"), str):
+    currency = table.get("currency")
+    if not isinstance(tokens, int) or not 1 <= tokens <= _MOST or not isinstance(currency, str):
         raise InputError(f'{shown}: give currency = "USD" and tokens = 1_000_000 (what prices are for)')
+    if not _CURRENCY.fullmatch(currency):
+        raise InputError(
+            f'{shown}: currency is {printable(currency)!r}; give a code such as "USD" or a sign such as "€"'
+        )
     if not isinstance(prices, list) or not prices:
         raise InputError(f"{shown}: holds no [[price]]; give one for each model")
     for number, entry in enumerate(cast("list[dict[str, Any]]", prices), start=1):
@@ -83,7 +98,7 @@ def load(path: str | Path | None = None) -> Prices:
         for model in cast("list[str]", entry["models"]):
             entries.setdefault(model, []).append(price)
     ordered = {model: tuple(sorted(known, key=lambda one: one.since, reverse=True)) for model, known in entries.items()}
-    return Prices(cast("str", table["currency"]), ordered)
+    return Prices(currency, ordered)
 
 
 def _shipped() -> str:
@@ -102,17 +117,18 @@ def _price(entry: Mapping[str, Any], tokens: int, where: str) -> Price:
         raise InputError(f"{where}: models is no list of names")
     if type(since) is not date:
         raise InputError(f"{where}: since is no day; write it as 2025-04-14, without quotes")
-    cached = entry.get("cached_input")
+    cached, write = entry.get("cached_input"), entry.get("cache_write")
     return Price(
         since=since,
         input=_amount(entry["input"], where, "input") / tokens,
         cached_input=None if cached is None else _amount(cached, where, "cached_input") / tokens,
         output=_amount(entry["output"], where, "output") / tokens,
         source=str(entry["source"]),
+        cache_write=None if write is None else _amount(write, where, "cache_write") / tokens,
     )
 
 
 def _amount(value: object, where: str, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST:
         raise InputError(f"{where}: {name} is no amount of at least 0")
     return float(value)

@@ -39,7 +39,12 @@ def cost(attributes: Mapping[str, Any], start_ns: int) -> dict[str, float | str]
     price = _price(attributes.get(c.RESPONSE_MODEL), attributes.get(c.REQUEST_MODEL), start_ns // _DAY)
     if price is None:
         return {}
-    names = (c.USAGE_INPUT_TOKENS, c.USAGE_CACHE_READ_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
+    names = (
+        c.USAGE_INPUT_TOKENS,
+        c.USAGE_CACHE_READ_INPUT_TOKENS,
+        c.USAGE_OUTPUT_TOKENS,
+        c.USAGE_CACHE_WRITE_INPUT_TOKENS,
+    )
     counts = [attributes.get(name, 0) for name in names]
     if not all(isinstance(count, int) and count >= 0 for count in counts):
         return {}

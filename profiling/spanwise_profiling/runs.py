@@ -8,13 +8,13 @@ of one run, in whichever traces they are. Seconds are scaled by `spanwise.time.s
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions
 from spanwise_profiling import kinds
+from spanwise_profiling.text import printable
 from spanwise_profiling.trace import by_start, joined
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from spanwise_profiling.trace import Trace
 
 NANOSECONDS: Final = 1_000_000_000
+_LARGEST_SCALE: Final = 1e9
+_SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +238,10 @@ def _service(root: SpanRecord) -> str | None:
 
 def _scale(root: SpanRecord) -> tuple[float, tuple[str, ...]]:
     value = root.resource.get(conventions.TIME_SCALE, 1.0)
-    if isinstance(value, int | float) and math.isfinite(value) and value > 0:
+    if isinstance(value, int | float) and 1 / _LARGEST_SCALE <= value <= _LARGEST_SCALE:
         return float(value), ()
-    return 1.0, (f"{conventions.TIME_SCALE} is {value!r}, no positive number; times are shown unscaled",)
+    shown = printable(repr(value))[:_SHOWN]
+    return 1.0, (f"{conventions.TIME_SCALE} is {shown}, no number from 1e-9 to 1e9; times are shown unscaled",)
 
 
 def _totals(root: SpanRecord, spans: list[SpanRecord]) -> Totals:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
+from spanwise_profiling.calls import COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from spanwise_profiling.runs import Run
 
 _CALLS: Final = ("chat", "embeddings")
+_COUNTED: Final = (c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
 _FIRST_PREFIX: Final = 1024
 _CHARACTERS_A_TOKEN: Final = 4
 
@@ -36,6 +38,10 @@ class CallUsage:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    written_tokens: int
+    """Of the input, written into the provider's prompt cache."""
+    reasoning_tokens: int
+    """Of the output, spent on reasoning."""
     seconds: float
     decode_seconds: float | None
     """From the first chunk to the end; None where it was not streamed."""
@@ -62,6 +68,8 @@ class Sum:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    written_tokens: int
+    reasoning_tokens: int
     tokens_per_second: float
     """Output tokens over the calls' durations, each counted whole."""
     decode_tokens_per_second: float | None
@@ -126,12 +134,11 @@ def _model_calls(run: Run) -> Iterator[tuple[str, SpanRecord]]:
 
 def _call(run: Run, agent: str, span: SpanRecord, prices: Prices) -> CallUsage:
     model = kinds.text_of(span, c.RESPONSE_MODEL) or kinds.subject_of(span) or ""
-    counted = [kinds.number_of(span, name) for name in (c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)]
-    sent, received = (int(number or 0) for number in counted)
-    cached = int(kinds.number_of(span, c.USAGE_CACHE_READ_INPUT_TOKENS) or 0)
+    counted = {name: kinds.number_of(span, name) for name in COUNTS}
+    sent, received, cached, written, reasoning = (int(number or 0) for number in counted.values())
     first = kinds.number_of(span, c.RESPONSE_TIME_TO_FIRST_CHUNK)
     price = prices.of(model, span.start_ns) or prices.of(kinds.subject_of(span) or "", span.start_ns)
-    known = price is not None and any(number is not None for number in counted)
+    known = price is not None and any(counted[name] is not None for name in _COUNTED)
     return CallUsage(
         span_id=span.span_id,
         agent=agent,
@@ -139,9 +146,11 @@ def _call(run: Run, agent: str, span: SpanRecord, prices: Prices) -> CallUsage:
         input_tokens=sent,
         cached_tokens=cached,
         output_tokens=received,
+        written_tokens=written,
+        reasoning_tokens=reasoning,
         seconds=run.scaled(span.duration_ns),
         decode_seconds=None if first is None else max(0.0, run.scaled(span.duration_ns) - first * run.scale),
-        cost=price.of(sent, cached, received) if known and price is not None else None,
+        cost=price.of(sent, cached, received, written) if known and price is not None else None,
     )
 
 
@@ -165,6 +174,8 @@ def _sum(name: str, calls: Sequence[CallUsage]) -> Sum:
         input_tokens=sum(call.input_tokens for call in calls),
         cached_tokens=sum(call.cached_tokens for call in calls),
         output_tokens=output,
+        written_tokens=sum(call.written_tokens for call in calls),
+        reasoning_tokens=sum(call.reasoning_tokens for call in calls),
         tokens_per_second=output / seconds if seconds else 0.0,
         decode_tokens_per_second=sum(call.output_tokens for call in streamed) / decoding if decoding else None,
         cost=sum(costs) if len(costs) == len(calls) else None,

@@ -20,9 +20,9 @@ LINE: Final = line_of(workflow(1, 0, 9), chat(2, 1, 2, parent=1)).encode()
 WITHOUT_IDS: Final = LINE.replace(span(1).span_id.encode(), b"").replace(span(2).span_id.encode(), b"")
 FILES: Final[dict[str, tuple[bytes, str]]] = {
     "empty": (b"", "is empty"),
-    "wrong-format.html": (b"<html></html>", "is neither JSON nor protobuf"),
+    "wrong-format.html": (b"<html></html>", "is a web page or XML"),
     "other-json.json": (b'{"resourceMetrics": []}', ""),
-    "truncated.json.gz": (gzip.compress(LINE * 50)[:-8], "compressed data is damaged or cut off"),
+    "truncated.json.gz": (gzip.compress(LINE * 50)[:20], "compressed data is damaged or cut off"),
     "no-spans.json": (b'{"resourceSpans": []}', "holds no span"),
     "broken-spans.json": (WITHOUT_IDS, ":1: skipped: "),
 }
@@ -127,3 +127,77 @@ def test_deep_nesting_and_very_many_siblings_are_read_by_every_command(
     assert code == 0
     [run] = json.loads(out)["runs"]
     assert sum(run["budget_ns"].values()) == 9_000_000_000
+
+
+EVIL: Final = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\x00\r"
+
+
+def odd(**values: object) -> bytes:
+    """Return a run whose call has these attributes, and whose resource has a time scale of 1e308."""
+    document = json.loads(line_of(workflow(1, 0, 9, scale=1e308), chat(2, 1, 2, parent=1)))
+    one = document["resourceSpans"][0]["scopeSpans"][0]["spans"][1]
+    one["attributes"] += [{"key": name.replace("__", "."), "value": value} for name, value in values.items()]
+    return json.dumps(document).encode() + b"\n"
+
+
+def nested(depth: int) -> bytes:
+    return b'{"resourceSpans":' + b"[" * depth + b"]" * depth + b"}\n"
+
+
+ODD: Final = {
+    "numbers": odd(
+        gen_ai__usage__input_tokens={"intValue": "9" * 4000}, gen_ai__usage__output_tokens={"intValue": "9" * 18},
+        spanwise__cpu__seconds={"doubleValue": 1e308}, gen_ai__response__time_to_first_chunk={"doubleValue": "NaN"},
+        spanwise__gc__pause__seconds={"doubleValue": "Infinity"}, spanwise__retry__attempt={"doubleValue": 1e308},
+    ),
+    "control characters": odd(
+        gen_ai__agent__name={"stringValue": EVIL}, error__type={"stringValue": EVIL},
+        spanwise__cost__currency={"stringValue": EVIL},
+    ).replace(b"trading", json.dumps(EVIL)[1:-1].encode()).replace(b"chat sim-1", json.dumps(EVIL)[1:-1].encode()),
+    "a lone surrogate": odd().replace(b"sim-1", b"\\ud800") + LINE,
+    "spans that are none": odd().replace(b'"spans": [', b'"spans": [7, ') + LINE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", READING.values(), ids=READING)
+@pytest.mark.parametrize("name", ODD)
+def test_whatever_a_trace_holds_commands_answer_and_no_control_character_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "odd.jsonl").write_bytes(ODD[name])
+    record(tmp_path / "journal", workflow(1, 0, 1))
+    code, out, err = said(capsys, *("odd.jsonl" if word == "FILE" else word for word in command))
+    assert code == 0, err
+    assert not [character for character in out + err if not (character.isprintable() or character == "\n")]
+
+
+@pytest.mark.parametrize("command", READING.values(), ids=READING)
+@pytest.mark.parametrize("content", [nested(100_000), b"{" * 100_000, b'{"a":' * 50_000, b"{\n  a: " + b"[" * 50_000])
+def test_nesting_without_end_is_no_fault_of_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "deep.jsonl").write_bytes(content)
+    record(tmp_path / "journal", workflow(1, 0, 1))
+    code, _, err = said(capsys, *("deep.jsonl" if word == "FILE" else word for word in command))
+    assert (code, len(err.splitlines())) == (2, 1)
+
+
+PRICE: Final = '[[price]]\nmodels = ["m"]\nsince = 2026-01-01\noutput = 1\nsource = "x"\n'
+TABLES: Final = {
+    "control characters": 'currency = "\\u001b[31m"\ntokens = 1\n' + PRICE + "input = 1\n",
+    "a number of 5,000 digits": "tokens = " + "9" * 5_000,
+    "nesting": "a = " + "[" * 5_000,
+    "many tokens": 'currency = "USD"\ntokens = ' + "9" * 400 + "\n" + PRICE + "input = 1\n",
+    "a high price": 'currency = "USD"\ntokens = 1\n' + PRICE + "input = " + "9" * 400,
+}
+
+
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
+def test_a_table_of_prices_that_makes_no_sense_is_one_line_and_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    (tmp_path / "x.jsonl").write_bytes(LINE)
+    (tmp_path / "prices.toml").write_text(text, encoding="utf-8")
+    code, out, err = said(capsys, "profile", "x.jsonl", "--prices", "prices.toml")
+    assert (code, out, len(err.splitlines())) == (2, "", 1), err
+    assert err.strip().isprintable()

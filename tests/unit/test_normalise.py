@@ -185,3 +185,19 @@ def test_whatever_was_recorded_a_repaired_run_has_no_end_before_its_start_and_lo
         assert all(s.end_ns >= s.start_ns for _, s in after.walk())
         assert after.duration_ns >= 0
         assert normalised(after).duration_ns == after.duration_ns
+
+
+def test_work_that_goes_on_after_the_answer_is_no_proof_of_another_clock() -> None:
+    spans = (
+        on("desk", workflow(1, 0, 4)), on("desk", span(2, 0.5, 1.5, parent=1), CLIENT),
+        on("shop", span(3, 0.9, 1.8, parent=2), SERVER), on("shop", span(4, 1.6, 1.8, parent=3)),
+    )  # fmt: skip
+    assert seconds(repaired(*spans))["0003"] == (0.9, 1.8)
+    gone = (on("desk", workflow(1, 0, 9)), replace(on("desk", span(2, 1, 2, parent=1), CLIENT), status_code=2),
+            on("shop", span(3, 5, 6, parent=2), SERVER))  # fmt: skip
+    assert seconds(repaired(*gone))["0003"] == (5, 6)
+
+
+def test_a_few_milliseconds_between_services_without_a_host_are_no_proof() -> None:
+    near = replace(span(2, 0.996, 2, parent=3), resource={"service.name": "shop"})
+    assert seconds(repaired(workflow(1, 0, 9), span(3, 1, 3, parent=1), near))["0002"] == (0.996, 2)

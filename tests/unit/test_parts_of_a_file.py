@@ -65,7 +65,7 @@ def test_parts_make_the_columns_and_the_report_of_the_whole(
 
 def test_damage_in_each_part_is_reported_with_its_line(tmp_path: Path, in_this_process: list[parts.Range]) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_bytes((b'{"resourceSpans":[]}\n' * 40 + b"damaged\n") * 5)
+    path.write_bytes((b'{"resourceSpans":[]}\n' * 40 + b'{"damaged\n') * 5)
     report = ReadReport()
     fast.load(path, report)
     assert len(in_this_process) == 7

@@ -80,7 +80,7 @@ def test_spans_that_lost_their_parent_count_to_the_only_workflow_of_their_trace(
 def test_an_impossible_time_scale_is_told_and_not_used(scale: float) -> None:
     run = run_of(workflow(1, 0, 2, scale=scale))
     assert run.seconds == 2.0
-    assert run.warnings == (f"spanwise.time.scale is {scale}, no positive number; times are shown unscaled",)
+    assert run.warnings == (f"spanwise.time.scale is {scale}, no number from 1e-9 to 1e9; times are shown unscaled",)
 
 
 def test_attributes_of_foreign_types_are_no_figures() -> None:

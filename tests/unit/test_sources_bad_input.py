@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -45,18 +47,24 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"<html>", "FILE: is neither JSON nor protobuf; read here are: "),
-        (b'{"resourceMetrics": []}', "FILE:1: skipped: is JSON of no format that is read here (it names resourceM"),
+        (b"<html>", "FILE: is a web page or XML; give the trace itself; read here are: "),
+        (b"hello\nworld\n", "FILE: is neither JSON nor protobuf; read here are: "),
+        (b"[INFO] {hello\n", "FILE: is neither JSON nor protobuf; read here are: "),
+        (b"id,name,start_time\n1,a,2\n", "FILE: is CSV; export JSON; read here are: "),
+        (b"PAR1\x00\x00", "FILE: is Parquet; export JSON, or convert it to JSON lines; read here are: "),
+        (b"INFO: 'work' : 0123456789abcdef0123456789abcdef 0123456789abcdef CLIENT [tracer: x:] AttributesMap{}\n",
+         "FILE: is what Java's logging exporter prints, which has no times; set OTEL_TRACES_EXPORTER="),
+        (b'{"resourceMetrics": []}', "FILE: holds no span, but 1 request(s) with logs, metrics or profiles left out; "),
         (b'{"a": 1}\n{"a": 1}\n', "FILE:1: skipped: is JSON of no format that is read here (it names a); read"),
         (b"[1, 2]", "FILE:1: skipped: Expected `object`, got `int`; read here are: "),
         (b"[[[[[]]]]]", "FILE:1: skipped: is JSON of no format that is read here (it names nothing); read here are: "),
         (b'{"resourceSpans": []}', "FILE: holds no span; read here are: "),
-        (b'{"resourceSpans": 7}', "FILE:1: skipped: Expected `array | null`, got `int` - at `$.resourceSpans`; read"),
+        (b'{"resourceSpans": 7}', "FILE:1: skipped: resourceSpans: 7 is no list; read"),
         (b'{"resourceSpans', "FILE: holds no span; read here are: "),
         (b"\x00\x00\x00\x02ab", "FILE:1: skipped: is no OTLP in protobuf (Error parsing message"),
         (b"\x00\x00\x01\x00ab", "FILE: message 1 is cut off (2 of 256 bytes); get it anew"),
         (b"\xff\xff\xff\xff\x00", "FILE: message 1 is over 256 MiB or no message; give OTLP files"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "FILE: message 1 is over 256 MiB or no message; give OTLP files"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "FILE: is a picture; give the trace itself; read here are: "),
     ],
 )  # fmt: skip
 def test_what_is_no_trace_is_refused_in_one_line(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -85,17 +93,30 @@ def test_a_damaged_line_is_skipped_and_an_unfinished_one_counted(tmp_path: Path)
     report = ReadReport()
     assert len(list(recognise.read(path, report))) == 2
     assert [str(skipped).removeprefix(str(path)) for skipped in report.skipped] == [
-        ":1: skipped: JSON is malformed: invalid character (byte 9)",
+        ":1: skipped: is damaged, or cut off in the middle",
         ":5: skipped: is JSON of no format that is read here (it names nothing)",
     ]
     assert (report.incomplete, report.spans) == (1, 2)
 
 
-@pytest.mark.parametrize("cut", [20, -8])
-@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
-def test_a_truncated_archive_is_refused(tmp_path: Path, pack: Any, cut: int) -> None:
-    message = refused(tmp_path / "x.gz", pack(LINE * 50)[:cut])
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_that_is_cut_off_before_its_first_span_is_refused(tmp_path: Path, pack: Any) -> None:
+    message = refused(tmp_path / "x.gz", pack(LINE * 50)[:20])
     assert message.startswith("FILE: compressed data is damaged or cut off (")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_of_a_compressed_file_that_is_cut_off_later_all_that_is_whole_is_read(tmp_path: Path, pack: Any) -> None:
+    lines = [line_of(workflow(1, 0, 9, trace=n), chat(2, 1, 2, parent=1, trace=n)).encode() for n in range(4_000)]
+    path = tmp_path / "x.jsonl.gz"
+    whole = pack(b"".join(lines))
+    path.write_bytes(whole[: len(whole) // 2])
+    recording = load(path)
+    assert 1_000 < recording.report.spans < 7_000
+    assert recording.report.noted == {streams.CUT_OFF: 1}
+    assert f"{path}: 1 {streams.CUT_OFF}" in recording.warnings
+    assert fast.load(path, report := ReadReport()).span_id.size == recording.report.spans
+    assert report.noted == recording.report.noted
 
 
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
@@ -167,7 +188,8 @@ def test_fifty_thousand_siblings_are_read(tmp_path: Path) -> None:
 
 def test_json_nested_without_end_is_refused(tmp_path: Path) -> None:
     deep = b'{"resourceSpans":' + b"[" * 100_000
-    assert refused(tmp_path / "x", deep + b"\n").startswith("FILE:1: skipped: ")
+    assert refused(tmp_path / "x", deep + b"\n").startswith("FILE: holds no span; read here are: ")
+    assert refused(tmp_path / "x", deep + b"]" * 100_000 + b"}\n").startswith("FILE:1: skipped: ")
     nested: Any = {"values": []}
     for _ in range(300):
         nested = {"values": [{"arrayValue": nested}]}

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from support.traces import BEGIN_NS, ONE_OF_EACH, ONE_PARENT, ONE_SPAN, ONE_TRACE, agent, chat, line_of, span, workflow
 
+from spanwise import conventions as c
 from spanwise.journal.reader import EventRecord, LinkRecord, ReadReport, SpanRecord, read_file
 from spanwise_profiling.sources import recognise
 
@@ -311,8 +312,8 @@ def test_langfuse_traces_are_read_with_their_observations() -> None:
     assert (inner.parent_id, inner.attributes) == (root.span_id, {"langfuse.observation.type": "SPAN", "team": 7})
     assert (call.parent_id, call.status_code, call.status_message) == (inner.span_id, 2, "no")
     assert call.attributes == {
-        "langfuse.observation.type": "GENERATION", "langfuse.model": "sim-1", "langfuse.usage.input_tokens": 7,
-        "langfuse.usage.output_tokens": 3, "langfuse.time_to_first_token": 0.5,
+        "langfuse.observation.type": "GENERATION", "langfuse.model": "sim-1", c.USAGE_INPUT_TOKENS: 7,
+        c.USAGE_OUTPUT_TOKENS: 3, "langfuse.time_to_first_token": 0.5,
         "langfuse.input": '[{"role":"user"}]', "langfuse.output": "yes",
     }  # fmt: skip
     assert [record.parent_id for record in read({"data": observations, "meta": {}})] == ["a" * 16, None]
@@ -329,8 +330,8 @@ def test_langfuse_traces_are_read_with_their_observations() -> None:
 def test_langfuses_usage_types_are_added_up(details: dict[str, int], counted: tuple[int | None, ...]) -> None:
     [call] = read({"id": "b" * 16, "traceId": ONE_TRACE, "type": "GENERATION", "startTime": "2026-09-21T14:13:21Z",
                    "usageDetails": details})  # fmt: skip
-    names = ("input_tokens", "output_tokens", "cache_read_input_tokens")
-    assert tuple(call.attributes.get(f"langfuse.usage.{name}") for name in names) == counted
+    names = (c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS, c.USAGE_CACHE_READ_INPUT_TOKENS)
+    assert tuple(call.attributes.get(name) for name in names) == counted
 
 
 def test_chromes_trace_events_are_nested_by_what_encloses_them() -> None:

@@ -17,6 +17,7 @@ from spanwise.otlp import record_json
 from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_profiling.load import open_run
+from spanwise_profiling.text import safe_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -121,7 +122,7 @@ def _chosen(requests: Iterable[bytes], runs: Sequence[Run]) -> Iterator[bytes]:
 def _write(requests: Iterable[bytes], to: str) -> int:
     """Write lines to a new file or standard output; returns the number of spans."""
     if to == _STDOUT:
-        return _write_lines(requests, sys.stdout.buffer.write)
+        return _write_lines(requests, _write_to_terminal if sys.stdout.isatty() else sys.stdout.buffer.write)
     path = Path(to)
     partial = path.with_name(f"{path.name}.partial")
     if path.exists():
@@ -135,6 +136,11 @@ def _write(requests: Iterable[bytes], to: str) -> int:
     finally:
         partial.unlink(missing_ok=True)
     return number
+
+
+def _write_to_terminal(line: bytes) -> int:
+    """Write JSON so that what it holds cannot act on a terminal."""
+    return sys.stdout.write(safe_json(line.decode("utf-8", "replace")))
 
 
 def _write_lines(requests: Iterable[bytes], write: Any) -> int:

@@ -11,13 +11,13 @@ import typer
 from spanwise.errors import InputError, UnavailableError
 from spanwise.journal import folder as folders
 from spanwise.journal import payloads, reader
-from spanwise.journal.reader import Skipped
 from spanwise.journal.stream import Stream
 from spanwise.otlp import json_decoder as wire
 from spanwise.otlp import record_json
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.opening import progress
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_profiling.load import problem_of, warnings_of
 from spanwise_profiling.sources import recognise, servers
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def import_files(
         document: dict[str, Any] = {"schema": "spanwise.import/1", "spans": sum(numbers.values()), "files": numbers}
         emit_json(document | {"stream": stream.name, "skipped": [str(one) for one in report.skipped]})
         return
-    warn(map(str, report.skipped))
+    warn(warnings_of(", ".join(files), report))
     total = sum(numbers.values())
     out = console()
     out.print(f"{total:,} span{'' if total == 1 else 's'} imported into {journal}.", markup=False, soft_wrap=True)
@@ -80,8 +80,7 @@ def _first(file: str, report: ReadReport) -> Requests:
         requests = _lines(Path(file), report) if payloads.is_lines(Path(file)) else _records(Path(file), report)
     first = list(islice(requests, 1))
     if not first:
-        problem = str(report.skipped[-1]) if report.skipped else f"{file}: holds no span"
-        raise InputError(f"{problem}; give a file of recorded spans ({recognise.READ_HERE})")
+        raise InputError(f"{problem_of(file, report)}; give a file of recorded spans ({recognise.READ_HERE})")
     return chain(first, requests)
 
 
@@ -98,13 +97,14 @@ def _lines(path: Path, report: ReadReport) -> Requests:
                 continue
             try:
                 spans = wire.spans_of(line)
-            except wire.MALFORMED as error:
-                report.skipped.append(Skipped(path, number, str(error) or type(error).__name__))
-                continue
+            except wire.MALFORMED:
+                spans = ()
             if 0 < len(spans) <= _MOST:
                 yield line.rstrip() + b"\n", len(spans)
-            else:
+            elif spans:
                 yield from _requests(iter(spans))
+            else:  # of a more lenient writer, without spans, or damaged
+                yield from _ended(recognise.of_line(line, str(path), report, number))
 
 
 def _records(path: Path, report: ReadReport) -> Requests:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -10,6 +10,7 @@ from spanwise import conventions as c
 from spanwise.content.outlet import is_wait
 from spanwise.journal import scan
 from spanwise.journal.format import COUNTED, END, WAIT
+from spanwise.otlp.json_decoder import MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +49,7 @@ def is_lines(path: Path) -> bool:
         return False
     try:
         counted(next(of_file(path), b""))
-    except (ValueError, OSError):
+    except (*MALFORMED, OSError):
         return False
     return True
 
@@ -79,16 +80,23 @@ def _only(payload: bytes, keep: Callable[[Mapping[str, Any]], bool]) -> tuple[by
     """Return the spans of a request that are kept, and their number; none where it is none or holds none of them."""
     try:
         request = _Request.decode(payload)
-    except msgspec.MsgspecError:
+    except MALFORMED:
         return None
     number = 0
     for of_resource in request.resource_spans:
-        for of_scope in of_resource.get("scopeSpans", ()):
-            of_scope["spans"] = [span for span in of_scope.get("spans", ()) if keep(span)]
+        scopes = _objects(of_resource.get("scopeSpans"))
+        for of_scope in scopes:
+            of_scope["spans"] = [span for span in _objects(of_scope.get("spans")) if keep(span)]
             number += len(of_scope["spans"])
-        of_resource["scopeSpans"] = [of_scope for of_scope in of_resource.get("scopeSpans", ()) if of_scope["spans"]]
+        of_resource["scopeSpans"] = [of_scope for of_scope in scopes if of_scope["spans"]]
     kept = [of_resource for of_resource in request.resource_spans if of_resource["scopeSpans"]]
     return (msgspec.json.encode({"resourceSpans": kept}) + b"\n", number) if number else None
+
+
+def _objects(values: object) -> list[dict[str, Any]]:
+    """Return the objects of a list; of what a file holds instead of one, nothing."""
+    listed = cast("list[object]", values) if isinstance(values, list) else []
+    return [cast("dict[str, Any]", value) for value in listed if isinstance(value, dict)]
 
 
 class _Whole(msgspec.Struct, rename="camel"):

@@ -36,3 +36,9 @@ class ReadReport:
     unknown: int = 0
     """Records of kinds that a newer version wrote and this one does not know."""
     skipped: list[Skipped | Damage] = field(default_factory=list["Skipped | Damage"])
+    noted: dict[str, int] = field(default_factory=dict[str, int])
+    """Kinds of things that were repaired or left out without an entry of their own, with how many there were."""
+
+    def note(self, what: str, count: int = 1) -> None:
+        """Count something that is told once, however often it was met."""
+        self.noted[what] = self.noted.get(what, 0) + count

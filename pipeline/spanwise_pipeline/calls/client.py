@@ -15,20 +15,26 @@ from typing import TYPE_CHECKING, Any, Final
 import spanwise
 from spanwise import conventions as c
 from spanwise_pipeline.calls.circuit import Circuit, CircuitOpenError
+from spanwise_pipeline.calls.embedding import Embedding
 from spanwise_pipeline.calls.fallback import Fallback, can_fall_back
+from spanwise_pipeline.calls.formats import form_of
 from spanwise_pipeline.calls.hedging import FirstTokens, Hedging, hedged
+from spanwise_pipeline.calls.json_watch import JsonWatch
+from spanwise_pipeline.calls.responses import request_of
 from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryCourse
 from spanwise_pipeline.calls.wire import Wire
 from spanwise_pipeline.limits.model import ModelLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import httpx2
+    from pydantic import BaseModel
 
     from spanwise.helpers.model_call import ModelCall
     from spanwise_pipeline.calls.circuit import Breaker, CircuitStatistics
+    from spanwise_pipeline.calls.formats import Form
     from spanwise_pipeline.calls.reply import Message, Reply
     from spanwise_pipeline.clock import Clock
     from spanwise_pipeline.limits.model import Admission
@@ -45,7 +51,26 @@ class _Asked:
     course: RetryCourse
     instead_of: str
     """The model that was asked for, where this one is asked in its place."""
+    form: Form | None
+    """The structure that the answer must have."""
+    stop_early: bool
+    """Whether the rest of a stream is left once its JSON is complete."""
+    responses: bool
+    """Whether it goes to the Responses API."""
     in_flight: int = 0
+
+
+class _Listening:
+    """What one request tells while it is answered: to its limits, to a hedge, and whether its JSON is complete."""
+
+    def __init__(self, admission: Admission, answering: Callable[[], None], watch: JsonWatch | None) -> None:
+        self.on_headers = admission.headers
+        self.on_first = answering
+        self._watch = watch
+
+    def has_enough(self, text: str) -> bool:
+        """Take a piece of text; returns whether the JSON is complete."""
+        return self._watch is not None and self._watch.feed(text)
 
 
 class ModelClient:
@@ -116,54 +141,105 @@ class ModelClient:
         messages: Sequence[Message],
         tools: Sequence[Mapping[str, Any]] = (),
         max_tokens: int | None = None,
+        response_format: type[BaseModel] | Mapping[str, Any] | None = None,
+        stop_early: bool = False,
+        responses: bool = False,
         agent: str = "",
         step: str = "",
     ) -> Reply:
         """Send `messages` and return the whole answer; it is streamed, so that the first token's time is known.
 
+        Args:
+            model: asked.
+            messages: the conversation in OpenAI's form.
+            tools: definitions of the tools on offer.
+            max_tokens: most tokens of the answer.
+            response_format: structure of the answer, a pydantic model or the JSON schema of an object; the reply's
+                `parsed` is an instance or the JSON. An answer of another structure is tried again.
+            stop_early: leave the rest of the stream once the answer's JSON is complete and valid. The stream is closed
+                where it does not end soon by itself, and then tells no usage.
+            responses: ask the Responses API in place of chat completions.
+            agent: name for `label_requests`.
+            step: likewise; also what limits and hedging tell calls apart by.
+
         Raises:
             openai.APIError: the last attempt's error; `APITimeoutError` when it took too long.
-            IncompleteReplyError: the last attempt's stream broke off.
+            IncompleteReplyError: the last attempt's stream broke off; `InvalidReplyError`: its answer is no such
+                structure.
             CircuitOpenError: nothing was sent, because the model failed too often.
+            RequestTooLargeError: a limit never lets so many tokens through.
+            ValueError: `response_format` is no JSON schema.
         """
+        form = form_of(response_format) if response_format is not None else None
         request: dict[str, Any] = {"model": model, "messages": list(messages)}
         if tools:
             request["tools"] = list(tools)
         if max_tokens is not None:
             request["max_tokens"] = max_tokens
+        if form is not None:
+            request["response_format"] = form.as_response_format()
         if self._seed is not None:
             request["seed"] = self._seed
         if self._label_requests:
             request["metadata"] = {"agent": agent, "step": step}
-        return await self._answer(request, step)
+        asked = _Asked(request, step, self._course(), "", form, stop_early, responses)
+        return await self._answer(asked)
 
-    async def _answer(self, request: dict[str, Any], step: str) -> Reply:
+    async def embed(
+        self, *, model: str, texts: Sequence[str], dimensions: int | None = None, batch: int = 128, at_once: int = 4
+    ) -> list[list[float]]:
+        """Return the vector of each text, in order.
+
+        Texts go out in batches. A batch that is refused as a bad request is sent again text by text, so that one text
+        that the model does not take costs no other one its vector.
+
+        Args:
+            model: asked.
+            texts: to embed.
+            dimensions: of the vectors, where the model lets choose.
+            batch: most texts of one request.
+            at_once: most requests at the same time.
+
+        Raises:
+            ExceptionGroup: some texts were refused by themselves; each error's note names the text's position.
+            openai.APIError: the last attempt's error of a batch.
+        """
+        return await Embedding(self._wire, self._course, self._limits_of(model), self._clock).run(
+            model, list(texts), dimensions, batch, at_once
+        )
+
+    def _course(self) -> RetryCourse:
+        if self._budget is not None:
+            self._budget.called()
+        return RetryCourse(self._retries, self._clock, self._budget)
+
+    async def _answer(self, asked: _Asked) -> Reply:
         """Ask the model, then those that stand in for it, then for an answer that was kept."""
-        wanted = request["model"]
+        wanted = asked.request["model"]
         failure: Exception | None = None
         for model in (wanted, *self._fallback.models):
+            if failure is not None:
+                request = asked.request | {"model": model}
+                asked = replace(asked, request=request, course=self._course(), instead_of=wanted)
             try:
-                reply = await self._ask(request | {"model": model}, step, "" if model == wanted else wanted)
+                reply = await self._ask(asked)
             except Exception as error:
                 if not can_fall_back(error):
                     raise
                 failure = failure or error
             else:
-                return reply if model == wanted else replace(reply, fallback=True)
+                return reply if failure is None else replace(reply, fallback=True)
+        request = asked.request | {"model": wanted}
         kept = await self._fallback.answer(request) if self._fallback.answer is not None else None
         if kept is not None:
             return replace(kept, fallback=True)
         assert failure is not None
         raise failure
 
-    async def _ask(self, request: dict[str, Any], step: str, instead_of: str) -> Reply:
+    async def _ask(self, asked: _Asked) -> Reply:
         """Ask one model, as often as the settings allow."""
-        if self._budget is not None:
-            self._budget.called()
-        course = RetryCourse(self._retries, self._clock, self._budget)
-        asked = _Asked(request, step, course, instead_of)
         reply: Reply | None = None
-        async for attempt in course.attempts():
+        async for attempt in asked.course.attempts():
             with attempt:
                 reply = await self._attempt(asked, attempt.retry_state.attempt_number)
         assert reply is not None
@@ -246,13 +322,25 @@ class ModelClient:
             if self._first_tokens is not None:
                 self._first_tokens.add((asked.request["model"], asked.step), admission.first_token_s)
 
+        watch = JsonWatch() if asked.stop_early else None
+        listener = _Listening(admission, on_first, watch)
         try:
             async with deadline:
-                reply = await self._wire.chat(asked.request, call, on_headers=admission.headers, on_first=on_first)
+                if asked.responses:
+                    reply = await self._wire.respond(_of_responses(asked), call, listener)
+                else:
+                    reply = await self._wire.chat(asked.request, call, listener)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            raise self._wire.timed_out("chat/completions") from error
+            raise self._wire.timed_out("responses" if asked.responses else "chat/completions") from error
         if reply.input_tokens or reply.output_tokens:
             admission.used = (reply.input_tokens, reply.output_tokens)
-        return reply
+        if asked.form is None or not reply.text:
+            return reply
+        return replace(reply, parsed=asked.form.parse(reply.text))
+
+
+def _of_responses(asked: _Asked) -> dict[str, Any]:
+    request = request_of(asked.request)
+    return request | {"text": asked.form.as_text_format()} if asked.form is not None else request

@@ -30,6 +30,8 @@ class Reply:
     """Why the model refused to answer, where it says so."""
     model: str = ""
     """The model that answered, as the provider names it."""
+    parsed: Any = None
+    """The answer in the structure that was asked for with `response_format`."""
     fallback: bool = False
     """Whether it stands in for the model that was asked: another model's answer, or one that was kept."""
 

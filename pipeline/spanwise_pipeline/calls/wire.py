@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from contextvars import ContextVar
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx2
@@ -15,15 +16,20 @@ import openai
 import spanwise
 from spanwise import conventions as c
 from spanwise_pipeline.calls.draft import Draft
+from spanwise_pipeline.calls.errors import IncompleteReplyError
 from spanwise_pipeline.calls.events import Events
+from spanwise_pipeline.calls.responses import ResponseDraft
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from spanwise.helpers.model_call import ModelCall
     from spanwise_pipeline.calls.reply import Reply
 
+LINGER_S: Final = 0.05
+"""Real seconds that the end of a stream is waited for when its JSON is complete: about what a new connection costs.
+A stream that ends by then tells its usage and leaves its connection; a longer one is closed."""
 _call: ContextVar[ModelCall | None] = ContextVar("call", default=None)
 """The call whose request is on its way: the client library has no other way to tell the connection from here."""
 
@@ -38,6 +44,22 @@ def warm_up() -> None:
     """Load what the client loads in its first call (40 ms), so that a run in scaled time does not count it."""
     _tls()
     import_module("openai.resources.chat.completions")
+
+
+class Listener(Protocol):
+    """Who is told of a stream while it is read."""
+
+    def on_headers(self, headers: Mapping[str, str], /) -> None:
+        """Take the headers of the answer."""
+        ...
+
+    def on_first(self) -> None:
+        """Take that the first chunk is there."""
+        ...
+
+    def has_enough(self, text: str, /) -> bool:
+        """Take a piece of text; returns whether the rest of the stream is not needed."""
+        ...
 
 
 class Wire:
@@ -79,45 +101,82 @@ class Wire:
         url = str(self.client.base_url.join(path))  # text: the client 2.x has another URL type
         return openai.APITimeoutError(request=httpx2.Request("POST", url))
 
-    async def chat(
-        self,
-        request: dict[str, Any],
-        call: ModelCall,
-        *,
-        on_headers: Callable[[Mapping[str, str]], None],
-        on_first: Callable[[], None],
-    ) -> Reply:
-        """Send a chat request, read the stream to its end, and record both on `call`.
+    async def chat(self, request: dict[str, Any], call: ModelCall, listener: Listener) -> Reply:
+        """Send a request for a chat completion, read its stream, and record both on `call`.
 
         Args:
             request: in the form of the API, without `stream`.
             call: the span of this request.
-            on_headers: called with the headers of the answer.
-            on_first: called at the first chunk.
+            listener: told of headers and the first chunk, and asked when to stop.
 
         Raises:
             openai.APIError: refused, disconnected, or an error in the middle of the stream.
             IncompleteReplyError: the stream broke off.
             json.JSONDecodeError: it holds broken JSON.
         """
-        draft = Draft()
         asking = self.client.chat.completions.with_streaming_response.create(
             **request, stream=True, stream_options={"include_usage": True}, extra_headers=self.headers(call)
         )
+        return await self._read(asking, Draft(), request["model"], call, listener)
+
+    async def respond(self, request: dict[str, Any], call: ModelCall, listener: Listener) -> Reply:
+        """Send a request of the Responses API; otherwise as `chat`."""
+        asking = self.client.responses.with_streaming_response.create(
+            **request, stream=True, extra_headers=self.headers(call)
+        )
+        return await self._read(asking, ResponseDraft(), request["model"], call, listener)
+
+    async def _read(
+        self, asking: Any, draft: Draft | ResponseDraft, model: str, call: ModelCall, listener: Listener
+    ) -> Reply:
         async with asking as response:
-            on_headers(response.headers)
+            listener.on_headers(response.headers)
             events = Events(response, response.http_response.request)
             try:
-                async for event in call.stream(events):
-                    if call.chunks == 1:
-                        on_first()
-                    draft.add(event)
+                closed = await self._events(call.stream(events), draft, call, listener)
             except httpx2.TransportError as error:
                 raise openai.APIConnectionError(request=response.http_response.request) from error
-        return _finish(draft, request["model"], call, done=events.done)
+        if closed:
+            call.set(c.STREAM_CLOSED_EARLY, True)  # noqa: FBT003 - an attribute's value
+        return _finish(draft, model, call, done=events.done or closed)
+
+    @staticmethod
+    async def _events(
+        stream: AsyncIterator[Any], draft: Draft | ResponseDraft, call: ModelCall, listener: Listener
+    ) -> bool:
+        """Read all events, or until the listener has enough; returns whether the stream was left before its end."""
+        until: float | None = None
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    event = await anext(stream)
+            except StopAsyncIteration:
+                return False
+            except TimeoutError:
+                if until is None:
+                    raise
+                return True
+            if call.chunks == 1:
+                listener.on_first()
+            if listener.has_enough(draft.add(event)) and until is None:
+                until = asyncio.get_running_loop().time() + LINGER_S
+
+    async def embed(
+        self, request: dict[str, Any], call: ModelCall, on_headers: Callable[[Mapping[str, str]], None]
+    ) -> tuple[list[list[float]], int]:
+        """Send a request for embeddings; returns the vectors in the order of the texts, and the tokens."""
+        raw = await self.client.embeddings.with_raw_response.create(**request, extra_headers=self.headers(call))
+        on_headers(raw.headers)
+        found = raw.parse()
+        tokens = found.usage.prompt_tokens if getattr(found, "usage", None) is not None else 0
+        vectors = [one.embedding for one in sorted(found.data, key=lambda one: one.index)]
+        if len(vectors) != len(request["input"]):
+            raise IncompleteReplyError(f"{len(request['input'])} texts were sent, and {len(vectors)} vectors came")
+        call.usage(tokens, 0)
+        return vectors, tokens
 
 
-def _finish(draft: Draft, model: str, call: ModelCall, *, done: bool) -> Reply:
+def _finish(draft: Draft | ResponseDraft, model: str, call: ModelCall, *, done: bool) -> Reply:
     usage = draft.usage
     if usage.reported:
         call.usage(usage.input, usage.output, cached_tokens=usage.cached or None)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from spanwise_pipeline.provider.profile import Model, Profile
     from spanwise_pipeline.provider.work import Work
 
+LARGEST_BODY: Final = 32_000_000
+_SMALL_BODY: Final = 100_000
 CLOSE: Final = "spanwise.close"
 """Scope extension of our server: a function that closes the connection without another byte."""
 CONNECTION: Final = "spanwise.connection"
@@ -74,7 +76,10 @@ class Endpoint:
         self._simulation.requests += 1
         try:
             check_key(self._simulation.profile, scope)
-            fate = self._admit(await read_body(receive), arrived)
+            raw = await read_body(receive)
+            # A large request is read in a thread, so that others are served meanwhile.
+            work = await asyncio.to_thread(self._work, raw) if len(raw) > _SMALL_BODY else self._work(raw)
+            fate = self._admit(raw, *work, arrived)
         except ApiError as error:
             await send_json(send, error.body(), status=error.status, headers=error.headers)
             return
@@ -88,14 +93,16 @@ class Endpoint:
         connection["used"] = True
         return self._simulation.profile.connection_setup_s / self._simulation.speed
 
-    def _admit(self, raw: bytes, arrived: float) -> Fate:
+    def _work(self, raw: bytes) -> tuple[JsonObject, Work]:
         body = _parse(raw)
         try:
-            work = self._read(body)
+            return body, self._read(body)
         except MalformedInstructionError as error:
             raise bad_request(str(error), "messages", "malformed_instruction") from None
         except RecursionError:
             raise bad_request("The JSON body of your request is nested too deeply.") from None
+
+    def _admit(self, raw: bytes, body: JsonObject, work: Work, arrived: float) -> Fate:
         model = self._simulation.profile.model(work.model)
         if model is None:
             raise model_not_found(work.model)
@@ -197,11 +204,15 @@ def check_key(profile: Profile, scope: Scope) -> None:
 
 
 async def read_body(receive: Receive) -> bytes:
-    """Return the request's whole body."""
+    """Return the request's whole body; raises 413 before all of a larger one is read."""
     parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > LARGEST_BODY:
+            raise ApiError(413, f"The body of your request is larger than {LARGEST_BODY} bytes.", code="too_large")
         if not message.get("more_body", False):
             return b"".join(parts)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from spanwise_pipeline.provider.errors import bad_request, missing, wrong_type
 
 JsonObject: TypeAlias = dict[str, Any]
+_LARGEST: Final = 2**63 - 1
 
 
 def is_object(value: object) -> TypeGuard[JsonObject]:
@@ -78,6 +79,9 @@ def optional_integer(body: JsonObject, name: str) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(name, "an integer")
+    if abs(value) > _LARGEST:
+        code = "integer_above_max_value" if value > 0 else "integer_below_min_value"
+        raise bad_request(f"Invalid '{name}': expected an integer of at most 64 bits.", name, code)
     return value
 
 

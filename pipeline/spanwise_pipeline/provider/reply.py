@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from spanwise_pipeline.provider import expressions, facts, instructions
+from spanwise_pipeline.provider.instructions import MalformedInstructionError
 from spanwise_pipeline.provider.prompt import Answer, Prompt, Tool, ToolCall
 from spanwise_pipeline.provider.prose import prose
 from spanwise_pipeline.provider.schema import SchemaFiller, plain_number
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _INSTRUCTING: Final = ("system", "developer", "user")
 _QUOTED_WORDS: Final = 12
 _QUOTED_FACTS: Final = 5
+MAX_WORDS_IN_ALL: Final = 50_000
+"""Most words of prose in one reply: they take about half a second."""
 
 
 def reply(prompt: Prompt, *, strict: bool = True) -> Answer:
@@ -78,11 +81,11 @@ class _Statements:
 
     known: dict[str, str]
     prompt_names: tuple[str, ...]
-    said: list[tuple[str, str | None]] = field(default_factory=list[tuple[str, str | None]])
+    said: dict[tuple[str, str | None], None] = field(default_factory=dict[tuple[str, str | None], None])
+    """In order, each once."""
 
     def say(self, name: str, value: str | None) -> None:
-        if (name, value) not in self.said:
-            self.said.append((name, value))
+        self.said[name, value] = None
 
     def conclude(self, name: str, value: str | None) -> None:
         if value is None:
@@ -128,6 +131,11 @@ def _text(prompt: Prompt, wanted: Instructions, known: dict[str, str]) -> str:
         return compact(_json(prompt, statements))
     if not wanted.any_text:
         return _generic(prompt, known)
+    if wanted.words * len(statements.said) > MAX_WORDS_IN_ALL:
+        raise MalformedInstructionError(
+            f"The reply would have {wanted.words} words for each of {len(statements.said)} facts; "
+            f"the simulation writes at most {MAX_WORDS_IN_ALL} in all."
+        )
     lines = [f"## {wanted.title}"] if wanted.title else []
     for name, value in statements.said:
         lines.extend(_statement(name, value, wanted.words))
@@ -143,7 +151,7 @@ def _statement(name: str, value: str | None, words: int) -> list[str]:
 def _json(prompt: Prompt, statements: _Statements) -> object:
     if prompt.output.schema is not None:
         return SchemaFiller(prompt.output.schema, statements.known).fill()
-    said = statements.said or list(statements.known.items())
+    said = list(statements.said) or list(statements.known.items())
     return {name: None if value is None else plain_number(value) for name, value in said}
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import signal
 import socket
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from spanwise_pipeline.provider.app import create_app
-from spanwise_pipeline.provider.exchange import CLOSE, CONNECTION
+from spanwise_pipeline.provider.errors import ApiError
+from spanwise_pipeline.provider.exchange import CLOSE, CONNECTION, send_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -64,8 +67,11 @@ def serve(
     function may be called from any thread.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    app: ASGIApp = create_app(profile, speed=speed)
+    if ipaddress.ip_address(bound.getsockname()[0]).is_loopback:
+        app = _Guarded(app)
     config = uvicorn.Config(
-        _Closable(create_app(profile, speed=speed)),
+        _Closable(app),
         http=_Protocol,
         loop="asyncio",
         ws="none",
@@ -126,6 +132,36 @@ class _Protocol(H11Protocol):
 
     def _close(self) -> None:
         self.transport.close()
+
+
+class _Guarded:
+    """Refuses what a web page elsewhere may send through a browser on this machine.
+
+    A server on a loopback address is for programs here: a foreign `Host` comes from a name that was pointed at this
+    machine, and a foreign `Origin` from a page.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        for name, value in (("Host", f"//{host}"), ("Origin", origin)):
+            if value not in ("", "//") and not _is_local(value):
+                error = ApiError(403, f"This {name} is not served: {value.removeprefix('//')}.", code="forbidden_host")
+                await send_json(send, error.body(), status=error.status, headers={})
+                return
+        await self._app(scope, receive, send)
+
+
+def _is_local(address: str) -> bool:
+    try:
+        host = urlsplit(address).hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _Closable:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from spanwise_profiling.runs import Run
 
+MOST_AGENTS: Final = 50
+"""Rows of a table of agents; laying out tens of thousands takes longer than anybody reads."""
 UNFINISHED: Final = {
     "open": "open: it goes on; shown up to the last recorded moment",
     "interrupted": "interrupted: its process ended without an end of it; shown up to the last recorded moment",
@@ -50,13 +52,14 @@ def run_table(runs: Sequence[Run], *, glyphs: Glyphs = UNICODE, zone: tzinfo | N
     return table
 
 
-def agent_table(run: Run, *, glyphs: Glyphs = UNICODE) -> Table:
-    """Return a row an agent, the longest first."""
+def agent_table(run: Run, *, glyphs: Glyphs = UNICODE, most: int = MOST_AGENTS) -> Table:
+    """Return a row for each agent, the longest first, and a last one that counts those beyond `most`."""
     table = plain_table(glyphs)
     table.add_column("agent", ratio=1, no_wrap=True, overflow="ellipsis" if not glyphs.ascii_only else "crop")
     for title in ("seconds", "of run", "waiting", "tokens in", "out", "LLM", "tools"):
         table.add_column(title, justify="right", no_wrap=True)
-    for agent in agent_usage(run):
+    agents = agent_usage(run)
+    for agent in agents[:most]:
         table.add_row(
             Text(glyphs.clean(agent.name)),
             seconds(agent.seconds),
@@ -67,6 +70,8 @@ def agent_table(run: Run, *, glyphs: Glyphs = UNICODE) -> Table:
             f"{agent.llm_calls:,}",
             f"{agent.tool_calls:,}",
         )
+    if len(agents) > most:
+        table.add_row(Text(f"{glyphs.ellipsis} {len(agents) - most:,} more", style="dim"))
     return table
 
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     _Kind: TypeAlias = tuple[int, int, int]
     """Number of the kind, and where its subject and the one that stands in for it are."""
-    _Shape: TypeAlias = tuple[int, int, int, int, "_ByOperation"]
-    """Where operation, agent and tokens stand in all spans that have the same names in the same
-    order (-1 for nowhere), and the kind by operation: None where `dialects` must look, under None for all others."""
+    _Shape: TypeAlias = tuple[int, int, int, int, tuple[int, ...], "_ByOperation"]
+    """Where operation, agent, tokens and their parts stand in all spans that have the same names in the same order
+    (-1 for nowhere), and the kind by operation: None where `dialects` must look, under None for all others."""
 
 _FAULTS: Final = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 _SIGN: Final = b'"resourceSpans"'
@@ -42,6 +42,11 @@ _TELL_EVERY: Final = 256
 LEAST_IN_PARTS: Final = 192 << 20
 """Bytes of a file from which several processes are worth their start."""
 _ODD_OPERATIONS: Final = dialects.ROLES[c.OPERATION_NAME].keys()
+_PARTS: Final = (
+    c.USAGE_CACHE_READ_INPUT_TOKENS,
+    c.USAGE_CACHE_WRITE_INPUT_TOKENS,
+    c.USAGE_REASONING_OUTPUT_TOKENS,
+)
 _NO_PARENT: Final = "0" * 16
 _ID_DIGITS: Final = 16
 _MOST_SHAPES: Final = 4096
@@ -125,7 +130,7 @@ def _give_back() -> None:
 
 def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] | None) -> Columns:
     loader = Loader(columns.Builder(), report, str(path))
-    with streams.open_stream(path) as stream:
+    with streams.open_stream(path, report) as stream:
         if _begins_with_line(stream):
             report.files += 1
             if not loader.read_in_parts(path, progress):
@@ -201,6 +206,8 @@ class Loader:
         self.report.spans += part.spans
         self.report.incomplete += part.incomplete
         self.report.skipped += [Skipped(Path(self.name), self.number + line, reason) for line, reason in part.skipped]
+        for what, count in part.noted.items():
+            self.report.note(what, count)
         self.number += part.lines
 
     def take(self, line: bytes | memoryview) -> None:
@@ -217,13 +224,8 @@ class Loader:
             self.flush()
 
     def _slowly(self, line: bytes) -> None:
-        """Take a line that is odd: damaged, the last one, or of a more lenient writer."""
-        found = ReadReport()
-        records = list(recognise.of_line(line, self.name, found)) if line.strip() else []
-        self.report.incomplete += found.incomplete
-        self.report.skipped += [
-            Skipped(one.path, self.number, one.reason) for one in found.skipped if isinstance(one, Skipped)
-        ]
+        """Take a line that is odd: damaged, the last one, without spans, or of a more lenient writer."""
+        records = list(recognise.of_line(line, self.name, self.report, self.number))
         self.flush()
         for record in dialects.translated(records):
             self.report.spans += 1
@@ -296,16 +298,17 @@ class Loader:
         for span in spans:
             pairs = span.attributes
             names = tuple([pair.key for pair in pairs])
-            operation, agent, tokens_in, tokens_out, by_operation = shapes.get(names) or self._shape(names)
+            operation, agent, tokens_in, tokens_out, parts, by_operation = shapes.get(names) or self._shape(names)
             pairs.append(_NOTHING)  # what stands nowhere stands at -1
             found = by_operation[pairs[operation].value.string_value]
-            if found is None:
+            given, made = pairs[tokens_in].value, pairs[tokens_out].value
+            if found is None or (parts and _is_left_out([pairs[part].value for part in parts], given, made)):
+                pairs.pop()
                 meanings.append(pack(*self.builder.meaning_of(_translated(span))))
                 continue
             kind, subject, other = found
             named = texts[pairs[agent].value.string_value]
             about = texts[pairs[subject].value.string_value or pairs[other].value.string_value]
-            given, made = pairs[tokens_in].value, pairs[tokens_out].value
             try:
                 meanings.append(pack(kind, named, about, given.int_value, made.int_value))
             except struct.error:  # no count, or none that fits
@@ -345,7 +348,14 @@ def _shape_of(names: tuple[str, ...]) -> _Shape:
         meanings[None] = meaning(kinds.kind_without_operation(places))
     own = (c.OPERATION_NAME, c.AGENT_NAME, c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)
     operation, agent, tokens_in, tokens_out = (places.get(name, -1) for name in own)
-    return operation, agent, tokens_in, tokens_out, meanings
+    parts = tuple(places.get(name, -1) for name in _PARTS) if not places.keys().isdisjoint(_PARTS) else ()
+    return operation, agent, tokens_in, tokens_out, parts, meanings
+
+
+def _is_left_out(parts: list[_Value], given: _Value, made: _Value) -> bool:
+    """Whether counts of tokens leave out some of their parts, which are `_PARTS`."""
+    cached, written, reasoning = (max(0, part.int_value or 0) for part in parts)
+    return cached + written > (given.int_value or 0) or reasoning > (made.int_value or 0)
 
 
 def _id_bytes(ids: list[str]) -> bytes:
@@ -363,7 +373,7 @@ def _number(value: _Value) -> float | None:
 
 def _tokens(value: _Value) -> int:
     """Return a count that is no integer on the wire."""
-    return columns.tokens_of(_number(value))
+    return columns.tokens_of(values.count(_plain(value)))
 
 
 def _translated(span: _Span) -> SpanRecord:

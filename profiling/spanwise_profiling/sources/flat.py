@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from spanwise.journal.reader import AttributeValue, EventRecord, LinkRecord, SpanRecord
-from spanwise_profiling.sources import values
+from spanwise_profiling.sources import json_text, lenient, values
 from spanwise_profiling.sources.otlp_json import KINDS, STATUSES, enumerated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+
+    from spanwise_profiling.sources.place import Place
 
 _PREFIX: Final = "attributes."
 _OPENINFERENCE_KIND: Final = "openinference.span.kind"
@@ -50,13 +52,12 @@ class _Span(msgspec.Struct):
     resource: dict[str, Any] | None = None
 
 
-_SPAN: Final = msgspec.json.Decoder(_Span)
-_MEMBERS: Final = msgspec.json.Decoder(dict[str, Any])
+_SPAN: Final = lenient.decoder(_Span)
 
 
-def read_span(item: bytes, _skip: Callable[[str], None]) -> Iterator[SpanRecord]:
+def read_span(item: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the one span that `item` holds."""
-    span = _SPAN.decode(item)
+    span = _SPAN(item, place)
     context = span.context or _Context(span.flat_trace_id, span.flat_span_id)
     status = span.status or _Status(span.status_code, span.status_message)
     attributes = values.flattened(_columns(item) if span.attributes is None else span.attributes)
@@ -83,7 +84,7 @@ def _columns(item: bytes) -> Mapping[str, Any]:
     """Return the columns of a data frame's row that are attributes; what a row lacks is null there."""
     return {
         name.removeprefix(_PREFIX): value
-        for name, value in _MEMBERS.decode(item).items()
+        for name, value in values.members(json_text.loads(item)).items()
         if name.startswith(_PREFIX) and value is not None
     }
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from spanwise.journal.reader import AttributeValue, EventRecord, LinkRecord, SpanRecord
-from spanwise_profiling.sources import values
+from spanwise_profiling.sources import lenient, values
 from spanwise_profiling.sources.otlp_json import JAEGERS_OWN, KINDS, STATUSES, enumerated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from spanwise_profiling.sources.place import Place
 
 _MICROSECOND: Final = 1_000
 _NOT_ATTRIBUTES: Final = frozenset({
@@ -65,12 +67,13 @@ class _Trace(msgspec.Struct):
     processes: dict[str, _Process] | None = None
 
 
-_TRACE: Final = msgspec.json.Decoder(_Trace)
+_TRACE: Final = lenient.decoder(_Trace)
+_SPAN: Final = lenient.decoder(_Span)
 
 
-def read_trace(item: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
+def read_trace(item: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the spans of one member of `data`."""
-    trace = _TRACE.decode(item)
+    trace = _TRACE(item, place)
     processes = trace.processes or {}
     resources = {name: _resource(process) for name, process in processes.items()}
     for span in trace.spans or ():
@@ -78,9 +81,15 @@ def read_trace(item: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]
         try:
             record = _record(span, resource)
         except ValueError as error:
-            skip(f"span {span.span_id!r}: {error}")
+            place.skip(f"span {span.span_id!r}: {error}")
             continue
         yield record
+
+
+def read_span(item: bytes, place: Place) -> Iterator[SpanRecord]:
+    """Yield the one span of `item`, which stands without its trace, as Jaeger's stores keep it."""
+    span = _SPAN(item, place)
+    yield _record(span, _resource(span.process) if span.process else {})
 
 
 def _resource(process: _Process) -> dict[str, AttributeValue]:

@@ -1,4 +1,4 @@
-"""LangSmith's runs, as its API (both versions), its SDK and its bulk export write them: one JSON object a run.
+"""LangSmith's runs, as its API (both versions), its SDK, its bulk export and data frames write them: an object a run.
 
 A run is a span here. The parent is `parent_run_id` where it is given, else the last but one of `dotted_order`. What
 came in over OpenTelemetry has its attributes back from the metadata, and the trace id from what our destination put
@@ -14,10 +14,12 @@ import msgspec
 
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, SpanRecord
-from spanwise_profiling.sources import values
+from spanwise_profiling.sources import lenient, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+
+    from spanwise_profiling.sources.place import Place
 
 _ID_DIGITS: Final = 36
 _OTEL_ID: Final = "0" * 16
@@ -29,7 +31,7 @@ _WITH_TOKENS: Final = frozenset({"llm", "embedding"})
 class _Run(msgspec.Struct):
     id: str
     start_time: Any
-    run_type: str = "chain"
+    run_type: str | None = "chain"
     name: str | None = None
     end_time: Any = None
     trace_id: str | None = None
@@ -46,33 +48,38 @@ class _Run(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_token_details: Any = None
+    completion_token_details: Any = None
     first_token_time: Any = None
-    child_runs: list[msgspec.Raw] | None = None
+    child_runs: list[Any] | None = None
 
 
 _EXCEPTION: Final = re.compile(r"([A-Za-z_][\w.]*)\(", re.ASCII)
 FIELDS: Final = tuple(name for name in _Run.__struct_fields__ if name != "child_runs")
 """What of a run is read."""
-_RUN: Final = msgspec.json.Decoder(_Run)
+_RUN: Final = lenient.decoder(_Run)
 
 
-def read_run(item: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
+def read_run(item: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the span of one run, and those of the runs that are nested in it."""
-    pending = [item]
+    pending = [_RUN(item, place)]
     while pending:
-        run = _RUN.decode(pending.pop())
+        run = pending.pop()
         try:
             record = _record(run)
         except (ValueError, OverflowError) as error:
-            skip(f"run {run.id!r}: {error}")
+            place.skip(f"run {run.id!r}: {error}")
         else:
             yield record
-        pending.extend(bytes(child) for child in run.child_runs or ())
+        for child in run.child_runs or ():
+            try:
+                pending.append(lenient.fitted(child, _Run, place))
+            except ValueError as error:
+                place.skip(f"run in {run.id!r}: {error}")
 
 
 def _record(run: _Run) -> SpanRecord:
     start = values.nanoseconds(run.start_time)
-    failed = run.error is not None or (run.status or "").lower() == "error"
+    failed = bool(run.error) or (run.status or "").lower() == "error"
     metadata = values.members((run.extra or {}).get("metadata")) | (run.metadata or {})
     return SpanRecord(
         trace_id=values.identifier(metadata.get(c.TRACE_ID) or run.trace_id or _root_of(run) or run.id),
@@ -122,7 +129,7 @@ def _attributes(run: _Run, start_ns: int, metadata: Mapping[str, Any]) -> dict[s
     lifted = {key: value for key, value in own.items() if key.startswith(_LIFTED)}
     named = {f"langsmith.metadata.{key}": value for key, value in own.items() if key not in lifted}
     found: dict[str, Any] = {
-        "langsmith.span.kind": run.run_type.lower(),
+        "langsmith.span.kind": (run.run_type or "chain").lower(),
         "langsmith.model": metadata.get("ls_model_name") or invocation.get("model"),
         "langsmith.provider": metadata.get("ls_provider"),
         **_tokens(run, metadata),
@@ -138,21 +145,37 @@ def _attributes(run: _Run, start_ns: int, metadata: Mapping[str, Any]) -> dict[s
 
 def _tokens(run: _Run, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tokens of a model's run alone: LangSmith sums them up on every run above as well."""
-    if run.run_type.lower() not in _WITH_TOKENS:
+    if (run.run_type or "").lower() not in _WITH_TOKENS:
         return {}
-    told = (values.members(run.outputs).get("usage_metadata"), metadata.get("usage_metadata"))
+    outputs = values.members(run.outputs)
+    told = (outputs.get("usage_metadata"), metadata.get("usage_metadata"), _of_generation(outputs))
     usage = next((found for found in map(values.members, told) if found), dict[str, Any]())
-    details = values.members(usage.get("input_token_details")) or values.members(run.prompt_token_details)
-    cached = values.members(details.get("raw", details)).get("cache_read")
-    return {
-        "langsmith.usage.input_tokens": _count(usage.get("input_tokens"), run.prompt_tokens),
-        "langsmith.usage.output_tokens": _count(usage.get("output_tokens"), run.completion_tokens),
-        "langsmith.usage.cache_read_input_tokens": _count(cached, None),
+    input_details = _details(usage.get("input_token_details"), run.prompt_token_details)
+    output_details = _details(usage.get("output_token_details"), run.completion_token_details)
+    found = {
+        "langsmith.usage.input_tokens": values.count(usage.get("input_tokens")) or values.count(run.prompt_tokens),
+        "langsmith.usage.output_tokens": values.count(usage.get("output_tokens"))
+        or values.count(run.completion_tokens),
+        "langsmith.usage.cache_read_input_tokens": values.count(input_details.get("cache_read")),
+        "langsmith.usage.cache_write_input_tokens": values.count(input_details.get("cache_creation")),
+        "langsmith.usage.reasoning_output_tokens": values.count(output_details.get("reasoning")),
     }
+    return {name: count for name, count in found.items() if count is not None}
 
 
-def _count(value: object, otherwise: int | None) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+def _details(*told: Any) -> dict[str, Any]:
+    """Return the first breakdown that says something; the second API has it in `raw`."""
+    found = next((details for details in map(values.members, told) if details), dict[str, Any]())
+    return values.members(found.get("raw", found))
+
+
+def _of_generation(outputs: Mapping[str, Any]) -> object:
+    """Return the usage of LangChain's first message, where older versions keep it."""
+    generations: object = outputs.get("generations")
+    while values.is_list(generations):
+        generations = generations[0] if generations else None
+    message = values.members(values.members(generations).get("message"))
+    return values.members(message.get("kwargs")).get("usage_metadata")
 
 
 def _error_type(error: Any) -> str | None:
@@ -168,4 +191,6 @@ def _first_token(run: _Run, start_ns: int) -> float | None:
 
 
 def _text(content: Any) -> str | None:
-    return None if not content else msgspec.json.encode(content).decode()
+    if not content or isinstance(content, str):
+        return content or None
+    return msgspec.json.encode(content).decode()

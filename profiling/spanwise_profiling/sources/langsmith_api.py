@@ -44,7 +44,8 @@ _BUSY: Final = (408, 429, 500, 502, 503, 504)
 _DENIED: Final = (401, 403)
 _ABSENT: Final = (404,)
 # Neither API has the project's name, and the first one refuses what it has no such name for.
-_FIRST: Final = [name for name in langsmith.FIELDS if name not in {"metadata", "session_name", "prompt_token_details"}]
+_NOT_FIRST: Final = {"metadata", "session_name", "prompt_token_details", "completion_token_details"}
+_FIRST: Final = [name for name in langsmith.FIELDS if name not in _NOT_FIRST]
 _SECOND: Final = [name.upper() for name in langsmith.FIELDS if name not in {"parent_run_id", "session_name"}]
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, SpanRecord
-from spanwise_profiling.sources import values
+from spanwise_profiling.sources import lenient, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
+
+    from spanwise_profiling.sources.place import Place
 
 _NAMED: Final = {"agent": "agent", "function": "function", "mcp_tools": "function"}
 
@@ -29,12 +31,12 @@ class _Item(msgspec.Struct):
     error: Any = None
 
 
-_ITEM: Final = msgspec.json.Decoder(_Item)
+_ITEM: Final = lenient.decoder(_Item)
 
 
-def read_item(item: bytes, _skip: Callable[[str], None]) -> Iterator[SpanRecord]:
+def read_item(item: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the span of one item; a `trace` is none."""
-    decoded = _ITEM.decode(item)
+    decoded = _ITEM(item, place)
     if decoded.object == "trace.span":
         yield _record(decoded)
 
@@ -59,19 +61,33 @@ def _record(item: _Item) -> SpanRecord:
 
 
 def _attributes(kind: str, data: dict[str, Any], start_ns: int) -> dict[str, AttributeValue]:
-    usage = values.members(data.get("usage"))
+    response = values.members(data.get("response"))
     first = data.get("first_content_at")
     found: dict[str, Any] = {
         "openai_agents.type": kind,
         f"openai_agents.{_NAMED.get(kind, 'name')}": data.get("name"),
-        "openai_agents.model": data.get("model"),
-        "openai_agents.usage.input_tokens": usage.get("input_tokens"),
-        "openai_agents.usage.output_tokens": usage.get("output_tokens"),
+        "openai_agents.model": data.get("model") or response.get("model"),
+        **_usage(values.members(data.get("usage")) or values.members(response.get("usage"))),
         "openai_agents.time_to_first_token": None if first is None else (values.nanoseconds(first) - start_ns) / 1e9,
         "openai_agents.input": _text(data.get("input")),
         "openai_agents.output": _text(data.get("output")),
     }
     return {key: values.attribute(value) for key, value in found.items() if value is not None}
+
+
+def _usage(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tokens, under the names of both of OpenAI's APIs."""
+    given, made = (
+        values.members(usage.get(f"{new}_tokens_details")) or values.members(usage.get(f"{old}_tokens_details"))
+        for new, old in (("input", "prompt"), ("output", "completion"))
+    )
+    return {
+        "openai_agents.usage.input_tokens": usage.get("input_tokens", usage.get("prompt_tokens")),
+        "openai_agents.usage.output_tokens": usage.get("output_tokens", usage.get("completion_tokens")),
+        "openai_agents.usage.cached_tokens": given.get("cached_tokens"),
+        "openai_agents.usage.cache_write_tokens": given.get("cache_write_tokens"),
+        "openai_agents.usage.reasoning_tokens": made.get("reasoning_tokens"),
+    }
 
 
 def _text(content: Any) -> str | None:

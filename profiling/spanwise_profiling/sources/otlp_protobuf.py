@@ -16,39 +16,50 @@ from spanwise.errors import InputError
 from spanwise.journal.reader import AttributeValue, EventRecord, LinkRecord, SpanRecord
 from spanwise_profiling.sources import values
 from spanwise_profiling.sources.otlp_json import KINDS, STATUSES, enumerated
+from spanwise_profiling.sources.place import OTHER_SIGNALS
 from spanwise_profiling.sources.streams import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
+
+    from spanwise_profiling.sources.place import Place
 
 _LENGTH: Final = struct.Struct(">I")
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
 
 
-def messages(stream: IO[bytes], name: str) -> Iterator[bytes]:
-    """Yield the messages of a file of length-prefixed ones.
+def messages(stream: IO[bytes], place: Place) -> Iterator[bytes]:
+    """Yield the messages of a file of length-prefixed ones; one that is cut off at the end is counted as incomplete.
 
     Raises:
-        InputError: a message is cut off, or longer than any trace.
+        InputError: the first message is cut off, or one is longer than any trace.
     """
     number = 0
     while head := stream.read(_LENGTH.size):
         number += 1
-        length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else LONGEST + 1
+        length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
         if length > LONGEST:
-            raise InputError(f"{name}: message {number} is over {LONGEST >> 20} MiB or no message; give OTLP files")
+            raise InputError(
+                f"{place.name}: message {number} is over {LONGEST >> 20} MiB or no message; give OTLP files"
+            )
         message = stream.read(length)
-        if len(message) < length:
-            raise InputError(f"{name}: message {number} is cut off ({len(message)} of {length} bytes); get it anew")
+        if len(message) < length or len(head) < _LENGTH.size:
+            if number == 1:
+                what = f"message {number} is cut off ({len(message)} of {length} bytes)"
+                raise InputError(f"{place.name}: {what}; get it anew")
+            place.report.incomplete += 1
+            return
         yield message
 
 
-def read_request(message: bytes, skip: Callable[[str], None]) -> Iterator[SpanRecord]:
+def read_request(message: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the spans of one request (TracesData and ExportTraceServiceRequest are the same on the wire).
+
+    Requests with logs or metrics have the same outer messages; what is in them is no span and has no ids.
 
     Raises:
         ValueError: it is no such message.
@@ -58,16 +69,24 @@ def read_request(message: bytes, skip: Callable[[str], None]) -> Iterator[SpanRe
         data.ParseFromString(message)
     except DecodeError as error:
         raise ValueError(f"is no OTLP in protobuf ({error})") from None
-    for of_resource in data.resource_spans:
-        resource = _attributes(of_resource.resource.attributes)
-        for scoped in of_resource.scope_spans:
-            for span in scoped.spans:
-                try:
-                    record = _record(span, resource, scoped)
-                except ValueError as error:
-                    skip(f"span {span.name!r}: {error}")
-                    continue
-                yield record
+    spans = [
+        (span, of_resource, scoped)
+        for of_resource in data.resource_spans
+        for scoped in of_resource.scope_spans
+        for span in scoped.spans
+    ]
+    if spans and not any(span.trace_id or span.span_id for span, _, _ in spans):
+        place.note(OTHER_SIGNALS)
+        return
+    resources: dict[int, dict[str, AttributeValue]] = {}
+    for span, of_resource, scoped in spans:
+        resource = resources.setdefault(id(of_resource), _attributes(of_resource.resource.attributes))
+        try:
+            record = _record(span, resource, scoped)
+        except ValueError as error:
+            place.skip(f"span {span.name!r}: {error}")
+            continue
+        yield record
 
 
 def _record(span: Span, resource: Mapping[str, AttributeValue], scoped: ScopeSpans) -> SpanRecord:

@@ -57,6 +57,7 @@ class Part(msgspec.Struct, tag=True, gc=False):
     incomplete: int
     skipped: list[tuple[int, str]]
     """Line, the part's first being 1, and the reason."""
+    noted: dict[str, int]
 
 
 class Failure(msgspec.Struct, tag=True, gc=False):

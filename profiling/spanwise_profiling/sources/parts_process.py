@@ -68,6 +68,7 @@ def part_of(content: bytearray, size: int) -> parts.Part:
         lines=loader.number,
         spans=loader.report.spans,
         incomplete=loader.report.incomplete,
+        noted=loader.report.noted,
         skipped=[(one.line, one.reason) for one in loader.report.skipped if isinstance(one, Skipped)],
     )
 
