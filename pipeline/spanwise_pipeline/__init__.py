@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     )
     from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
+    from spanwise_pipeline.writer import Receipt, WriteError, Writer, WriterStatistics
 
 _HOME: Final = {
     "caches.cache": ("Cache", "CacheStatistics"),
@@ -83,6 +84,7 @@ _HOME: Final = {
     "scheduling.step": ("Step", "StepCancelledError", "StepDeadlineError", "StepSkippedError", "StepTypeError"),
     "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
+    "writer": ("Receipt", "WriteError", "Writer", "WriterStatistics"),
 }
 _MODULE_OF: Final = {name: module for module, names in _HOME.items() for name in names}
 
@@ -125,6 +127,7 @@ __all__ = [
     "Published",
     "RateLimit",
     "RateStatistics",
+    "Receipt",
     "RedisStore",
     "Reply",
     "RequestTooLargeError",
@@ -150,6 +153,9 @@ __all__ = [
     "TypedCodec",
     "UnknownToolError",
     "WorkerError",
+    "WriteError",
+    "Writer",
+    "WriterStatistics",
     "fetch",
     "file_hash",
     "flag",
