@@ -8,9 +8,12 @@ Nothing here raises; a text that is too long, or that cannot be read, has no fin
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from spanwise.otel.values import MOST
+from spanwise.process import own_threads
 
 Message: TypeAlias = Mapping[str, Any]
 LONGEST: Final = 1 << 20
@@ -37,7 +40,7 @@ class Texts:
     """The lines that the spans of one run returned, and which of them were sent to a model afterwards."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = own_threads.RLock()
         self._writers: dict[int, int] = {}
         self._unread: set[int] = set()
 
@@ -135,13 +138,13 @@ def _lines(text: str) -> Iterator[str]:
 
 def _parts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
     """Yield the role and the texts of each message; what is no text comes as JSON."""
-    for message in messages:
+    for message in islice(messages, MOST):
         role = str(message.get("role", ""))
         content: object = message.get("content", message.get("parts"))
         if isinstance(content, str):
             yield role, content
         elif isinstance(content, Sequence):
-            yield from ((role, _text_of(part)) for part in cast("Sequence[object]", content))
+            yield from ((role, _text_of(part)) for part in islice(cast("Sequence[object]", content), MOST))
         if message.get("tool_calls"):
             yield role, _canonical(message["tool_calls"])
 

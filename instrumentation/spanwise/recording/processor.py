@@ -8,7 +8,6 @@ span (then it waits for the write). Nothing here raises into the host: what cann
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +17,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from spanwise.journal.counts import STARTED
 from spanwise.journal.process_ledger import Ledger
 from spanwise.otel.span import OwnSpan
-from spanwise.process import loop_end
+from spanwise.process import loop_end, own_threads
 from spanwise.recording import scope
 from spanwise.recording.buffer import ORDINARY_BITS, Buffer
 from spanwise.recording.writer import BATCH, BatchWriter
@@ -91,11 +90,11 @@ class RecordingProcessor(SpanProcessor):
         """Have the start of a span written, so that it is seen while it is open."""
         self._closed = False
         self._open: set[int] = set()
-        self._wake = threading.Condition()
+        self._wake = own_threads.Condition()
         self._asked = 0
         self._answered = 0
         self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._thread: Any = None
         self._free_waits = FIRST_WAITS
         self._next_wait = 0
         if stream is not None:
@@ -293,7 +292,7 @@ class RecordingProcessor(SpanProcessor):
     def _start(self) -> None:
         with self._wake:
             if self._thread is None and not self._stopping:
-                thread = threading.Thread(target=self._run, name="spanwise-recorder", daemon=True)
+                thread = own_threads.Thread(self._run, "spanwise-recorder")
                 with suppress(RuntimeError):  # the interpreter is ending: whoever flushes writes
                     thread.start()
                     self._thread = thread
@@ -328,7 +327,8 @@ class RecordingProcessor(SpanProcessor):
             return not self._buffer
         with self._wake:
             mine = self._nudge()
-            return self._wake.wait_for(lambda: self._answered >= mine, max(0.0, deadline - time.monotonic()))
+            done: bool = self._wake.wait_for(lambda: self._answered >= mine, max(0.0, deadline - time.monotonic()))
+            return done
 
     def _write_out(self) -> None:
         """Write what has ended by now, and answer for it to those who asked before."""

@@ -9,11 +9,11 @@ than 10 ms, or of which spans had to be let go (over 10,000 in all open runs) is
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
 from spanwise.otel.span import OwnSpan
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ class RunEnds:
         """Why something could not be worked out; the span then goes without."""
         self._of_calls: list[Callable[[Attributes, int], Attributes]] | None = None
         self._of_runs: list[Callable[[Sequence[SpanRecord]], Attributes]] | None = None
-        self._lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
+        self._lock = own_threads.RLock()  # a garbage collection inside it can end an abandoned stream's span
         self._kept: dict[int, list[OwnSpan]] = {}
         """By trace."""
         self._count = 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -26,6 +25,7 @@ from spanwise.journal.counts import STARTED
 from spanwise.otel.context import SPAN_KEY
 from spanwise.otel.span import SAMPLED, OwnSpan, Watch
 from spanwise.otel.values import LONG, LONGEST, clean, weight_of
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ class OwnTracer:
         most = self.limits.max_span_attributes
         self.most_attributes = 1 << 30 if most is None else most
         self.lock: AbstractContextManager[Any] = (
-            threading.RLock()
+            own_threads.RLock()
         )  # a garbage collection inside it can end an abandoned stream's span
         self.watch = watch or Watch(others=True)
         self._filter = content_filter

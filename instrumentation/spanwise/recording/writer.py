@@ -17,6 +17,7 @@ from spanwise.content.rebuilt import DroppedError
 from spanwise.conventions import WAIT_KIND
 from spanwise.journal.format import END, START, WAIT
 from spanwise.otel.span import OwnSpan
+from spanwise.process import own_threads
 from spanwise.recording.run_attributes import RunEnds
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ class BatchWriter:
         self._texts: dict[ReadableSpan, bytes] = {}
         """Those spans of the batch whose JSON is known: seeing whether all of it may be recorded made it."""
         self._begun = ""
-        self._measuring = threading.RLock()
-        self._lock = threading.RLock()
+        self._measuring = own_threads.RLock()
+        self._lock = own_threads.RLock()
         self._owner = 0
         self._later: Callable[[], object] | None = None
 
