@@ -29,7 +29,7 @@ PACKAGES = {
     "spanwise_pipeline": "pipeline",
     "spanwise_profiling": "profiling",
 }
-COMPILED = ("spanwise/causality/_steps", "spanwise/journal/_own_json")
+SOURCES_IN_C = sorted((ROOT / "instrumentation").rglob("*.c"))
 COMMANDS = (
     "systems",
     "provider",
@@ -101,7 +101,8 @@ def check_contents(wheel: Path) -> int:
     missing = shipped_files() - names
     expect(not missing, f"the wheel lacks {sorted(missing)}")
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    compiled = {f"{name}{suffix}" for name in COMPILED} if can_compile() else set()
+    names_in_c = [path.relative_to(ROOT / "instrumentation").with_suffix(suffix).as_posix() for path in SOURCES_IN_C]
+    compiled = set(names_in_c) if can_compile() else set()
     made = {name for name in names if name.endswith(".so")}
     expect(made == compiled, f"compiled for the wheel: {sorted(made)}; expected: {sorted(compiled)}")
     data = {name for name in names if not name.endswith((".py", ".so")) and ".dist-info/" not in name}

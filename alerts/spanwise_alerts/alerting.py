@@ -1,7 +1,7 @@
-"""One alert a budget: its condition, its words and what a run that is to blame looks like.
+"""One alert for each budget: its condition, its text, and the search for the runs to blame.
 
 A budget of seconds that is a bound of the histogram is judged by counting the runs over it, any other by the
-interpolated quantile. Every condition ends with a guard of traffic, so that silence and a lone run alarm nobody.
+interpolated quantile. Every condition also requires enough runs, so that silence or a single run raises no alert.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The budget file: the one place where a threshold is written down.
+"""The budget file: the only place that holds a threshold.
 
 Alert rules and the lines drawn in Grafana are both made from it, so they cannot disagree. All seconds in it are system
 seconds, as in the metrics (a run at speed 20 has its seconds multiplied by 20 before they are recorded); only links

@@ -1,7 +1,7 @@
 """Files that are made from the budgets and committed: written by `build`, compared by `check`.
 
-A generated file is committed so that a reader sees it and a server takes it as it is; the comparison is what keeps it
-true. Rules and dashboards share this.
+A generated file is committed, so that people can read it and servers can use it as it is. The comparison keeps it
+correct. Rules and dashboards share this module.
 """
 
 from __future__ import annotations

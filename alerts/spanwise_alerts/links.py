@@ -1,4 +1,4 @@
-"""Links from an alert to the runs it speaks of.
+"""Links from an alert to the runs that it is about.
 
 Neither PromQL nor an annotation can read exemplars, and a trace id must never be a label, so an alert cannot name the
 offending trace. It carries a *search* for it instead: service, operation and least duration. The same search can be

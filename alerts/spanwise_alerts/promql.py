@@ -1,8 +1,8 @@
 """PromQL that rules and dashboards share, in the subset of Prometheus 2.42.
 
-`growth` stands where `increase` usually does. `increase` starts counting at a series' second value: the first run of a
-process, which is the only one of a batch job, would never be seen. It also extrapolates, so that "one run in twenty"
-would hang on the moment of the scrape. `growth` counts in whole events.
+`growth` replaces `increase`. `increase` starts counting at the second value of a series, so it never sees the first run
+of a process, which is the only run of a batch job. It also extrapolates, so that "one run in twenty" would depend on
+the moment of the scrape. `growth` counts whole events.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Recording rules: what happened in each window, counted once and read by every alert.
 
-One set a window that a budget uses. Names follow `level:metric:operation`; the level is what is left of the labels.
+There is one set of rules for each window that a budget uses. Names follow `level:metric:operation`, where the level
+lists the labels that are kept.
 Failed runs count too: a run that failed after 200 s took 200 s of somebody's time.
 """
 

@@ -1,4 +1,4 @@
-"""Budgets into a Prometheus rule file: recording rules first, then the alerts with their links.
+"""The Prometheus rule file made from the budgets: recording rules first, then the alerts with their links.
 
 One group, because a group is evaluated in order and an alert must see this moment's recordings. Everything is written
 in the subset of Prometheus 2.42 (no labels on groups, no `query_offset`), the oldest server still in a stable

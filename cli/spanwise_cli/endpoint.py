@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from spanwise.config.settings import masked
-from spanwise.destinations.over_http import traces_address
+from spanwise.destinations import otlp
 from spanwise.destinations.transport import environment_headers, variable
 from spanwise.errors import UnavailableError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spanwise.destinations.transport import Reply
 
 _TIMEOUT: Final = 3.0
+_LONGEST_ANSWER: Final = 64 * 1024
 _PORTS: Final = {"http": 80, "https": 443}
 _HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 
@@ -37,8 +38,8 @@ class Answer:
     """How far this machine's clock is ahead of the receiver's, to the second; none where it does not say."""
 
 
-def probe(settings: Settings) -> Answer:
-    """Send an empty request to the configured endpoint.
+def probe(settings: otlp.Settings) -> Answer:
+    """Send an empty request to an OTLP receiver that is set.
 
     Raises:
         UnavailableError: it cannot be reached, or refuses.
@@ -58,26 +59,27 @@ def probe(settings: Settings) -> Answer:
         ) from None
 
 
-def probe_langsmith(settings: Settings) -> Reply:
-    """Send an empty request to the configured project of LangSmith and return what came of it.
+def probe_other(settings: Settings, name: str) -> Reply:
+    """Send an empty request to a destination that is set and return what came of it.
 
     Raises:
-        InputError: the key is not set.
+        InputError: a key is not set.
+        UnavailableError: the destination needs an extra.
     """
-    from spanwise.destinations import factory, langsmith  # noqa: PLC0415 - the HTTP client takes 60 ms to load
+    from spanwise.destinations import factory  # noqa: PLC0415 - the HTTP client takes 60 ms to load
 
-    with closing(factory.transport_of(settings, langsmith.NAME)) as transport:
+    with closing(factory.transport_of(settings, name)) as transport:
         return transport.send(b"")
 
 
 def _over_http(endpoint: str, address: tuple[str, int]) -> Answer:
     began = time.perf_counter()
     with closing(_connection(endpoint, address)) as connection:
-        path = urlsplit(traces_address(endpoint))
+        path = urlsplit(otlp.traces_address(endpoint))
         target = path.path + (f"?{path.query}" if path.query else "")
         connection.request("POST", target, b"", {"content-type": "application/x-protobuf", **environment_headers()})
         response = connection.getresponse()
-        response.read()
+        response.read(_LONGEST_ANSWER)
     seconds = time.perf_counter() - began
     if response.status != HTTPStatus.OK:
         raise UnavailableError(_refusal(masked(endpoint), response.status))
@@ -107,11 +109,11 @@ def _clock_ahead(date: str | None) -> float | None:
         return None
     try:
         return time.time() - parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _over_grpc(settings: Settings) -> Answer:
+def _over_grpc(settings: otlp.Settings) -> Answer:
     from spanwise.destinations.over_grpc import GrpcTransport  # noqa: PLC0415 - an extra
 
     assert settings.endpoint is not None

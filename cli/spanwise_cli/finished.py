@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from spanwise.config.settings import masked
+from spanwise.config.settings import destination
 from spanwise_pipeline.experiment import Executed
 from spanwise_profiling.load import load_stream
 
@@ -71,12 +71,12 @@ def read_back(executed: Iterable[Executed], telemetry: spanwise.Telemetry) -> li
 def undelivered(telemetry: spanwise.Telemetry) -> Iterator[str]:
     """Yield a line for each destination that did not take every span, with the remedy."""
     for name, fates in telemetry.ledger().destinations.items():
-        shown = masked(telemetry.settings.endpoint or "") if name == "otlp" else name
+        about = destination(name).DESTINATION
+        shown = about.shown(telemetry.settings.destination(name))
         if fates["pending"]:
-            mend = "start the receiver, or mend SPANWISE_ENDPOINT" if name == "otlp" else "mend LANGSMITH_API_KEY"
             yield (
-                f"{shown}: {fates['pending']:,} spans were not delivered (they are kept; see: spanwise ledger); {mend} "
-                f"(spanwise doctor says more), then: spanwise export --all --to {name}"
+                f"{shown}: {fates['pending']:,} spans were not delivered (they are kept; see: spanwise ledger); "
+                f"{about.remedy} (spanwise doctor says more), then: spanwise export --all --to {name}"
             )
         if fates["set_aside"]:
             yield f"{shown}: {fates['set_aside']:,} spans cannot be sent there (they are kept; see: spanwise ledger)"

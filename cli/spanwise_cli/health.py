@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from opentelemetry.util.re import parse_env_headers
 
 from spanwise.causality import steps
-from spanwise.config.settings import MASK, Settings, Sourced, masked, resolve, settings_of
+from spanwise.config.settings import MASK, Settings, Sourced, destination, masked, resolve, settings_of
+from spanwise.destinations import otlp
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
 from spanwise.journal.folder import prepare
 from spanwise.process.native import PURE_PYTHON
@@ -93,8 +94,9 @@ def examine(journal: Path | None, default_journal: Path) -> Health:
     lines += _content(settings)
     lines += _journal(journal or Path(settings.journal_dir or default_journal))
     lines += _metrics(settings)
-    lines += _destination(settings)
-    lines += _langsmith(settings)
+    lines += _otlp(settings.destination(otlp.NAME))
+    for name, _ in settings.destinations:
+        lines += _other(settings, name) if name != otlp.NAME else ()
     lines += _stack()
     return Health(tuple(lines), tuple(_shown(sources)))
 
@@ -212,11 +214,11 @@ def _metrics(settings: Settings) -> Iterator[Line]:
         yield Line("metrics", "ok", f"port {settings.metrics_port} is free")
 
 
-def _destination(settings: Settings) -> Iterator[Line]:
-    if not settings.endpoint:
+def _otlp(settings: otlp.Settings | None) -> Iterator[Line]:
+    if settings is None:
         yield Line("endpoint", "ok", "none configured; runs stay on this machine")
         return
-    address = masked(settings.endpoint)
+    address = masked(settings.endpoint or "")
     try:
         answer = endpoint.probe(settings)
     except SpanwiseError as error:
@@ -227,18 +229,17 @@ def _destination(settings: Settings) -> Iterator[Line]:
         yield _clock(answer.clock_ahead)
 
 
-def _langsmith(settings: Settings) -> Iterator[Line]:
-    if not settings.langsmith_project:
-        return
+def _other(settings: Settings, name: str) -> Iterator[Line]:
+    found = destination(name).DESTINATION
     try:
-        reply = endpoint.probe_langsmith(settings)
+        reply = endpoint.probe_other(settings, name)
     except SpanwiseError as error:
-        yield Line("langsmith", "failed", str(error))
+        yield Line(name, "failed", str(error))
         return
     if reply.verdict == "accepted":
-        yield Line("langsmith", "ok", f"takes spans for the project {settings.langsmith_project}")
+        yield Line(name, "ok", f"{found.shown(settings.destination(name))} takes spans")
     else:
-        yield Line("langsmith", "failed", f"{reply.reason}; check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY")
+        yield Line(name, "failed", f"{reply.reason}; {found.remedy}")
 
 
 def _clock(ahead: float) -> Line:

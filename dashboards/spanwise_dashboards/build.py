@@ -1,4 +1,4 @@
-"""The dashboard as the text of its committed file; loads Grafana's SDK only when asked for it."""
+"""The dashboard as the text of its committed file. Grafana's SDK is loaded only when the text is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview dashboard: are the runs within their budgets, and if not, where do their seconds go.
+"""The overview dashboard: whether runs keep their budgets, and where their seconds go.
 
 Rows go from the symptom to its causes: runs, work (agents, tokens, tools), model and cache, waits and faults.
 """

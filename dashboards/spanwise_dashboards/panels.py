@@ -1,4 +1,4 @@
-"""How panels look: one style for all, so that a panel's own code says only what differs.
+"""The style that all panels share, so that a panel's own code says only what differs.
 
 The SDK's builders leave a panel without id and place it wrongly after a row that is not filled; ids and places are
 therefore given by the dashboard, which knows all panels.

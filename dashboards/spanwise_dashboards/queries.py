@@ -1,4 +1,4 @@
-"""What the panels ask Prometheus, apart from how they look.
+"""The queries of the panels, apart from how the panels look.
 
 Each figure is of the runs of the last `$window`, counted as the alert rules count them (`promql.growth`), so that a
 panel and an alert about it show the same number, also for a batch job that ran once. A budget is a line of its own for

@@ -6,20 +6,21 @@ Calling `configure` again with the same settings changes nothing; with other one
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.content.filter import ContentFilter
 from spanwise.errors import UnavailableError
+from spanwise.otel import threads
 from spanwise.process import exit as process_exit
-from spanwise.process import own_threads, threads
+from spanwise.process import own_threads
 from spanwise.recording import providers
 from spanwise.recording.build import processor_of
 from spanwise.recording.metrics import SpanMetrics
 from spanwise.recording.telemetry import Telemetry, activate, active, go_on_in_children
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from spanwise.config.settings import Causality, Durability
@@ -38,12 +39,11 @@ def configure(
     buffer_size: int | str | None = None,
     journal_size: int | str | None = None,
     journal_age: float | None = None,
-    endpoint: str | None = None,
-    protocol: str | None = None,
     metrics_port: int | None = None,
     time_scale: float | None = None,
     wait_threshold: float | None = None,
     causality: Causality | None = None,
+    run_budget: bool | None = None,
     shutdown_timeout: float | None = None,
     capture_content: str | Sequence[str] | None = None,
     fingerprints: bool | None = None,
@@ -52,6 +52,10 @@ def configure(
     redact: bool | None = None,
     redact_patterns: str | Sequence[str] | None = None,
     span_hook: str | Hook | None = None,
+    propagate_to: str | Sequence[str] | None = None,
+    thread_context: bool | None = None,
+    endpoint: str | None = None,
+    protocol: str | None = None,
     otlp_content: str | Sequence[str] | None = None,
     otlp_drop: str | Sequence[str] | None = None,
     otlp_waits: bool | None = None,
@@ -59,51 +63,22 @@ def configure(
     langsmith_content: str | Sequence[str] | None = None,
     langsmith_drop: str | Sequence[str] | None = None,
     langsmith_waits: bool | None = None,
-    propagate_to: str | Sequence[str] | None = None,
-    thread_context: bool | None = None,
+    **destinations: Mapping[str, Any] | None,
 ) -> Telemetry:
     """Set up recording for this process and return its handle; safe to call more than once.
 
     What is not given here comes from `SPANWISE_*`, `OTEL_*`, `[tool.spanwise]` of pyproject.toml, or the default. A
-    forked child goes on recording, into a stream of its own.
-
-    Args:
-        service_name: `service.name`; kept as it is where the host has set a tracer provider of its own.
-        journal_dir: folder to record runs in.
-        durability: `interval` writes ended spans every `journal_interval`, `sync` each one before its `end` returns.
-        journal_interval: longest time in seconds that an ended span waits to be written.
-        buffer_size: bytes of ended spans that may wait to be written, or text such as `64 MiB`.
-        journal_size: bytes that the folder's segments may take; the oldest are deleted beyond that.
-        journal_age: seconds that a segment is kept.
-        endpoint: base address of an OTLP receiver to send to.
-        protocol: `http/protobuf` or `grpc`.
-        metrics_port: port to serve Prometheus metrics on; 0 takes a free one.
-        time_scale: system seconds that a recorded second stands for; likewise the host's own resource is kept.
-        wait_threshold: seconds from which a wait gets a record of its own.
-        causality: whether asyncio tasks say what they waited for: `off`, `sampled` (one trace in ten) or `on`.
-        shutdown_timeout: seconds that flushing may take at the end.
-        capture_content: kinds of content to record, `all`, or `none`.
-        fingerprints: record short hashes of what is asked and returned.
-        exceptions: what to record of one: `type`, also its `message`, or its `stacktrace` besides.
-        content_limit: longest text in characters; JSON stays JSON when it is cut.
-        redact: replace secrets and personal data.
-        redact_patterns: regular expressions of further things to replace.
-        span_hook: gets each ended span and returns it, a changed one, or none to drop it.
-        otlp_content: kinds of content that the receiver gets of those recorded.
-        otlp_drop: rules such as `http.route=/health*` of spans that the receiver does not get.
-        otlp_waits: whether the receiver gets waits, each as a span.
-        langsmith_project: project of LangSmith to send to.
-        langsmith_content: kinds of content that LangSmith gets of those recorded.
-        langsmith_drop: rules of spans that LangSmith does not get.
-        langsmith_waits: whether LangSmith gets waits, each as a run.
-        propagate_to: hosts that requests carry the trace to; none by default.
-        thread_context: let threads and thread pools continue the span that they are started or asked in.
+    forked child goes on recording, into a stream of its own. The settings are explained in docs/recording.md, and where
+    they are declared: `spanwise.config.settings`, and the module of each destination. `endpoint`, `protocol`, `otlp_*`
+    and `langsmith_*` are other names of settings of these two destinations. Settings of any destination can be given
+    under its name, such as `otlp={"endpoint": "http://127.0.0.1:4318"}`.
 
     Raises:
-        InputError: a setting cannot be used.
+        InputError: a setting is unknown, is given twice, or cannot be used.
         UnavailableError: the journal folder, the port or the exporter's extra cannot be used.
     """
-    sources = resolve({**locals()})
+    given = {name: value for name, value in locals().items() if name != "destinations"}
+    sources = resolve(given | destinations)
     return configured(settings_of(sources), sources)
 
 

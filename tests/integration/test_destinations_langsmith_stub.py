@@ -16,7 +16,7 @@ from support.langsmith_server import KEY, LangSmith, langsmith_server
 
 import spanwise
 from spanwise.config.settings import Settings
-from spanwise.destinations import langsmith
+from spanwise.destinations import langsmith, langsmith_spans
 from spanwise.journal import reader
 from spanwise.journal.stream import Stream
 from spanwise.otlp import record_json
@@ -185,17 +185,18 @@ def test_content_can_be_kept_from_langsmith_alone(tmp_path: Path, smith: LangSmi
 
 
 def test_doctor_says_whether_langsmith_takes_spans(smith: LangSmith, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(langsmith_project="desk")
-    assert list(health._langsmith(settings)) == [Line("langsmith", "ok", "takes spans for the project desk")]
+    settings = Settings(destinations=(("langsmith", langsmith.Settings("desk")),))
+    assert list(health._other(settings, "langsmith")) == [
+        Line("langsmith", "ok", "langsmith (project desk) takes spans")
+    ]
     monkeypatch.delenv("LANGSMITH_API_KEY")
-    [line] = health._langsmith(settings)
+    [line] = health._other(settings, "langsmith")
     assert (line.status, "LANGSMITH_API_KEY is not set" in line.detail) == ("failed", True)
     monkeypatch.setenv("LANGSMITH_API_KEY", "k")
     monkeypatch.setenv("LANGSMITH_ENDPOINT", "http://127.0.0.1:9")
-    assert list(health._langsmith(settings)) == [
+    assert list(health._other(settings, "langsmith")) == [
         Line("langsmith", "failed", "Connection refused; check LANGSMITH_ENDPOINT and LANGSMITH_API_KEY")
     ]
-    assert list(health._langsmith(Settings())) == []
 
 
 def test_langsmiths_own_exporter_sends_to_the_same_place_with_the_same_headers(
@@ -223,7 +224,7 @@ def test_langsmiths_own_exporter_sends_to_the_same_place_with_the_same_headers(
 
 def test_the_names_are_those_of_langsmiths_own_sdk() -> None:
     names: Any = pytest.importorskip("langsmith._internal.otel._otel_exporter")
-    sent = langsmith.translated(
+    sent = langsmith_spans.translated(
         {
             "name": "chat m",
             "attributes": [
@@ -239,7 +240,7 @@ def test_the_names_are_those_of_langsmiths_own_sdk() -> None:
         names.LANGSMITH_RUN_TYPE, names.GEN_AI_SYSTEM, names.GEN_AI_USAGE_INPUT_TOKENS,
         names.GEN_AI_USAGE_OUTPUT_TOKENS, names.GEN_AI_USAGE_TOTAL_TOKENS, names.GEN_AI_USAGE_INPUT_TOKEN_DETAILS,
     }  # fmt: skip
-    agent = langsmith.translated(
+    agent = langsmith_spans.translated(
         {
             "name": "invoke_agent risk",
             "attributes": [

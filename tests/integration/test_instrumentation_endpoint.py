@@ -9,7 +9,7 @@ from email.utils import formatdate
 import pytest
 from support.otlp_receiver import receiving, receiving_grpc
 
-from spanwise.config.settings import Settings
+from spanwise.destinations.otlp import Settings
 from spanwise.errors import UnavailableError
 from spanwise_cli.endpoint import probe
 
@@ -71,7 +71,7 @@ def test_a_grpc_receiver_accepts_an_empty_request() -> None:
 
 def test_a_server_of_another_protocol_is_not_reachable_over_grpc(capfd: pytest.CaptureFixture[str]) -> None:
     with receiving() as receiver, pytest.raises(UnavailableError) as error:
-        probe(Settings(endpoint=receiver.address, protocol="grpc", shutdown_timeout=1))
+        probe(Settings(endpoint=receiver.address, protocol="grpc"))
     assert str(error.value) == f"{receiver.address}: refuses spans over gRPC; look at the receiver's log"
     assert capfd.readouterr().err == ""
 

@@ -47,6 +47,7 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Line:
     """The connection that every export uses."""
     line = Line()
     monkeypatch.setattr(factory, "transport_of", lambda settings, name: line)
+    monkeypatch.setenv("SPANWISE_ENDPOINT", "http://127.0.0.1:9")
     return line
 
 

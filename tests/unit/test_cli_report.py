@@ -8,6 +8,7 @@ from rich.console import Console
 from support.finished import finished
 
 from spanwise.config.settings import Settings
+from spanwise.destinations import otlp
 from spanwise.errors import UnavailableError
 from spanwise.journal.ledger import Ledger
 from spanwise.recording.processor import RecordingProcessor
@@ -104,7 +105,7 @@ def test_what_an_endpoint_did_not_take_is_said_without_its_secrets() -> None:
     ledger.journal(1_200)
     ledger.deliver("otlp", 1_000)
     ledger.set_aside("otlp", 3)
-    settings = Settings(endpoint="http://me:secret@desk:4318?key=secret")
+    settings = Settings(destinations=(("otlp", otlp.Settings("http://me:secret@desk:4318?key=secret")),))
     telemetry = Telemetry(settings, {}, None, RecordingProcessor(ledger=ledger))
 
     assert list(undelivered(telemetry)) == [

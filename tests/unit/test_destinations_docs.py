@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "destinations.md"
 
 
 def test_the_numbers_are_those_of_the_code() -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
     assert f"{MOST_SPANS:,} spans or {MOST_BYTES // 2**20} MiB a request" in text
     assert f"grows up to {LONGEST_PAUSE:.0f} s" in text
     assert (LONGEST_RETRY_AFTER, HELD) == (3_600, 100_000)
@@ -36,6 +36,6 @@ def test_the_codes_that_set_spans_aside_are_those_of_the_code() -> None:
 
 
 def test_what_proves_a_spans_fault_is_that_of_the_code() -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
     assert (PROOFS, "When ten others were accepted" in text) == (10, True)
     assert (delivery._GOOD_REQUESTS, "grow again with each 16 that are accepted" in text) == (16, True)

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.otlp_json import attributes
 
-from spanwise.config.settings import Settings
-from spanwise.destinations import factory, langsmith
+from spanwise.config.settings import Settings, resolve, settings_of
+from spanwise.destinations import factory, langsmith, langsmith_spans, otlp
 from spanwise.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+
+def to(**destinations: otlp.Settings | langsmith.Settings) -> Settings:
+    return Settings(destinations=tuple(destinations.items()))
 
 
 def sent(name: str, values: Mapping[str, object], **more: Any) -> dict[str, Any]:
     """Return the attributes of the translated span, as plain values."""
-    span = langsmith.translated({"name": name, "attributes": attributes(values), **more})
+    span = langsmith_spans.translated({"name": name, "attributes": attributes(values), **more})
     assert span["name"] == name
     return {pair["key"]: next(iter(pair["value"].values())) for pair in span["attributes"]}
 
@@ -184,23 +189,23 @@ def test_an_error_without_an_exception_is_told_as_one() -> None:
         "status": {"code": 2},
         "endTimeUnixNano": "5",
     }
-    [event] = langsmith.translated(given)["events"]
+    [event] = langsmith_spans.translated(given)["events"]
     assert event == {
         "name": "exception",
         "timeUnixNano": "5",
         "attributes": attributes({"exception.type": "429", "exception.message": "429"}),
     }
     told = {**given, "events": [event]}
-    assert langsmith.translated(told)["events"] == [event]
-    assert "events" not in langsmith.translated({"name": "s"})
+    assert langsmith_spans.translated(told)["events"] == [event]
+    assert "events" not in langsmith_spans.translated({"name": "s"})
 
 
 def test_waits_are_not_sent_unless_somebody_wants_them() -> None:
     wait: dict[str, Any] = {"name": "wait slots", "attributes": attributes({"spanwise.wait.kind": "lock"})}
-    settings = Settings(langsmith_project="desk")
+    settings = to(langsmith=langsmith.Settings("desk"), otlp=otlp.Settings("http://e"))
     assert factory.outlet_of(settings, "langsmith").admitted(wait) is None
     assert factory.outlet_of(settings, "otlp").admitted(wait) is wait
-    wanted = Settings(langsmith_project="desk", langsmith_waits=True, otlp_waits=False)
+    wanted = to(langsmith=langsmith.Settings("desk", waits=True), otlp=otlp.Settings("http://e", waits=False))
     assert factory.outlet_of(wanted, "langsmith").admitted(wait) is not None
     assert factory.outlet_of(wanted, "otlp").admitted(wait) is None
 
@@ -219,7 +224,10 @@ def test_address_and_key_come_from_langsmiths_own_variables(monkeypatch: pytest.
     assert langsmith.headers("desk") == {"x-api-key": "k", "Langsmith-Project": "desk", "X-Tenant-Id": "w"}
 
 
-def test_a_destination_is_there_once_it_is_set() -> None:
-    assert factory.names(Settings()) == ()
-    assert factory.names(Settings(endpoint="http://e")) == ("otlp",)
-    assert factory.names(Settings(endpoint="http://e", langsmith_project="desk")) == ("otlp", "langsmith")
+def test_a_destination_is_there_once_it_is_set(tmp_path: Path) -> None:
+    def names(**code: str) -> list[str]:
+        return [name for name, _ in settings_of(resolve(code, environment={}, directory=tmp_path)).destinations]
+
+    assert names() == []
+    assert names(endpoint="http://e") == ["otlp"]
+    assert names(endpoint="http://e", langsmith_project="desk") == ["otlp", "langsmith"]

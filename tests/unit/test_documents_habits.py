@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from support.pages import ROOT, named
+from support.pages import ROOT, files, named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +63,9 @@ def test_the_changelog_has_a_dated_section_for_each_version() -> None:
     assert all(re.fullmatch(r"\[Unreleased\]|\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings)
     dates = [heading.partition(" - ")[2] for heading in headings if " - " in heading]
     assert dates == sorted(dates, reverse=True)
+
+
+def test_no_file_holds_the_marks_of_a_merge_conflict() -> None:
+    marks = re.compile(r"^(<{7} |>{7} |={7}$)", re.MULTILINE)
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in files()}
+    assert [named(path) for path, text in texts.items() if marks.search(text)] == []

@@ -51,6 +51,21 @@ def test_configuring_twice_with_the_same_settings_changes_nothing(tmp_path: Path
     assert spanwise.configure(service_name="desk", journal_dir=str(tmp_path)) is first
 
 
+def test_a_relative_folder_stays_the_same_one_after_the_working_folder_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    telemetry = spanwise.configure(journal_dir="runs")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    telemetry.go_on_in_child()  # what a forked child does first
+    with spanwise.step("one"):
+        pass
+    spanwise.shutdown()
+    assert [name for name, _, _ in recorded(tmp_path / "runs")] == ["step one"]
+    assert not (tmp_path / "elsewhere" / "runs").exists()
+
+
 def test_configuring_anew_moves_recording_and_keeps_what_was_recorded(tmp_path: Path) -> None:
     first = spanwise.configure(service_name="desk", journal_dir=tmp_path / "a")
     with spanwise.step("one"):

@@ -95,7 +95,8 @@ def test_sync_writes_each_span_before_its_end_returns(tmp_path: Path, gate: Gate
         assert journal_files.names(tmp_path)[-1] == "step in a loop"
 
     asyncio.run(main())
-    assert set(gate.writers) == {"MainThread"}
+    # Our own thread writes the end of a run, whose budget takes time; the caller waits for it.
+    assert set(gate.writers) == {"MainThread", "spanwise-recorder"}
     assert telemetry.ledger() == Counts(started=3, journaled=3)
 
 
@@ -219,7 +220,6 @@ def test_spans_of_other_libraries_are_weighed_too() -> None:
     waiting.hold_foreign(span)
     assert (waiting.room, waiting.is_full) == (50, False)
     waiting.release((span,))
-    waiting.moved()
     assert (waiting.room, waiting.heavy) == (100, 0)
 
 
@@ -232,7 +232,6 @@ def test_a_buffer_without_long_values_holds_as_many_spans_as_its_bytes_allow() -
     assert waiting.room == 0
     waiting.press(behind=False)
     waiting.close()
-    waiting.moved()
     assert waiting.room == 0
 
 

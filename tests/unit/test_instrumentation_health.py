@@ -11,7 +11,7 @@ import pytest
 import typer
 from support.deliveries import payload
 
-from spanwise.config.settings import Settings
+from spanwise.config.settings import declarations, default_of
 from spanwise.errors import InputError, UnavailableError
 from spanwise.journal.cursor import open_cursor
 from spanwise.journal.ledger import Counts
@@ -25,6 +25,8 @@ from spanwise_cli.options import DEFAULT_JOURNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from spanwise.destinations import otlp
 
 pytestmark = pytest.mark.usefixtures("isolated_provider", "nothing_runs")
 
@@ -152,7 +154,7 @@ def test_a_sound_installation_is_ok_throughout(tmp_path: Path, capsys: pytest.Ca
     assert checks["journal"] == ("ok", ".spanwise (made with the first run)")
     assert checks["endpoint"] == ("ok", "none configured; runs stay on this machine")
     assert document["settings"] == [
-        {"name": name, "value": shown(getattr(Settings(), name)), "source": "default"} for name in Settings._fields
+        {"name": name, "value": shown(default_of(name)), "source": "default"} for name in declarations()
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -171,7 +173,7 @@ def test_each_setting_is_shown_with_its_source_and_without_its_secrets(
     assert (people[0], document[0]) == (0, 0)
     assert "hunter2" not in people[1] + document[1]
     settings = {one["name"]: (one["value"], one["source"]) for one in json.loads(document[1])["settings"]}
-    assert settings["endpoint"] == ("https://me:***@collector:4318/?***", "SPANWISE_ENDPOINT")
+    assert settings["otlp.endpoint"] == ("https://me:***@collector:4318/?***", "SPANWISE_ENDPOINT")
     assert settings["headers"] == ("x-api-key=***,x-team=***", "OTEL_EXPORTER_OTLP_HEADERS")
     assert lines()["endpoint"] == Line(
         "endpoint", "ok", "https://me:***@collector:4318/?*** takes spans (http/protobuf, 12 ms)"
@@ -195,7 +197,7 @@ def test_a_clock_that_is_off_is_a_warning(ahead: float, detail: str, monkeypatch
 def test_an_endpoint_that_does_not_work_is_exit_code_four(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def down(settings: Settings) -> Answer:
+    def down(settings: otlp.Settings) -> Answer:
         raise UnavailableError("http://collector:4318: not reachable")
 
     monkeypatch.setattr(endpoint, "probe", down)

@@ -141,8 +141,8 @@ def misbehaving(name: str) -> type[Exception]:
         __int__ = __index__ = __str__ = __repr__ = refuse
 
     class RefusingClass:
-        @property
-        def __class__(self) -> Any:  # type: ignore[misc]
+        @property  # type: ignore[misc]
+        def __class__(self) -> Any:
             raise ZeroDivisionError
 
     class RefusingMetaclassError(Exception, metaclass=Refusing):

@@ -270,7 +270,7 @@ def test_the_command_erases_a_run_or_what_is_old(tmp_path: Path) -> None:
 def test_the_command_says_what_it_cannot_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "PATIENCE", 0.05)
     write_segments(tmp_path, [[workflow(1, 0, 1)]])
-    with pytest.raises(InputError, match="nothing said to erase; give --before WHEN or --run RUN"):
+    with pytest.raises(InputError, match="nothing to erase is named; give --before WHEN or --run RUN"):
         command.purge(journal=tmp_path)
     with pytest.raises(InputError, match="--before 'soon': not understood"):
         command.purge(before="soon", journal=tmp_path)
@@ -284,7 +284,7 @@ def test_a_run_that_goes_on_is_not_erased(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, STREAM)
     begin(writer, workflow(1, 0, 1))
     writer.close()
-    with living(tmp_path), pytest.raises(InputError, match="it goes on; end its process first"):
+    with living(tmp_path), pytest.raises(InputError, match="has not ended; end its process first"):
         command.purge(run=["last"], journal=tmp_path)
 
 

@@ -34,7 +34,7 @@ def build(budgets: BudgetsOption = None, output: OutputOption = None, *, json: J
 
 @_app.command()
 def check(budgets: BudgetsOption = None, output: OutputOption = None, *, json: JsonOption = False) -> None:
-    """Fail (1) when the rule file is not what the budgets make. Example: spanwise alerts check."""
+    """Exit code 1: the rule file differs from what the budgets make. Example: spanwise alerts check."""
     committed.check(_made(budgets, output), as_json=json)
 
 

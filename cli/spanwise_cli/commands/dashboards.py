@@ -32,7 +32,7 @@ def build(budgets: BudgetsOption = None, output: OutputOption = None, *, json: J
 
 @_app.command()
 def check(budgets: BudgetsOption = None, output: OutputOption = None, *, json: JsonOption = False) -> None:
-    """Fail (1) when the dashboard is not what the budgets make. Example: spanwise dashboards check."""
+    """Exit code 1: the dashboard differs from what the budgets make. Example: spanwise dashboards check."""
     committed.check(_made(budgets, output), as_json=json)
 
 

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(*, json: JsonOption = False, journal: JournalOption = DEFAULT_JOURNAL) -> None:
-    """Check versions, settings, journal, disk, endpoint, clock and servers; 4 where something configured fails.
+    """Check versions, settings, journal, disk, endpoint, clock and servers. Exit code 4: something configured fails.
 
     Example: spanwise doctor
     """

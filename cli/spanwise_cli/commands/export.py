@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from spanwise.config.settings import masked, resolve, settings_of
+from spanwise.config.settings import DESTINATIONS, masked, resolve, settings_of
 from spanwise.errors import InputError, UnavailableError
 from spanwise.journal import payloads, purge
 from spanwise.otlp import record_json
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from spanwise.destinations.draining import Sent
     from spanwise_profiling.runs import Run
 
-_SERVICES: Final = ("otlp", "langsmith")
 _STDOUT: Final = "-"
 
 
@@ -40,12 +39,17 @@ def export(
         list[str] | None,
         typer.Argument(metavar="RUN", help="Runs: ids or first characters, last, last~2, last:workflow, or files."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that the destination does not have yet.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Send everything that the destination does not have yet.")
+    ] = False,
     to: Annotated[
-        str, typer.Option("--to", metavar="DEST", help="otlp, langsmith, an OTLP address, a file, or - (output).")
+        str,
+        typer.Option(
+            "--to", metavar="DEST", help=f"{', '.join(DESTINATIONS)}, an OTLP address, a file, or - (output)."
+        ),
     ],
     patience: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to go on trying while nothing is taken.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Stop if nothing was accepted for so long.")
     ] = 30.0,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
@@ -63,7 +67,7 @@ def export(
     if json and to == _STDOUT:
         raise InputError("export: --json and --to - both want standard output; write to a file")
     requests = payloads.of_folder(journal) if everything else _of_runs(runs or [], journal)
-    if to not in _SERVICES and not _is_address(to):
+    if to not in DESTINATIONS and not _is_address(to):
         _say_written(_write(requests, to), to, json=json)
     elif everything:
         _say_sent(_drain(journal, _settings(to), _name(to), patience), to, json=json)
@@ -76,7 +80,7 @@ def _is_address(to: str) -> bool:
 
 
 def _name(to: str) -> str:
-    return "langsmith" if to == "langsmith" else "otlp"
+    return "otlp" if _is_address(to) else to
 
 
 def _settings(to: str) -> Settings:

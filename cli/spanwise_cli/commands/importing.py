@@ -50,7 +50,7 @@ def import_files(
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
-    """Take spans out of files into the journal: any format or server that `spanwise profile` reads.
+    """Copy spans into the journal from any file or server that `spanwise profile` reads.
 
     They are kept as they are, content included, and count in the ledger as started. Destinations get them only with
     `spanwise export`.

@@ -39,7 +39,7 @@ def provider(
     speed: Annotated[float, typer.Option(metavar="N", help="Divides every simulated wait.")] = 1.0,
     json: JsonOption = False,
 ) -> None:
-    """Serve a simulated OpenAI-compatible provider, for load and failure tests of any agent without paying.
+    """Serve a simulated OpenAI-compatible provider, for load and failure tests of any agent at no cost.
 
     Point a client at the address it prints, with any API key; Ctrl-C ends it.
 

@@ -28,10 +28,10 @@ def register(app: typer.Typer) -> None:
 def purge(
     *,
     before: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="What ended before: 7d, 2h, 30m, or an ISO date or time.")
+        str | None, typer.Option(metavar="WHEN", help="Erase what ended before: 7d, 2h, 30m, or an ISO date or time.")
     ] = None,
     run: Annotated[
-        list[str] | None, typer.Option(metavar="RUN", help="A run, as for show; more than once for several.")
+        list[str] | None, typer.Option(metavar="RUN", help="Erase this run, named as for `show`; repeatable.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
     json: JsonOption = False,
@@ -42,7 +42,7 @@ def purge(
     Example: spanwise purge --before 30d
     """
     if before is None and not run:
-        raise InputError("purge: nothing said to erase; give --before WHEN or --run RUN")
+        raise InputError("purge: nothing to erase is named; give --before WHEN or --run RUN")
     moment = None if before is None else moment_ns(before, datetime.now(UTC), "--before")
     chosen = _chosen(run or [], journal)
     spans = {(span.trace_id, span.span_id) for one in chosen for _, span in one.walk()}
@@ -66,7 +66,7 @@ def _chosen(references: list[str], journal: Path) -> list[Run]:
     chosen = [select(reference, recording.runs) for reference in references]
     for run in chosen:
         if run.state == "open":
-            raise InputError(f"run {run.run_id}: it goes on; end its process first")
+            raise InputError(f"run {run.run_id}: has not ended; end its process first")
     return chosen
 
 

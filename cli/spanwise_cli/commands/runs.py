@@ -39,8 +39,8 @@ def runs(
         str | None, typer.Option(metavar="WHEN", help="Only runs started since: 7d, 2h, 30m, or an ISO date or time.")
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only runs with errors.")] = False,
-    only_open: Annotated[bool, typer.Option("--open", help="Only runs that go on.")] = False,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="The newest N.")] = 20,
+    only_open: Annotated[bool, typer.Option("--open", help="Only runs that have not ended.")] = False,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show the newest N.")] = 20,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:

@@ -31,11 +31,11 @@ def up(
     *,
     containers: Annotated[
         bool | None,
-        typer.Option("--containers/--processes", help="Which kind; default: containers where Docker's daemon answers."),
+        typer.Option("--containers/--processes", help="Default: containers if Docker's daemon answers."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Start the servers and wait until each answers; does nothing when they are up.
+    """Start the servers and wait until each answers. Nothing happens if they are up.
 
     Example: spanwise stack up
     """
@@ -54,7 +54,7 @@ def up(
 
 
 def down(*, json: JsonOption = False) -> None:
-    """End the servers that `up` started, each by its own process.
+    """Stop the servers that `up` started.
 
     Example: spanwise stack down
     """
@@ -66,7 +66,7 @@ def down(*, json: JsonOption = False) -> None:
 
 
 def status(*, json: JsonOption = False) -> None:
-    """Show each server, its address and whether it answers; exit code 1 when the stack is not whole.
+    """Show each server, its address and whether it answers. Exit code 1: a server is down.
 
     Example: spanwise stack status --json
     """

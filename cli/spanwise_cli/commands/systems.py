@@ -92,19 +92,21 @@ def run(
     *,
     system: Annotated[str, typer.Argument(metavar="SYSTEM", help="One of `spanwise systems`.")],
     preset: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Preset; repeatable.", show_default="all")
+        list[str] | None, typer.Option(metavar="NAME", help="Run this preset; repeatable.", show_default="all")
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="FLAG=VALUE", help="Switch one flag; repeatable.")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, metavar="N", help="Runs of each preset; run i has seed + i.")] = 1,
+    runs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Run each preset N times, each time with the next seed.")
+    ] = 1,
     speed: Annotated[float, typer.Option(metavar="N", help="Run N times faster; reports are scaled back.")] = 1.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the first run.")] = 1,
     base_url: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="Any OpenAI-compatible endpoint (key: OPENAI_API_KEY).",
+            help="Use this OpenAI-compatible endpoint instead (key: OPENAI_API_KEY).",
             show_default="a simulated provider of its own for each run",
         ),
     ] = None,

@@ -1,7 +1,7 @@
 """The real servers on this machine: found or built, configured, started, watched and ended.
 
-Containers are taken where Docker's daemon answers; everywhere else the same servers run as plain processes from the
-same configuration files.
+If Docker's daemon answers, the servers run in containers. Everywhere else the same servers run as plain processes,
+from the same configuration files.
 """
 
 from __future__ import annotations

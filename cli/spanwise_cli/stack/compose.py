@@ -1,4 +1,4 @@
-"""The same stack in containers, where Docker's daemon answers: the web pages come with it, and Grafana."""
+"""The stack in containers, used if Docker's daemon answers. It includes the web pages and Grafana."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stack as a whole: up, down, what is running. Everything a command or a demo asks of it."""
+"""The stack as a whole: start it, stop it, and say what runs. Commands and the demo use only this module."""
 
 from __future__ import annotations
 

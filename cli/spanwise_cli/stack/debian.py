@@ -1,4 +1,4 @@
-"""Servers taken out of Debian packages, without installing them.
+"""Servers unpacked from Debian packages, without installing them.
 
 `apt-get download` and `dpkg-deb -x` need no root, start no service and change nothing outside the cache; a wrapper
 script sets the library path. Only the packages that the machine lacks are fetched.

@@ -1,7 +1,7 @@
 """`python -m spanwise_cli.stack.install`: find or build the real servers into the per-user cache.
 
-Safe to run again and again, and at the same time from two places. On a user's machine a server that cannot be had is
-reported and the rest goes on; under `CI=true` it is an error, because there a test that needs it must not be skipped.
+Running it again, or twice at the same time, is safe. On a user's machine, a server that cannot be had is reported and
+the others are installed. Under `CI=true` that is an error, because a test that needs the server must not be skipped.
 """
 
 from __future__ import annotations

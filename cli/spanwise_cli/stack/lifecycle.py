@@ -1,6 +1,6 @@
 """Starting servers and waiting until they answer; a start that fails leaves nothing behind.
 
-Waiting watches both the health address and the process, so a server that dies is reported at once with its last words
+It watches both the health address and the process. So a server that dies is reported at once with its last log line,
 and not after a timeout.
 """
 

@@ -1,4 +1,4 @@
-"""What is remembered of a running stack: one file, written whole or not at all."""
+"""The state of a running stack: one file, written completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A place to build one server in: a temporary folder, a log, and a way to run tools that fail with a remedy.
 
-Nothing is built in its final place. The folder is renamed when it is whole, so an interrupted build is never taken for
-a finished one.
+Nothing is built in its final place. The folder is renamed when it is complete, so an interrupted build is never taken
+for a finished one.
 """
 
 from __future__ import annotations

@@ -156,7 +156,8 @@ Gathering: Final[type[Any]] = tasks._GatheringFuture  # type: ignore[attr-define
 TimerHandle: Final = asyncio.TimerHandle
 # Not from `asyncio`, in which nest_asyncio puts those in Python: ours are made of the ones in C
 if TYPE_CHECKING:
-    from asyncio import Future, Task
+    from asyncio import Future as Future  # noqa: PLC0414 - the alias says that it is meant for others
+    from asyncio import Task as Task  # noqa: PLC0414
 else:
     _in_c = importlib.import_module("_asyncio")  # after asyncio, which does without it if it is loaded first
     Future, Task = _in_c.Future, _in_c.Task

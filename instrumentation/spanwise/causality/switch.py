@@ -164,8 +164,8 @@ def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
         driver.task = ref(task)
         if eager:
             task.eager_driver = driver
-        if task._source_traceback:  # noqa: SLF001 - as in the loop's own method
-            del task._source_traceback[-1]  # noqa: SLF001
+        if task._source_traceback:  # type: ignore[attr-defined]  # noqa: SLF001 - as in the loop's own method
+            del task._source_traceback[-1]  # type: ignore[attr-defined]  # noqa: SLF001
         return task
 
     return create_task

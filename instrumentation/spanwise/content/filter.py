@@ -23,6 +23,8 @@ from spanwise.content.redact import LARGE, Redactor
 from spanwise.content.truncate import plain_cut, truncated
 from spanwise.errors import InputError
 from spanwise.otel.span import OwnSpan
+from spanwise.process.contained import contained
+from spanwise.process.memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +37,10 @@ Hook: TypeAlias = "Callable[[SpanView], SpanView | None]"
 _EVENT_CONTENT: Final = "content"
 _OPERATIONS: Final = frozenset(get_args(c.Operation))
 _REMEMBERED: Final = 256
-"""Longest value that is remembered as harmless, in characters."""
-_MEMORY: Final = 10_000
+"""Longest text that is remembered, in characters."""
+
+
+_LOOKING: Final = contained("looking through a span")
 
 
 def load_hook(named: str | Hook) -> Hook:
@@ -101,8 +105,11 @@ class ContentFilter:
         self._limit = settings.content_limit
         self._redactor = Redactor(settings.redact_patterns) if settings.redact else None
         self._hook = load_hook(settings.span_hook) if settings.span_hook is not None else None
-        self._harmless: dict[tuple[str, str], None] = {}
-        self._plain_names: dict[str, None] = {}
+        self._names: Memo[str, bool] = Memo(self._keeps_name)
+        self._texts: Memo[str, bool] = Memo(
+            lambda text: self.text(text) is text, fits=lambda text, _: len(text) <= _REMEMBERED
+        )
+        """Whether a text may be recorded as it is."""
         self.hook_error: Exception | None = None
         """What the hook last raised."""
 
@@ -120,16 +127,6 @@ class ContentFilter:
     def hooked(self) -> bool:
         """Whether a hook has the last word on each span."""
         return self._hook is not None
-
-    def keeps_attribute(self, name: str) -> bool:
-        """Whether attributes of that name may be recorded, if their values may."""
-        kind = policy.kind_of(name)
-        allowed = kind is None or kind in self.kinds
-        return allowed and (self._redactor is None or not self._redactor.is_secret_name(name))
-
-    def keeps(self, value: Any) -> bool:
-        """Whether the value of an attribute, or the name of a span, may be recorded as it is."""
-        return self._value("", value) is value
 
     def admit(self, span: ReadableSpan) -> ReadableSpan:
         """Return `span` as it may be recorded: itself where nothing has to change.
@@ -168,63 +165,51 @@ class ContentFilter:
             return given
         kept: dict[str, Any] = {}
         cut: list[str] = []
-        changed = False
         for name, value in given.items():
-            if (name, value) in self._harmless if type(value) is str else self._is_number(name, value):
-                kept[name] = value
-                continue
             kind = policy.kind_of(name)
-            if kind is not None and kind not in self.kinds:
-                changed = True
-                continue
-            new = self._value(name, value)
-            changed = changed or new is not value
-            if new is value:
-                self._remember(name, value)
-            if isinstance(value, str) and len(value) > self._limit:
-                cut.append(name)
-            kept[name] = new
+            if kind is None or kind in self.kinds:
+                kept[name] = self._value(name, value)
+                if isinstance(value, str) and len(value) > self._limit:
+                    cut.append(name)
         if cut:
             kept[c.CONTENT_TRUNCATED] = cut
-        return kept if changed else given
+        unchanged = len(kept) == len(given) and all(kept[name] is value for name, value in given.items())
+        return given if unchanged else kept
 
     def _is_harmless(self, span: OwnSpan) -> bool:
-        name = span.name
-        return not span.status.description and self.text(name) is name and self._are_harmless(span.own_attributes)
+        return not span.status.description and self._texts[span.name] and self._are_harmless(span.own_attributes)
 
     def _are_harmless(self, given: Mapping[str, Any]) -> bool:
-        """Whether all attributes were looked at before, as names and short texts repeat from span to span."""
-        pairs = self._harmless
+        """Whether all attributes may be recorded as they are; names and short texts repeat, so most are remembered."""
+        names, texts = self._names, self._texts
         for name, value in given.items():
-            if type(value) is str:
-                if (name, value) not in pairs:
+            if not names[name]:
+                return False
+            kind = type(value)  # pyright: ignore[reportUnknownVariableType]
+            if kind is str:
+                if len(value) > _REMEMBERED or not texts[value]:
+                    return False  # a long text is looked through once, by whoever takes something out of it
+            elif kind is int:
+                if value >= LARGE:
                     return False
-            elif not self._is_number(name, value):
+            elif kind is not float and kind is not bool:
                 return False
         return True
 
-    def _is_number(self, name: str, value: Any) -> bool:
-        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
-        return name in self._plain_names and (kind is float or kind is bool or (kind is int and value < LARGE))
-
-    def _remember(self, name: str, value: Any) -> None:
-        """Note that an attribute may be recorded as it is, and whether that holds for every number of its name."""
-        if type(value) is str:
-            if len(value) <= min(_REMEMBERED, self._limit):
-                if len(self._harmless) >= _MEMORY:
-                    self._harmless = {}
-                self._harmless[name, value] = None
-        elif len(self._plain_names) < _MEMORY and (self._redactor is None or not self._redactor.is_secret_name(name)):
-            self._plain_names[name] = None
+    def _keeps_name(self, name: str) -> bool:
+        """Whether attributes of that name may be recorded, if their values may."""
+        kind = policy.kind_of(name)
+        allowed = kind is None or kind in self.kinds
+        return allowed and (self._redactor is None or not self._redactor.is_secret_name(name))
 
     def before_end(self, span: Span) -> None:
         """Make a live span what `admit` would make of it, except for the hook, which cannot take it from others."""
-        try:
-            if isinstance(span, LiveSpan | OwnSpan) and span.is_recording():
-                self._clean(span)
-        except Exception:  # noqa: BLE001 - an attribute that cannot be looked at costs its own detail, not the host
-            if isinstance(span, LiveSpan | OwnSpan):
-                span.set_attributes(dict.fromkeys(dict(span.attributes or {}), WITHHELD))
+        if not isinstance(span, LiveSpan | OwnSpan) or not span.is_recording():
+            return
+        with _LOOKING:
+            self._clean(span)
+            return
+        span.set_attributes(dict.fromkeys(dict(span.attributes or {}), WITHHELD))
 
     def _clean(self, span: LiveSpan | OwnSpan) -> None:
         given = dict(span.attributes or {})  # another thread may be setting one
@@ -249,15 +234,15 @@ class ContentFilter:
         """
         if self._redactor is None:
             return
-        try:
+        with _LOOKING:
             attributes = _redacted(self._redactor, span.attributes)
             if attributes is not None:
                 span.set_attributes(attributes)
             _redact_all(self._redactor, span.links)
             if (name := self._redactor.text(span.name)) is not span.name:
                 span.update_name(name)
-        except Exception:  # noqa: BLE001 - likewise
-            span.set_attributes(dict.fromkeys(span.attributes or {}, WITHHELD))
+            return
+        span.set_attributes(dict.fromkeys(span.attributes or {}, WITHHELD))
 
     def redact_ended(self, span: LiveSpan) -> None:
         """Take secrets out of another library's span that has just ended, before any processor is shown it.
@@ -267,7 +252,7 @@ class ContentFilter:
         """
         if self._redactor is None:
             return
-        try:
+        with _LOOKING:
             attributes = _redacted(self._redactor, span.attributes)
             if attributes is not None:
                 _replace(span, attributes)
@@ -277,8 +262,8 @@ class ContentFilter:
                 span._status = Status(span.status.status_code, text)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             if (name := self._redactor.text(span.name)) is not span.name:
                 span._name = name  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        except Exception:  # noqa: BLE001 - a foreign span is anything: what cannot be looked through is not shown
-            _replace(span, dict.fromkeys(span.attributes or {}, WITHHELD))
+            return
+        _replace(span, dict.fromkeys(span.attributes or {}, WITHHELD))
 
     def tell(self, span: Span, error: BaseException, kind: str) -> None:
         """Record what `error` says on `span`, as far as the settings let exceptions speak."""
@@ -372,14 +357,12 @@ def _alike(new: list[Any], old: Any) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    try:
+    with _LOOKING:  # an exception of the host may be unable to say what it is
         return str(error)
-    except Exception:  # noqa: BLE001 - an exception of the host may be unable to say what it is
-        return ""
+    return ""
 
 
 def _stacktrace(error: BaseException) -> str:
-    try:
+    with _LOOKING:
         return "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - likewise
-        return ""
+    return ""

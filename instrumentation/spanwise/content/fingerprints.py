@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from spanwise.otel.values import MOST
 from spanwise.process import own_threads
+from spanwise.process.contained import contained
 
 Message: TypeAlias = Mapping[str, Any]
 LONGEST: Final = 1 << 20
@@ -22,6 +23,7 @@ _MOST_LINES: Final = 50_000
 _SHORTEST_LINE: Final = 8
 _FIRST_PREFIX: Final = 1024
 _HASH_BYTES, _PREFIX_BYTES = 8, 4
+_HASHING: Final = contained("hashing what was asked or returned")
 _MARGIN: Final = " \t\r-*>#"
 """Stripped from lines: what makes them items of a list or a quotation."""
 
@@ -88,14 +90,14 @@ def of_request(settings: Mapping[str, Any], messages: Sequence[Message], tools: 
         messages: in OpenAI's form or that of the GenAI conventions.
         tools: definitions of the tools on offer; they count as the prompt's beginning, as providers have it.
     """
-    try:
+    texts: list[str] = []
+    chunks: list[bytes] | None = None
+    with _HASHING:  # the host's messages are whatever they are; the call goes on without a hash
         texts = [f"{name}\0{text}" for name, text in _parts(messages)]
         if tools:
             texts.insert(0, _canonical(tools))
         chunks = [text.encode("utf-8", "surrogatepass") for text in texts]
-    except Exception:  # noqa: BLE001 - the host's messages are whatever they are; the call goes on without it
-        return None
-    if sum(map(len, chunks)) > LONGEST:
+    if chunks is None or sum(map(len, chunks)) > LONGEST:
         return None
     prompt = b"\0".join(chunks)
     whole = _blake2b(prompt, _HASH_BYTES)
@@ -105,11 +107,9 @@ def of_request(settings: Mapping[str, Any], messages: Sequence[Message], tools: 
 
 def of_value(name: str, value: object) -> str | None:
     """Return the hash of what a tool or a data source is asked for; none where it cannot be read."""
-    try:
-        text = f"{name}\0{value if isinstance(value, str) else _canonical(value)}"
-        return of_text(text)
-    except Exception:  # noqa: BLE001 - likewise
-        return None
+    with _HASHING:
+        return of_text(f"{name}\0{value if isinstance(value, str) else _canonical(value)}")
+    return None
 
 
 def of_text(text: str) -> str | None:

@@ -11,27 +11,25 @@ from itertools import islice
 from typing import Any, Final, TypeAlias, cast
 
 from spanwise.otel.values import MOST
+from spanwise.process.contained import contained
 
 Message: TypeAlias = Mapping[str, Any]
 INSTRUCTING: Final = frozenset({"system", "developer"})
 """Roles whose messages are instructions, not prompts."""
 
 
+_ENCODING: Final = contained("encoding content")
+
+
 def encoded(value: object) -> str | None:
     """Return `value` as JSON text; none where that cannot be had."""
     import msgspec  # noqa: PLC0415 - 6 ms, and only where there is content
 
-    try:
+    with _ENCODING:  # the host's value may be cyclic, no Unicode, or have a broken repr
         return msgspec.json.encode(value, enc_hook=repr).decode()
-    except Exception:  # noqa: BLE001 - the host's value: cyclic, not Unicode, or with a broken repr
-        return _dumped(value)
-
-
-def _dumped(value: object) -> str | None:
-    try:
+    with _ENCODING:
         return json.dumps(value, default=repr, skipkeys=True)
-    except Exception:  # noqa: BLE001 - likewise; its record goes without it
-        return None
+    return None
 
 
 def in_convention(messages: Sequence[Message]) -> list[dict[str, Any]]:

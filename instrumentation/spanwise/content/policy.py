@@ -11,6 +11,7 @@ import re
 from typing import Final, Literal, cast
 
 from spanwise import conventions as c
+from spanwise.process.memo import Memo
 
 Kind = Literal[
     "prompts", "completions", "system_instructions", "tool_definitions", "tool_arguments", "tool_results", "retrieval"
@@ -50,8 +51,6 @@ _DIALECTS: Final = (
     r"|(?P<retrieval>retrieval\.documents\b.*|reranker\.(?:query|input_documents|output_documents)\b.*"
     r"|embedding\.(?:embeddings|text)\b.*)"
 )
-_known: dict[str, Kind | None] = dict(_OF_ATTRIBUTE)
-_MEMORY: Final = 10_000
 
 
 @functools.cache
@@ -59,16 +58,19 @@ def _dialects() -> re.Pattern[str]:
     return re.compile(_DIALECTS)  # not at import, which it would double
 
 
+def _kind_of(attribute: str) -> Kind | None:
+    if attribute in _OF_ATTRIBUTE:
+        return _OF_ATTRIBUTE[attribute]
+    match = _dialects().fullmatch(attribute)
+    return cast("Kind", match.lastgroup) if match is not None else None
+
+
+_kinds: Final[Memo[str, Kind | None]] = Memo(_kind_of)
+
+
 def kind_of(attribute: str) -> Kind | None:
-    """Return the kind of content that an attribute holds; none where it holds none."""
-    try:
-        return _known[attribute]
-    except KeyError:
-        match = _dialects().fullmatch(attribute)
-        kind = cast("Kind", match.lastgroup) if match is not None else None
-        if len(_known) < _MEMORY:
-            _known[attribute] = kind
-        return kind
+    """Return the kind of content that an attribute holds; `None` where it holds none."""
+    return _kinds[attribute]
 
 
 def kinds(text: str) -> tuple[Kind, ...]:

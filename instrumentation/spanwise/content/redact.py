@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise.content import patterns
 from spanwise.errors import InputError
+from spanwise.process.memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _SHORTEST: Final = 6
 _REMEMBERED: Final = 256
 """Longest text that is remembered as clean, in characters."""
-_MEMORY: Final = 10_000
 _SINGLE: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
 _DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 _ENDS_IN_ZERO: Final = bytes(total % 10 == 0 for total in range(256))
@@ -106,21 +106,23 @@ class Redactor:
 
     def __init__(self, own: Iterable[str] = ()) -> None:
         self._own = tuple(compiled(pattern) for pattern in own)
-        self._clean: dict[str, None] = {}
-        self._names: dict[str, bool] = {}
+        self._clean: Memo[str, str] = Memo(
+            self._redacted, fits=lambda text, redacted: redacted == text and len(text) <= _REMEMBERED
+        )
+        self._names: Memo[str, bool] = Memo(lambda name: _SECRET_NAME.search(name) is not None)
 
     def text(self, text: str) -> str:
         """Return `text` with what is secret or personal replaced; the same object where there is nothing."""
-        if text in self._clean or (
-            not self._own and (len(text) < _SHORTEST or (len(text) == _ID_LENGTH and _is_id(text)))
-        ):
+        if not self._own and (len(text) < _SHORTEST or (len(text) == _ID_LENGTH and _is_id(text))):
             return text
-        redacted = self._own_redacted(_secrets(text))
-        if redacted == text:
-            if len(text) <= _REMEMBERED:
-                self._remember(text)
-            return text
-        return redacted
+        redacted = self._clean[text]
+        return text if redacted == text else redacted
+
+    def _redacted(self, text: str) -> str:
+        text = _secrets(text)
+        for pattern in self._own:
+            text = pattern.sub(_own, text)
+        return text
 
     def cut(self, text: str, limit: int) -> int:
         """Return where `text` can be cut, at most at `limit`, so that no secret stands on both sides."""
@@ -166,22 +168,7 @@ class Redactor:
 
     def is_secret_name(self, name: str) -> bool:
         """Whether an attribute of that name is redacted, whatever its value."""
-        known = self._names.get(name)
-        if known is None:
-            known = _SECRET_NAME.search(name) is not None
-            if len(self._names) < _MEMORY:
-                self._names[name] = known
-        return known
-
-    def _own_redacted(self, text: str) -> str:
-        for pattern in self._own:
-            text = pattern.sub(_own, text)
-        return text
-
-    def _remember(self, text: str) -> None:
-        if len(self._clean) >= _MEMORY:
-            self._clean = {}
-        self._clean[text] = None
+        return self._names[name]
 
 
 def _digits(value: int) -> str:

@@ -1,19 +1,14 @@
-"""The destinations that the settings name, each with its connection, filter and content policy.
-
-Everything that a sending thread needs is imported here, on the thread that configures: a fork amid an import of another
-thread would hang the child at the same import.
-"""
+"""The destinations that the settings name, each with its connection, filter and content policy."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from spanwise.config.settings import destination
 from spanwise.content.outlet import Outlet
-from spanwise.destinations import langsmith
 from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.draining import WallClock
-from spanwise.destinations.over_http import HttpTransport, traces_address
 from spanwise.destinations.sending import Sender
 from spanwise.errors import InputError
 
@@ -24,42 +19,30 @@ if TYPE_CHECKING:
     from spanwise.destinations.transport import Transport
     from spanwise.journal.process_ledger import Ledger
 
-OTLP = "otlp"
 
-
-def names(settings: Settings) -> tuple[str, ...]:
-    """Return the names of the destinations that are set."""
-    return (*((OTLP,) if settings.endpoint else ()), *((langsmith.NAME,) if settings.langsmith_project else ()))
+def _settings_of(settings: Settings, name: str) -> Any:
+    about = settings.destination(name)
+    if about is None:
+        raise InputError(destination(name).DESTINATION.unset)
+    return about
 
 
 def transport_of(settings: Settings, name: str) -> Transport:
     """Return a connection to a destination.
 
     Raises:
-        InputError: its address, or a key, is not set.
+        InputError: it is not set, or a key is not.
         UnavailableError: it needs an extra.
     """
-    if name == langsmith.NAME:
-        project = settings.langsmith_project
-        if not project:
-            raise InputError("no LangSmith project is set; set SPANWISE_LANGSMITH_PROJECT and LANGSMITH_API_KEY")
-        return HttpTransport(langsmith.address(), langsmith.headers(project))
-    if not settings.endpoint:
-        raise InputError("no endpoint is set; set SPANWISE_ENDPOINT, such as http://127.0.0.1:4318")
-    if settings.protocol == "grpc":
-        from spanwise.destinations.over_grpc import GrpcTransport  # noqa: PLC0415 - an extra
-
-        return GrpcTransport(settings.endpoint)
-    return HttpTransport(traces_address(settings.endpoint))
+    transport: Transport = destination(name).DESTINATION.connect(_settings_of(settings, name))
+    return transport
 
 
 def outlet_of(settings: Settings, name: str) -> Outlet:
-    """Return what a destination gets of what is recorded."""
-    if name == langsmith.NAME:
-        return Outlet(
-            settings.langsmith_content, settings.langsmith_drop, langsmith.translated, waits=settings.langsmith_waits
-        )
-    return Outlet(settings.otlp_content, settings.otlp_drop, waits=settings.otlp_waits)
+    """Return what a destination gets of what is recorded; raises `InputError` where it is not set."""
+    about, translator = _settings_of(settings, name), destination(name).DESTINATION.translator
+    translate = translator() if translator is not None else None
+    return Outlet(about.content, about.drop, translate, waits=about.waits)
 
 
 @contextmanager
@@ -88,5 +71,5 @@ def destinations_of(
         Sender(
             name, transport_of(settings, name), outlet_of(settings, name), ledger, journaled=journaled, backlog=backlog
         )
-        for name in names(settings)
+        for name, _ in settings.destinations
     )

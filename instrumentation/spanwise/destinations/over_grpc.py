@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 _METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _DETAILS: Final = "grpc-status-details-bin"
 # Pauses are `Delivery`'s: of its own, a channel would not even look for two minutes whether the receiver is back.
-_OPTIONS: Final = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 1_000))
+_OPTIONS: Final = (
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", 64 * 1024),
+)
 _REFUSED: Final = frozenset({"INVALID_ARGUMENT"})
 _LATER: Final = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"})
 """What is not the spans' fault; whatever else fails may be, a deadline included."""
@@ -93,13 +97,13 @@ class GrpcTransport:
         """Return the seconds that a RetryInfo among the details of a status asks for."""
         encoded = next((value for key, value in metadata if key == _DETAILS), b"")
         try:
-            details = self._status.Status.FromString(encoded).details
-        except self._undecodable:
+            for detail in self._status.Status.FromString(encoded).details:
+                info = self._details.RetryInfo()
+                if detail.Unpack(info):
+                    seconds = float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+                    return min(max(0.0, seconds), LONGEST_RETRY_AFTER)
+        except (self._undecodable, ValueError):
             return None
-        for detail in details:
-            info = self._details.RetryInfo()
-            if detail.Unpack(info):
-                return min(max(0.0, float(info.retry_delay.ToTimedelta().total_seconds())), LONGEST_RETRY_AFTER)
         return None
 
 

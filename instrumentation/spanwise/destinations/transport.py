@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LONGEST_RETRY_AFTER: Final = 3_600.0
 """Seconds; a receiver that asks for more is tried again after an hour."""
+_LONGEST_REASON: Final = 300
+_LONGEST_HEADER: Final = 64
 _DEFAULT_TIMEOUT: Final = 10.0
 
 
@@ -38,6 +40,12 @@ class Reply:
     rejected: int = 0
     """Spans of an accepted request that were not taken."""
 
+    def __post_init__(self) -> None:
+        """Cut the reason and take control characters out: it is the receiver's text, and goes to disk and terminals."""
+        text = self.reason if len(self.reason) <= _LONGEST_REASON else f"{self.reason[:_LONGEST_REASON]}…"
+        shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+        object.__setattr__(self, "reason", shown)
+
 
 class Transport(Protocol):
     """A connection to one receiver; used by one thread, except for `close`."""
@@ -53,14 +61,14 @@ class Transport(Protocol):
 
 def retry_after(text: str | None, now: float | None = None) -> float | None:
     """Return the seconds that a `Retry-After` header asks for: a number, or a date (RFC 9110, 10.2.3)."""
-    if not text:
+    if not text or len(text) > _LONGEST_HEADER:
         return None
     try:
         seconds = float(text)
     except ValueError:
         try:
             seconds = parsedate_to_datetime(text).timestamp() - (time.time() if now is None else now)
-        except ValueError:
+        except (ValueError, TypeError, OverflowError, OSError):
             return None
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
 
@@ -78,10 +86,12 @@ def read_partial(body: bytes) -> Reply:
     rejected, message = about.get(1, 0), about.get(2, b"")  # rejected_spans, error_message
     if not isinstance(rejected, int) or not isinstance(message, bytes) or rejected >= _NEGATIVE:
         return Reply("accepted")
-    return Reply("accepted", message.decode("utf-8", "replace"), rejected=rejected)
+    return Reply("accepted", message[: 4 * _LONGEST_REASON].decode("utf-8", "replace"), rejected=rejected)
 
 
 _NEGATIVE: Final = 2**63
+_LONGEST_VARINT: Final = 70
+"""Bits, seven a byte."""
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
@@ -106,12 +116,13 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
     number = shift = 0
-    while True:
+    while shift < _LONGEST_VARINT:
         byte = message[at]
         number |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if byte < 0x80:  # noqa: PLR2004 - the continuation bit
             return number, at
+    raise ValueError("a varint of more than ten bytes")
 
 
 def variable(name: str) -> str:

@@ -22,6 +22,7 @@ from spanwise.otel import task_hook
 from spanwise.otel.context import SPAN_KEY, attach, current, leave
 from spanwise.otel.span import OwnSpan
 from spanwise.otel.values import MOST, text
+from spanwise.process.contained import contained
 from spanwise.recording import scope as scopes
 from spanwise.recording import telemetry as active_telemetry
 
@@ -43,14 +44,15 @@ _SCOPE_KEY: Final = scopes.KEY
 _NO_SCOPE: Final = scopes.NONE
 
 
+TELLING: Final = contained("telling a span something")
+
+
 def error_type(error: BaseException) -> str:
     """Return `error.type` of an exception: an HTTP status code where it has one, else its qualified class name."""
-    try:
+    with TELLING:  # a property of the host's exception must not replace the exception
         status = getattr(error, "status_code", None)
         if isinstance(status, int):
             return str(int.__int__(status))
-    except Exception:  # noqa: BLE001 - a property of the host's exception must not replace the exception
-        status = None
     name: str = _qualname_of(type(error))
     try:
         module = text(_module_of(type(error)))
@@ -71,10 +73,8 @@ def harmless(tell: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(tell)
     def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
+        with TELLING:
             tell(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - a value of the host is any code; whatever it raises the host did not ask for
-            return  # `suppress` would cost three more calls
 
     return told
 

@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from spanwise import conventions as c
 from spanwise.content import fingerprints
 from spanwise.content import messages as forms
-from spanwise.helpers.base import harmless
+from spanwise.helpers.base import TELLING, harmless
 from spanwise.helpers.returning import Returning
 from spanwise.helpers.streams import AsyncStream, Stream
 from spanwise.otel.context import SPAN_KEY
@@ -122,15 +122,13 @@ class ModelCall(Returning):
     def usage(self, input_tokens: int, output_tokens: int, *, cached_tokens: int | None = None) -> None:
         """Record the tokens of the call (cached ones are part of the input) and add them to agent and workflow."""
         told = {c.USAGE_INPUT_TOKENS: input_tokens, c.USAGE_OUTPUT_TOKENS: output_tokens}
-        try:  # `harmless` by hand, here and below: it is one more call
+        with TELLING:  # `harmless` by hand, here and below: it is one more call
             if cached_tokens:
                 told[c.USAGE_CACHE_READ_INPUT_TOKENS] = cached_tokens
             self._span.set_attributes(told)
             self._output_tokens = output_tokens
             if (usage := self._above.usage) is not None:
                 usage.add(input_tokens, output_tokens)
-        except Exception:  # noqa: BLE001
-            return
 
     @overload
     def stream(self, source: Iterable[T], on_chunk: Callable[[T], object] | None = None) -> Stream[T]: ...
@@ -159,12 +157,10 @@ class ModelCall(Returning):
     def response(self, *, id: str, model: str, finish_reasons: Sequence[str] = ()) -> None:  # noqa: A002 - its name
         """Record what the provider said of its answer."""
         told: dict[str, AttributeValue] = {c.RESPONSE_ID: id, c.RESPONSE_MODEL: model}
-        try:
+        with TELLING:
             if finish_reasons:
                 told[c.RESPONSE_FINISH_REASONS] = tuple(islice(finish_reasons, MOST))
             self._span.set_attributes(told)
-        except Exception:  # noqa: BLE001
-            return
 
     def _before_end(self) -> None:
         if not self.chunks:

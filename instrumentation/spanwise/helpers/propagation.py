@@ -19,6 +19,7 @@ from opentelemetry.context import Context
 from spanwise import conventions as c
 from spanwise.otel.context import SPAN_KEY, attach, current, detach
 from spanwise.otel.values import text
+from spanwise.process.contained import contained
 from spanwise.recording import scope as scopes
 from spanwise.recording import telemetry as active_telemetry
 
@@ -38,6 +39,9 @@ _PROVIDERS: Final = (
 """Hosts that are model providers whatever span is current."""
 
 
+_PROPAGATING: Final = contained("carrying a trace on")
+
+
 def inject(carrier: MutableMapping[str, str], *, url: str | None = None) -> None:
     """Write the current trace into `carrier`, so that `extract` continues it elsewhere; never raises.
 
@@ -47,10 +51,8 @@ def inject(carrier: MutableMapping[str, str], *, url: str | None = None) -> None
             left out where it is a model provider, or a model call is the current span. Without one, `carrier` goes to
             a queue or a process of one's own, and gets everything.
     """
-    try:
+    with _PROPAGATING:
         carrier.update(_headers(current(), url))
-    except Exception:  # noqa: BLE001 - a carrier and a propagator are foreign code, and the host must go on
-        return
 
 
 def extract(carrier: Mapping[str, str]) -> Remote:
@@ -58,13 +60,12 @@ def extract(carrier: Mapping[str, str]) -> Remote:
 
     Names of headers may be in any case. Take it only from senders that you trust: ids and names are taken as they come.
     """
-    try:
+    with _PROPAGATING:
         headers = {text(name).lower(): text(value) for name, value in carrier.items()}
         from opentelemetry import propagate  # noqa: PLC0415 - it looks for propagators among all that is installed
 
         return Remote(_scoped(propagate.extract(headers, Context())))
-    except Exception:  # noqa: BLE001 - likewise
-        return Remote(Context())
+    return Remote(Context())
 
 
 class Remote:

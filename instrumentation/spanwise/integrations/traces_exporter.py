@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from spanwise import setup
-from spanwise.config.settings import Settings, resolve, settings_of
+from spanwise.config.declaration import folder
+from spanwise.config.settings import Sourced, default_of, resolve, settings_of
 from spanwise.content.filter import ContentFilter
 from spanwise.recording.build import processor_of
 from spanwise.recording.metrics import SpanMetrics
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from spanwise.config.settings import Settings
     from spanwise.recording.processor import RecordingProcessor
 
 DEFAULT_FOLDER = ".spanwise"
@@ -47,12 +49,11 @@ class JournalExporter(SpanExporter):
         if active() is not None:
             return  # the program has configured spanwise itself
         sources = resolve({})
+        for name in ("otlp.endpoint", "otlp.protocol"):  # OpenTelemetry's are for the exporter `otlp`
+            if sources[name].source.startswith("OTEL_"):
+                sources[name] = Sourced(default_of(name), "default")
         settings = settings_of(sources)
-        if sources["endpoint"].source.startswith("OTEL_"):
-            settings = settings._replace(endpoint=None)
-        elif sources["protocol"].source.startswith("OTEL_"):  # the exporter's, and gRPC under opentelemetry-instrument
-            settings = settings._replace(protocol=Settings().protocol)
-        settings = settings._replace(journal_dir=settings.journal_dir or DEFAULT_FOLDER)
+        settings = settings._replace(journal_dir=settings.journal_dir or folder(DEFAULT_FOLDER))
         if isinstance(trace.get_tracer_provider(), TracerProvider):
             self._telemetry = setup.configured(settings, sources)
         elif not settings.disabled:

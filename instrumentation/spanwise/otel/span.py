@@ -55,7 +55,7 @@ class Origin(Protocol):
         """The provider's resource."""
         ...
 
-    def before_end(self, span: OwnSpan, end_ns: int) -> None:
+    def before_end(self, span: OwnSpan) -> None:
         """Learn that a span is about to end, where processors of others watch."""
 
     def announce_end(self, span: OwnSpan) -> None:
@@ -94,8 +94,6 @@ class OwnSpan(trace.Span, ReadableSpan):
     """Whether it has nothing that few spans have: events, links, a trace state, a foreign parent, lost details."""
     is_watched = False
     """Whether processors of others have seen it start."""
-    worked_out = False
-    """Whether cost and budget were written on it before its end, for processors of others to see."""
     measured_only = False
     """The sampler does not want it: it is measured, and neither written nor sent."""
     _made_context: SpanContext | None = None
@@ -337,7 +335,7 @@ class OwnSpan(trace.Span, ReadableSpan):
             end_ns = self.start_ns + 1
         own_tracer = self.own_tracer
         if own_tracer.watch.others:
-            own_tracer.before_end(self, end_ns)
+            own_tracer.before_end(self)
         self._end_time = end_ns
         own_tracer.take(self)
         if own_tracer.watch.others:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from spanwise.process.contained import contained
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -29,6 +31,9 @@ _WRITTEN_BITS: Final = 10_000
 _SCALARS: Final = frozenset({bool, int, float, type(None)})
 
 
+_CLEANING: Final = contained("reading an attribute's value")
+
+
 def clean(value: Any, longest: int = LONGEST) -> Any:
     """Return `value` as plain data: none, bool, int, float, str, bytes, tuples and dicts of these; never raises."""
     kind = type(value)  # pyright: ignore[reportUnknownVariableType]
@@ -36,10 +41,9 @@ def clean(value: Any, longest: int = LONGEST) -> Any:
         return value if len(value) <= longest else value[:longest]
     if kind in _SCALARS:
         return value
-    try:
+    with _CLEANING:
         return _cleaned(value, longest, 0)
-    except Exception:  # noqa: BLE001 - a value is the host's code: whatever it raises is no business of its caller
-        return f"<unprintable {kind.__qualname__}>"
+    return f"<unprintable {kind.__qualname__}>"
 
 
 def weight_of(value: Any) -> int:

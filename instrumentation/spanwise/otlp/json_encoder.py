@@ -1,49 +1,38 @@
 """Spans as one OTLP/JSON ExportTraceServiceRequest, as the collector's file exporter writes it.
 
-It says what OpenTelemetry's protobuf encoder says of the same spans. Ids are lower-case hex and 64-bit integers are
-strings (the OTLP specification's JSON mapping); floats that JSON lacks are written as strings, as protobuf's JSON
-mapping does. Empty fields are left out. What JSON cannot hold is made to fit: text that is no Unicode gets question
-marks, an integer beyond 64 bits becomes text.
+It says what OpenTelemetry's protobuf encoder says of the same spans. Ids are lower-case hex, and empty fields are left
+out. `json_values` says how values are written.
 """
 
 from __future__ import annotations
 
-import base64
-import math
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from spanwise.otel.span import OwnSpan
-from spanwise.otlp.own_json import OwnJson
+from spanwise.otlp.json_values import key_values, text_of, value_of
+from spanwise.otlp.own_span_json import OwnSpanEncoder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, Status
 
-    from spanwise.otlp.own_json import Admission
-
 _HAS_REMOTE = 0x100
 _IS_REMOTE = 0x200
-_INT64 = range(-(2**63), 2**63)
 
 _Groups: TypeAlias = "dict[Resource, dict[InstrumentationScope | None, list[bytes]]]"
 _encode = msgspec.json.Encoder().encode
 
 
-def encode(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes] = MappingProxyType({})) -> bytes:
-    """Return one line, newline included, that holds `spans` grouped by resource and scope.
-
-    Args:
-        spans: that have ended, or were begun.
-        texts: of those that are encoded already (`own_json`).
-    """
+def encode(spans: Sequence[ReadableSpan]) -> bytes:
+    """Return one line, newline included, that holds `spans` (ended or begun) grouped by resource and scope."""
     pieces: list[bytes] = []
-    for resource, scopes in _grouped(spans, texts).items():
+    for resource, scopes in _grouped(spans).items():
         pieces += _resource_spans(resource, scopes)
     if not pieces:
         return b'{"resourceSpans":[]}\n'
@@ -53,7 +42,7 @@ def encode(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes] = 
     return b",".join(pieces)
 
 
-def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes]) -> _Groups:
+def _grouped(spans: Sequence[ReadableSpan]) -> _Groups:
     groups: _Groups = {}
     by_source: dict[object, list[bytes]] = {}
     for span in spans:
@@ -62,7 +51,7 @@ def _grouped(spans: Sequence[ReadableSpan], texts: Mapping[ReadableSpan, bytes])
         if members is None:  # hashing a resource is slow, so it is done once for each object
             members = groups.setdefault(span.resource, {}).setdefault(span.instrumentation_scope, [])
             by_source[source] = members
-        members.append(texts.get(span) or _encoded(span))
+        members.append(_encoded(span))
     return groups
 
 
@@ -71,7 +60,7 @@ def _source(span: ReadableSpan) -> tuple[int, int]:
 
 
 def _encoded(span: ReadableSpan) -> bytes:
-    text = _own.text(span) if isinstance(span, OwnSpan) else None
+    text = _own_spans.encode(span) if isinstance(span, OwnSpan) else None
     return _encode(_span(span)) if text is None else text
 
 
@@ -83,7 +72,7 @@ def _present(**fields: Any) -> dict[str, Any]:
 def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | None, list[bytes]]) -> list[bytes]:
     """Return the spans of a resource in pieces, to be joined by commas like its neighbours."""
     about = {
-        "resource": _present(attributes=_attributes(resource.attributes)),
+        "resource": _present(attributes=key_values(resource.attributes)),
         **_present(schemaUrl=resource.schema_url),
     }
     pieces = [piece for scope, members in scopes.items() for piece in _enclosed(_scope(scope), b"spans", members)]
@@ -93,7 +82,7 @@ def _resource_spans(resource: Resource, scopes: Mapping[InstrumentationScope | N
 def _scope(scope: InstrumentationScope | None) -> dict[str, Any]:
     if scope is None:
         return {"scope": {}}
-    about = _present(name=_text(scope.name), version=scope.version, attributes=_attributes(scope.attributes))
+    about = _present(name=text_of(scope.name), version=scope.version, attributes=key_values(scope.attributes))
     return {"scope": about, **_present(schemaUrl=scope.schema_url)}
 
 
@@ -111,14 +100,14 @@ def _span(span: ReadableSpan) -> dict[str, Any]:
         "traceId": f"{context.trace_id:032x}",
         "spanId": f"{context.span_id:016x}",
         "flags": _flags(parent),
-        "name": _text(span.name),
+        "name": text_of(span.name),
         "kind": span.kind.value + 1,
         "startTimeUnixNano": str(span.start_time or 0),
         "endTimeUnixNano": str(span.end_time or 0),
         **_present(
             traceState=context.trace_state.to_header(),
             parentSpanId=f"{parent.span_id:016x}" if parent is not None else "",
-            attributes=_attributes(span.attributes),
+            attributes=key_values(span.attributes),
             droppedAttributesCount=span.dropped_attributes,
             events=[_event(event) for event in span.events],
             droppedEventsCount=span.dropped_events,
@@ -137,8 +126,8 @@ def _flags(context: SpanContext | None) -> int:
 def _event(event: Event) -> dict[str, Any]:
     return {
         "timeUnixNano": str(event.timestamp),
-        "name": _text(event.name),
-        **_present(attributes=_attributes(event.attributes), droppedAttributesCount=event.dropped_attributes),
+        "name": text_of(event.name),
+        **_present(attributes=key_values(event.attributes), droppedAttributesCount=event.dropped_attributes),
     }
 
 
@@ -147,52 +136,12 @@ def _link(link: Link) -> dict[str, Any]:
         "traceId": f"{link.context.trace_id:032x}",
         "spanId": f"{link.context.span_id:016x}",
         "flags": _flags(link.context),
-        **_present(attributes=_attributes(link.attributes), droppedAttributesCount=link.dropped_attributes),
+        **_present(attributes=key_values(link.attributes), droppedAttributesCount=link.dropped_attributes),
     }
 
 
 def _status(status: Status) -> dict[str, Any]:
-    return _present(code=status.status_code.value, message=_text(status.description or ""))
+    return _present(code=status.status_code.value, message=text_of(status.description or ""))
 
 
-def _text(text: str) -> str:
-    """Return `text` with question marks for lone surrogates, which undecodable bytes become in Python."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _attributes(attributes: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    return [{"key": _text(key), "value": _value(value)} for key, value in tuple((attributes or {}).items())]
-
-
-def _value(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one case a type
-    match value:
-        case None:
-            return {}
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)} if value in _INT64 else {"stringValue": str(value)}
-        case float():
-            return {"doubleValue": value if math.isfinite(value) else _non_finite(value)}
-        case str():
-            return {"stringValue": _text(value)}
-        case bytes():
-            return {"bytesValue": base64.b64encode(value).decode("ascii")}
-        case Mapping():
-            return {"kvlistValue": _present(values=_attributes(cast("Mapping[str, Any]", value)))}
-        case _:
-            return {"arrayValue": _present(values=[_value(one) for one in cast("Sequence[Any]", value)])}
-
-
-def _non_finite(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
-
-
-def own_json(admission: Admission | None = None) -> OwnJson:
-    """Return what encodes those of our own spans of which all may be recorded."""
-    return OwnJson(_value, admission)
-
-
-_own = own_json()
+_own_spans = OwnSpanEncoder(value_of)

@@ -13,23 +13,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import msgspec
 
+from spanwise.process.memo import Memo
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Json: TypeAlias = "Mapping[str, Any]"
 
 _SHORT: Final = 128
-_KNOWN_LIMIT: Final = 4_000
+_REMEMBERED: Final = 4_000
 _SMALL: Final = 0x80
 _UINT64: Final = 2**64
 _fixed32: Final = Struct("<I").pack
 _times: Final = Struct("<BQBQ").pack
 _fixed64: Final = Struct("<Q").pack
 _double: Final = Struct("<d").pack
-
-# Each table is emptied when it is full.
-_names: dict[str, bytes] = {}
-_pairs: dict[tuple[str, str], bytes] = {}
 
 
 def varint(number: int) -> bytes:
@@ -107,14 +105,12 @@ def _identity(text: str, length: int) -> bytes:
 
 
 def _name(text: str) -> bytes:
-    known = _names.get(text)
-    if known is None:
-        known = _text(b"\x2a", text)
-        if len(_names) >= _KNOWN_LIMIT:
-            _names.clear()
-        if len(text) <= _SHORT:
-            _names[text] = known
-    return known
+    return _names[text]
+
+
+_names: Final[Memo[str, bytes]] = Memo(
+    lambda text: _text(b"\x2a", text), most=_REMEMBERED, fits=lambda text, _: len(text) <= _SHORT
+)
 
 
 def _status(given: Json | None) -> bytes:
@@ -151,27 +147,18 @@ def pair(tag: bytes, given: Json) -> bytes:
     key, value = given["key"], given.get("value", {})
     text = value.get("stringValue")
     if text is None or len(text) > _SHORT:
-        return field(tag, _key(key) + field(b"\x12", any_value(value)))
-    known = _pairs.get((key, text))
-    if known is None:
-        content = _key(key) + field(b"\x12", field(b"\x0a", text.encode()))
-        known = varint(len(content)) + content
-        if len(_pairs) >= _KNOWN_LIMIT:
-            _pairs.clear()
-        _pairs[key, text] = known
-    return tag + known
+        return field(tag, _keys[key] + field(b"\x12", any_value(value)))
+    return tag + _pairs[key, text]
 
 
-_keys: dict[str, bytes] = {}
+def _pair(known: tuple[str, str]) -> bytes:
+    key, text = known
+    content = _keys[key] + field(b"\x12", field(b"\x0a", text.encode()))
+    return varint(len(content)) + content
 
 
-def _key(key: str) -> bytes:
-    known = _keys.get(key)
-    if known is None:
-        known = field(b"\x0a", key.encode())
-        if len(_keys) < _KNOWN_LIMIT:
-            _keys[key] = known
-    return known
+_keys: Final[Memo[str, bytes]] = Memo(lambda key: field(b"\x0a", key.encode()), most=_REMEMBERED)
+_pairs: Final[Memo[tuple[str, str], bytes]] = Memo(_pair, most=_REMEMBERED)
 
 
 def any_value(given: Json) -> bytes:  # noqa: PLR0911 - one case a type

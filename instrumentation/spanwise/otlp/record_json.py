@@ -6,31 +6,29 @@ becomes the same one wherever it is met.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import math
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from spanwise.otlp.json_values import key_values
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from spanwise.otlp.records import SpanRecord
 
 
 _TRACE, _SPAN = 16, 8
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
-_NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def encode(records: Sequence[SpanRecord]) -> bytes:
     """Return `records`, grouped by what they say of their resource and scope; values that JSON lacks become text."""
     groups: dict[bytes, tuple[dict[str, Any], dict[tuple[str, str], list[dict[str, Any]]]]] = {}
     for record in records:
-        about = {"attributes": _attributes(record.resource)}
+        about = {"attributes": key_values(record.resource)}
         _, scopes = groups.setdefault(msgspec.json.encode(about), (about, {}))
         scopes.setdefault((record.scope_name, record.scope_version), []).append(_span(record))
     request = [
@@ -54,17 +52,17 @@ def _span(record: SpanRecord) -> dict[str, Any]:
         "kind": record.kind,
         "startTimeUnixNano": str(record.start_ns),
         "endTimeUnixNano": str(record.end_ns),
-        "attributes": _attributes(record.attributes),
+        "attributes": key_values(record.attributes),
         "links": [
             {
                 "traceId": _id(x.trace_id, _TRACE),
                 "spanId": _id(x.span_id, _SPAN),
-                "attributes": _attributes(x.attributes),
+                "attributes": key_values(x.attributes),
             }
             for x in record.links
         ],
         "events": [
-            {"timeUnixNano": str(x.time_ns), "name": x.name, "attributes": _attributes(x.attributes)}
+            {"timeUnixNano": str(x.time_ns), "name": x.name, "attributes": key_values(x.attributes)}
             for x in record.events
         ],
         "status": {"code": record.status_code, **message},
@@ -76,27 +74,3 @@ def _id(given: str, size: int) -> str:
     if len(given) == 2 * size and _HEX.fullmatch(given):
         return given
     return hashlib.blake2b(given.encode("utf-8", "replace"), digest_size=size).hexdigest()
-
-
-def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value": _value(value)} for key, value in attributes.items()]
-
-
-def _value(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one case a type
-    match value:
-        case None:
-            return {}
-        case bool():
-            return {"boolValue": value}
-        case int():
-            return {"intValue": str(value)}
-        case float():
-            return {"doubleValue": value if math.isfinite(value) else _NON_FINITE[str(value)]}
-        case str():
-            return {"stringValue": value}
-        case bytes():
-            return {"bytesValue": base64.b64encode(value).decode("ascii")}
-        case Mapping():
-            return {"kvlistValue": {"values": _attributes(cast("Mapping[str, Any]", value))}}
-        case _:
-            return {"arrayValue": {"values": [_value(one) for one in cast("Iterable[Any]", value)]}}

@@ -30,12 +30,10 @@ class Buffer:
         pressed: whether every span is an occasion to write: `room` is always 0 then.
     """
 
-    __slots__ = ("_behind", "_closed", "_foreign", "_limit", "_pressed", "ended", "heavy", "measured", "room")
+    __slots__ = ("_behind", "_closed", "_foreign", "_limit", "_pressed", "ended", "heavy", "room")
 
     def __init__(self, limit: int, *, pressed: bool = False) -> None:
         self.ended: deque[ReadableSpan] = deque()
-        """Spans that no metric has seen yet."""
-        self.measured: deque[ReadableSpan] = deque()
         self.room = 0
         """How many spans `ended` may hold before whoever ends one has to do more than append."""
         self._limit = limit
@@ -47,7 +45,7 @@ class Buffer:
         self._foreign: dict[int, int] = {}
 
     def __len__(self) -> int:
-        return len(self.ended) + len(self.measured)
+        return len(self.ended)
 
     @property
     def is_full(self) -> bool:
@@ -77,13 +75,9 @@ class Buffer:
             self.room -= weight >> ORDINARY_BITS
 
     def take(self, most: int) -> tuple[ReadableSpan, ...]:
-        """Take out `most` of the spans that were measured; one thread at a time, which measures none meanwhile."""
-        measured = self.measured
-        if len(measured) > most:
-            return tuple([measured.popleft() for _ in range(most)])
-        taken = tuple(measured)
-        measured.clear()
-        return taken
+        """Take out `most` of the spans that wait, the oldest first; one thread at a time."""
+        ended = self.ended
+        return tuple([ended.popleft() for _ in range(min(most, len(ended)))])
 
     def release(self, spans: Iterable[ReadableSpan]) -> None:
         """Forget the long values of spans that were taken out."""
@@ -91,14 +85,11 @@ class Buffer:
             weight = span.weight if type(span) is OwnSpan else self._foreign.pop(id(span), 0)
             if weight:
                 self.heavy -= weight
-
-    def moved(self) -> None:
-        """Take notice that spans were moved to `measured`, or out of it."""
         self._resize()
 
     def _resize(self) -> None:
         none = self._closed or self._pressed or self._behind
-        self.room = 0 if none else max(0, (self._limit - self.heavy) // ORDINARY - len(self.measured))
+        self.room = 0 if none else max(0, (self._limit - self.heavy) // ORDINARY)
 
 
 def _foreign_weight(span: ReadableSpan) -> int:

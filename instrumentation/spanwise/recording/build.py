@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from spanwise.content.filter import ContentFilter
     from spanwise.journal.stream import Stream
     from spanwise.recording.metrics import SpanMetrics
-    from spanwise.recording.writer import Destination
+    from spanwise.recording.stages import Destination
 
 
 def processor_of(
-    settings: Settings, metrics: SpanMetrics, guard: ContentFilter, *, check: bool = True
+    settings: Settings, metrics: SpanMetrics, content_filter: ContentFilter, *, check: bool = True
 ) -> RecordingProcessor:
     """Return a recorder that neither has a thread nor has opened a file yet.
 
     Args:
         settings: what is recorded, where to, and how.
         metrics: observed for each span.
-        guard: what may be recorded.
+        content_filter: what may be recorded.
         check: whether the journal folder is made and tried first.
 
     Raises:
@@ -35,9 +35,9 @@ def processor_of(
     """
     sync = settings.durability == "sync"
     buffer = Buffer(settings.buffer_size, pressed=sync)
-    ledger = Ledger(_names(settings))
+    ledger = Ledger(tuple(name for name, _ in settings.destinations))
     destinations: tuple[Destination, ...] = ()
-    if settings.endpoint or settings.langsmith_project:
+    if settings.destinations:
         from spanwise.destinations import factory  # noqa: PLC0415 - the HTTP client loads only where something is sent
 
         destinations = factory.destinations_of(
@@ -46,17 +46,9 @@ def processor_of(
     stream = _stream(Path(settings.journal_dir), ledger, check=check) if settings.journal_dir else None
     tidy = Housekeeping(stream, settings.journal_size, settings.journal_age) if stream is not None else None
     return RecordingProcessor(
-        metrics=metrics, stream=stream, ledger=ledger, destinations=destinations, guard=guard, buffer=buffer,
-        sync=sync, interval=settings.journal_interval, tidy=tidy,
+        metrics=metrics, stream=stream, ledger=ledger, destinations=destinations, content_filter=content_filter,
+        buffer=buffer, sync=sync, interval=settings.journal_interval, tidy=tidy,
     )  # fmt: skip
-
-
-def _names(settings: Settings) -> tuple[str, ...]:
-    if not (settings.endpoint or settings.langsmith_project):
-        return ()
-    from spanwise.destinations import factory  # noqa: PLC0415 - likewise
-
-    return factory.names(settings)
 
 
 def _stream(folder: Path, ledger: Ledger, *, check: bool) -> Stream:

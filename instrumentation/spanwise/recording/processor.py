@@ -20,7 +20,8 @@ from spanwise.otel.span import OwnSpan
 from spanwise.process import loop_end, own_threads
 from spanwise.recording import scope
 from spanwise.recording.buffer import ORDINARY_BITS, Buffer
-from spanwise.recording.writer import BATCH, BatchWriter
+from spanwise.recording.run_attributes import RunAttributes, is_run_end
+from spanwise.recording.stages import BATCH, Stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from spanwise.content.filter import ContentFilter
     from spanwise.journal.stream import Stream
     from spanwise.recording.metrics import SpanMetrics
-    from spanwise.recording.run_attributes import RunEnds
-    from spanwise.recording.writer import Destination
+    from spanwise.recording.stages import Destination
 
 INTERVAL: Final = 0.2
 BUFFER: Final = 64 * 1024 * 1024
@@ -41,6 +41,7 @@ FIRST_WAITS: Final = 100
 WAIT_NS: Final = 100_000_000
 _WAIT_SHARE: Final = 10
 _LONGEST_WAIT: Final = 1.0
+_WAIT_IN_LOOP: Final = 0.01
 _SHARE_ASLEEP: Final = 0.5
 """Of the interval; the rest is for writing, so that what ended just after a look is on disk in time."""
 
@@ -53,10 +54,11 @@ class RecordingProcessor(SpanProcessor):
         stream: where spans are written; none: nowhere.
         ledger: of a recorder without a stream.
         destinations: where spans are sent.
-        guard: what of a span may be recorded.
+        content_filter: what of a span may be recorded.
         sync: write each span before its `end` returns.
         interval: seconds that an ended span may wait to be written.
         buffer: what may wait; by default 64 MiB.
+        run_attributes: what is worked out of calls and runs.
         tidy: called on the recorder's thread when nothing waits, with what says whether something does.
     """
 
@@ -67,26 +69,28 @@ class RecordingProcessor(SpanProcessor):
         stream: Stream | None = None,
         ledger: Ledger | None = None,
         destinations: Sequence[Destination] = (),
-        guard: ContentFilter | None = None,
+        content_filter: ContentFilter | None = None,
         sync: bool = False,
         interval: float = INTERVAL,
         buffer: Buffer | None = None,
+        run_attributes: RunAttributes | None = None,
         tidy: Callable[[Callable[[], bool]], object] | None = None,
     ) -> None:
         self.ledger = stream.ledger if stream is not None else ledger or Ledger()
         self.metrics = metrics
-        self._guard = guard
+        self._filter = content_filter
         self._stream = stream
         self._destinations = destinations
         self._sync = sync
         self._pause = interval * _SHARE_ASLEEP
         self._tidy = tidy
         self._buffer = buffer if buffer is not None else Buffer(BUFFER, pressed=sync)
-        self._writer = BatchWriter(
-            self._buffer, self.ledger, metrics=metrics, stream=stream, destinations=destinations, guard=guard
-        )
+        self._stages = Stages(
+            self._buffer, self.ledger, run_attributes=run_attributes or RunAttributes(), metrics=metrics,
+            content_filter=content_filter, stream=stream, destinations=destinations,
+        )  # fmt: skip
         self._count_end = self.ledger.ends.tick
-        self.began: Callable[[ReadableSpan], object] = self._writer.began.append
+        self.began: Callable[[ReadableSpan], object] = self._stages.began.append
         """Have the start of a span written, so that it is seen while it is open."""
         self._closed = False
         self._open: set[int] = set()
@@ -100,7 +104,7 @@ class RecordingProcessor(SpanProcessor):
         if stream is not None:
             self.ledger.opening(self._first_started)
         if metrics is not None:
-            metrics.before_scrape = self._writer.measure
+            metrics.before_scrape = self.measure
             metrics.ledger = self.ledger.counts
 
     @property
@@ -111,17 +115,7 @@ class RecordingProcessor(SpanProcessor):
     @property
     def write_error(self) -> OSError | None:
         """Why the journal last refused spans; none if it never did."""
-        return self._writer.write_error
-
-    @property
-    def run_ends(self) -> RunEnds:
-        """What is worked out of calls and runs as they end."""
-        return self._writer.run_ends
-
-    @property
-    def unmeasured(self) -> int:
-        """How many spans the metrics could not take."""
-        return self._writer.unmeasured
+        return self._stages.write_error
 
     def backlog(self) -> int:
         """Return how many ended spans wait to be written."""
@@ -129,8 +123,8 @@ class RecordingProcessor(SpanProcessor):
 
     def on_starting(self, span: Span) -> None:
         """Take secrets out of what a span of another library starts with."""
-        if self._guard is not None and not isinstance(span, OwnSpan):
-            self._guard.redact_started(span)
+        if self._filter is not None and not isinstance(span, OwnSpan):
+            self._filter.redact_started(span)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Count a span of another library and give it the names of its workflow and agent."""
@@ -142,14 +136,14 @@ class RecordingProcessor(SpanProcessor):
         known = span.attributes or {}
         for name, value in inherited.items():
             if name not in known:
-                span.set_attribute(name, value if self._guard is None else self._guard.text(value))
+                span.set_attribute(name, value if self._filter is None else self._filter.text(value))
         if span.parent is not None and span.parent.is_remote:
             self.began(span)
 
     def on_ending(self, span: Span) -> None:
         """Take secrets out of a span of another library as it ends."""
-        if self._guard is not None and not isinstance(span, OwnSpan):
-            self._guard.redact_ended(span)
+        if self._filter is not None and not isinstance(span, OwnSpan):
+            self._filter.redact_ended(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span of another library."""
@@ -194,7 +188,7 @@ class RecordingProcessor(SpanProcessor):
             self._outermost_ended(span.end_time or 0)
 
     def _first_started(self) -> None:
-        self._writer.open()
+        self._stages.open()
         self._start()
         self._buffer.open()
 
@@ -207,17 +201,24 @@ class RecordingProcessor(SpanProcessor):
             self._start()
             self._buffer.open()
         full = self._buffer.is_full
-        if full and (loop_end.running() is not None or self._writer.is_busy_here):
+        if full and (loop_end.running() is not None or self._stages.is_busy_here):
             self._buffer.release((span,))
             self.ledger.drop("buffer_full", 1)
             return
         self._buffer.ended.append(span)
         if self._sync:
-            left = len(self._buffer)
-            while (taken := self._writer.write_batch()) and (left := left - taken) > 0:
-                pass
+            self._write_here(span)
         elif (full or (self._buffer.room == 0 and len(self._buffer) >= BATCH)) and loop_end.running() is None:
-            self._writer.write_batch()
+            self._stages.pass_batch(in_host=True)
+
+    def _write_here(self, span: ReadableSpan) -> None:
+        """Write what waits before going on; our own thread does it where a run has ended, as its budget takes time."""
+        if type(span) is OwnSpan and is_run_end(span):
+            self._flush_journal(time.monotonic() + _LONGEST_WAIT)
+            return
+        left = len(self._buffer)
+        while (taken := self._stages.pass_batch(in_host=True)) and (left := left - taken) > 0:
+            pass
 
     def _outermost_ended(self, now_ns: int) -> None:
         """See to it that a process which ends without a word (`os._exit`) has its last run on disk.
@@ -225,7 +226,7 @@ class RecordingProcessor(SpanProcessor):
         The thread waits for the write, if no event loop runs in it: the first hundred times always; then not within
         0.1 s, or ten times what it took, of the last time.
         """
-        if self._stream is None or self._closed or self._sync or self._writer.is_busy_here:
+        if self._stream is None or self._closed or self._sync or self._stages.is_busy_here:
             return
         if self._free_waits:
             self._free_waits -= 1
@@ -247,13 +248,17 @@ class RecordingProcessor(SpanProcessor):
         """Take nothing any more and write nothing: for a forked child, whose threads stayed with the parent."""
         self._closed = self._stopping = True
         self._buffer.close()
-        self._writer.forget()
+        self._stages.forget()
         if self._stream is not None:
             self._stream.abandon()
 
     def measure(self) -> None:
-        """Observe the metrics of every span that has ended; a scrape calls it, too, so that it sees them all."""
-        self._writer.measure()
+        """Have the metrics of every span that has ended counted; a scrape calls it, so that it sees them all.
+
+        A scrape inside an event loop waits for a hundredth of a second at most: the next one sees the rest.
+        """
+        wait = _LONGEST_WAIT if loop_end.running() is None else _WAIT_IN_LOOP
+        self._flush_journal(time.monotonic() + wait)
 
     def flush_journal(self, timeout: float = _LONGEST_WAIT) -> bool:
         """Wait until every ended span is written; false on timeout."""
@@ -267,8 +272,8 @@ class RecordingProcessor(SpanProcessor):
 
     def write_or(self, act: Callable[[], object], timeout: float) -> bool:
         """Write what has ended; from inside a writing, have `act` called when that is done, and return false."""
-        if self._writer.is_busy_here:
-            self._writer.when_done(act)
+        if self._stages.is_busy_here:
+            self._stages.when_done(act)
             return False
         self.flush_journal(timeout)
         return True
@@ -319,10 +324,10 @@ class RecordingProcessor(SpanProcessor):
             return self._asked
 
     def _flush_journal(self, deadline: float) -> bool:
-        if self._stopping or self._writer.is_busy_here:
+        if self._stopping or self._stages.is_busy_here:
             return not self._buffer
         if self._thread is None or not self._thread.is_alive():
-            while self._writer.write_batch():
+            while self._stages.pass_batch(in_host=True):
                 pass
             return not self._buffer
         with self._wake:
@@ -333,9 +338,9 @@ class RecordingProcessor(SpanProcessor):
     def _write_out(self) -> None:
         """Write what has ended by now, and answer for it to those who asked before."""
         asked, left, began = self._asked, len(self._buffer), time.monotonic()
-        self._writer.write_starts()
-        self._writer.close_segment_if_asked()
-        while left > 0 and (taken := self._writer.write_batch()):
+        self._stages.pass_starts()
+        self._stages.close_segment_if_asked()
+        while left > 0 and (taken := self._stages.pass_batch(in_host=False)):
             left -= taken
             if time.monotonic() - began > self._pause:
                 self._buffer.press(behind=True)

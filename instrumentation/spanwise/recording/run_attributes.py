@@ -1,10 +1,11 @@
-"""What is worked out of calls and runs as they end, and written on their spans: cost and budget.
+"""What is worked out of calls and runs as they end, and written on their spans: cost, and the budget of a run's path.
 
 Others work it out, found as entry points: `spanwise.call_end` (a model call's attributes and start to more attributes)
 and `spanwise.workflow_end` (the records of a run, its workflow's last, to attributes of the workflow's span). So
-recording does not depend on analysis. It happens in the recorder's thread, before anything of ours reads a span; where
-processors of others see our spans, in the thread that ends one, before they do. A run of over 2,000 spans, of less
-than 10 ms, or of which spans had to be let go (over 10,000 in all open runs) is left to `spanwise profile`.
+recording does not depend on analysis. A budget can take tens of milliseconds, so it is worked out on a thread of ours
+only. Left to `spanwise profile` is a run of over 2,000 spans, one of less than 10 ms, one of which spans had to be let
+go (over 10,000 in all open runs), and one whose end a thread of the host had to write. Spans that processors of the
+host see are not changed after their end: the journal gets a copy with the attributes, and they never see them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
-from spanwise.otel.span import OwnSpan
-from spanwise.process import own_threads
+from spanwise.content.rebuilt import rebuilt
+from spanwise.otlp.records import LinkRecord, SpanRecord
+from spanwise.process.contained import contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Link
 
-    from spanwise.journal.reader import SpanRecord
+    from spanwise.otel.span import OwnSpan
 
     Attributes: TypeAlias = Mapping[str, Any]
 
@@ -30,18 +32,31 @@ SHORTEST_NS: Final = 10_000_000
 _MOST_KEPT: Final = 10_000
 """Spans of all open runs together; those of runs that nothing ended in for the longest time go first."""
 _CALLS: Final = ("chat", "embeddings")
-_WORKED_OUT: Final = (*_CALLS, "invoke_workflow")
+WORKING_OUT: Final = "working out cost or budget"
+"""The reason under which failures are contained."""
 
 
-class RunEnds:
-    """Keeps the ended spans of open runs; safe to call from any thread, and no lock is held while others work."""
+def is_run_end(span: OwnSpan) -> bool:
+    """Whether a span is the workflow of a run, so that its end is the run's."""
+    attributes = span.own_attributes
+    return attributes.get(c.OPERATION_NAME) == "invoke_workflow" and c.RUN_ID in attributes
 
-    def __init__(self) -> None:
-        self.failures: list[Exception] = []
-        """Why something could not be worked out; the span then goes without."""
+
+class RunAttributes:
+    """Keeps the ended spans of open runs, and works out attributes; one thread at a time.
+
+    Args:
+        runs: whether path and budget of runs are worked out at all.
+    """
+
+    def __init__(self, *, runs: bool = True) -> None:
+        self._runs = runs
         self._of_calls: list[Callable[[Attributes, int], Attributes]] | None = None
         self._of_runs: list[Callable[[Sequence[SpanRecord]], Attributes]] | None = None
-        self._lock = own_threads.RLock()  # a garbage collection inside it can end an abandoned stream's span
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of all open runs."""
         self._kept: dict[int, list[OwnSpan]] = {}
         """By trace."""
         self._count = 0
@@ -50,76 +65,53 @@ class RunEnds:
         self._incomplete: dict[int, None] = {}
         """Traces of which spans were let go: a budget of the others would be wrong."""
 
-    def ended(self, span: ReadableSpan) -> None:
-        """Take a span that has ended, and write on it what is worked out, unless that was done before its end."""
-        if type(span) is OwnSpan and not span.worked_out:
-            operation = span.own_attributes.get(c.OPERATION_NAME)
-            if operation in _WORKED_OUT:
-                self.before_end(span, span.end_time or 0)
-            self.after_end(span)
+    def enriched(self, span: OwnSpan, *, in_host: bool) -> ReadableSpan:
+        """Return an ended span with what is worked out of it.
 
-    def before_end(self, span: OwnSpan, end_ns: int) -> None:
-        """Write on a span what is worked out of it and those below it that have ended; it ends at `end_ns`."""
-        try:
-            attributes = span.own_attributes
-            operation = attributes.get(c.OPERATION_NAME)
-            if operation in _CALLS and c.USAGE_INPUT_TOKENS in attributes:
-                self._call(span)
-            if operation == "invoke_workflow" and c.RUN_ID in attributes:
-                self._run(span, end_ns)
-        except Exception as error:  # noqa: BLE001 - attributes are anything; whatever they do to us, the span goes on
-            self._failed(error)
+        Args:
+            span: of ours; those of other libraries are nobody's call or run.
+            in_host: whether this is a thread of the host, on which no budget is worked out.
+        """
+        with contained(WORKING_OUT):
+            added: dict[str, Any] = {}
+            if span.own_attributes.get(c.OPERATION_NAME) in _CALLS and c.USAGE_INPUT_TOKENS in span.own_attributes:
+                added = self._of_call(span)
+            elif self._runs and is_run_end(span):
+                added = self._of_run(span, in_host=in_host)
+            if self._runs:
+                self._keep(span)
+            if added and (span.is_watched or span.own_tracer.watch.others):
+                return rebuilt(span, attributes={**span.own_attributes, **added})
+            span.own_attributes.update(added)
+        return span
 
-    def after_end(self, span: OwnSpan) -> None:
+    def _keep(self, span: OwnSpan) -> None:
         """Keep a span for the run that it is below of."""
         attributes = span.own_attributes
         # A run that is no root may be enclosed in another one.
         if c.WORKFLOW_NAME in attributes and (span.parent_id or c.RUN_ID not in attributes):
-            with self._lock:
-                kept = self._kept.get(span.trace_id) or self._kept.setdefault(span.trace_id, [])
-                if len(kept) <= MOST_SPANS:  # one more says that there were too many
-                    kept.append(span)
-                    self._count += 1
-                if self._count > _MOST_KEPT:
-                    self._make_room()
+            kept = self._kept.get(span.trace_id) or self._kept.setdefault(span.trace_id, [])
+            if len(kept) <= MOST_SPANS:  # one more says that there were too many
+                kept.append(span)
+                self._count += 1
+            if self._count > _MOST_KEPT:
+                self._make_room()
 
-    def _call(self, span: OwnSpan) -> None:
+    def _of_call(self, span: OwnSpan) -> dict[str, Any]:
         if self._of_calls is None:
-            self._of_calls = list(self._found("spanwise.call_end"))
-        for work_out in self._of_calls:
-            self._write(span, work_out, span.own_attributes, span.start_ns)
+            self._of_calls = list(_found("spanwise.call_end"))
+        return _worked_out(self._of_calls, span.own_attributes, span.start_ns)
 
-    def _run(self, span: OwnSpan, end_ns: int) -> None:
-        with self._lock:
-            below = self._taken(span)
-        if below is None or end_ns - span.start_ns < SHORTEST_NS:
-            return
+    def _of_run(self, span: OwnSpan, *, in_host: bool) -> dict[str, Any]:
+        end_ns = span.end_time or 0
+        below = self._taken(span)
+        if below is None or in_host or end_ns - span.start_ns < SHORTEST_NS:
+            return {}
         if self._of_runs is None:
-            self._of_runs = list(self._found("spanwise.workflow_end"))
-        if self._of_runs:
-            records = [record_of(one, one.end_time or one.start_ns) for one in _below(span, below)]
-            records.append(record_of(span, end_ns))
-            for work_out in self._of_runs:
-                self._write(span, work_out, records)
-
-    def _write(self, span: OwnSpan, work_out: Callable[..., Attributes], *about: object) -> None:
-        try:
-            span.own_attributes.update(work_out(*about))
-        except Exception as error:  # noqa: BLE001 - what is worked out of a span must not cost the span
-            self._failed(error)
-
-    def _found(self, group: str) -> Iterable[Any]:
-        from importlib.metadata import entry_points  # noqa: PLC0415 - 12 ms, and only where runs or calls end
-
-        for entry in entry_points(group=group):
-            try:
-                yield entry.load()
-            except Exception as error:  # noqa: BLE001 - somebody's broken package must not cost anybody a span
-                self._failed(error)
-
-    def _failed(self, error: Exception) -> None:
-        if len(self.failures) < 100:  # noqa: PLR2004 - enough to see what is wrong
-            self.failures.append(error)
+            self._of_runs = list(_found("spanwise.workflow_end"))
+        if not self._of_runs:
+            return {}
+        return _worked_out(self._of_runs, [*map(record_of, _below(span, below)), record_of(span)])
 
     def _make_room(self) -> None:
         """Let go of half of what is kept, and leave the runs that it belongs to to the profile."""
@@ -165,6 +157,22 @@ class RunEnds:
         self._count += len(room)
 
 
+def _found(group: str) -> Iterable[Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 12 ms, and only where runs or calls end
+
+    for entry in entry_points(group=group):
+        with contained(WORKING_OUT):  # somebody's broken package must not cost anybody a span
+            yield entry.load()
+
+
+def _worked_out(functions: Iterable[Callable[..., Attributes]], *about: object) -> dict[str, Any]:
+    added: dict[str, Any] = {}
+    for work_out in functions:
+        with contained(WORKING_OUT):
+            added.update(work_out(*about))
+    return added
+
+
 def _below(workflow: OwnSpan, spans: Sequence[OwnSpan]) -> list[OwnSpan]:
     """Return those of `spans` whose parents lead to `workflow`."""
     parents = {span.span_id: span.parent_id for span in spans}
@@ -181,18 +189,16 @@ def _below(workflow: OwnSpan, spans: Sequence[OwnSpan]) -> list[OwnSpan]:
     return [span for span in spans if inside[span.span_id]]
 
 
-def record_of(span: OwnSpan, end_ns: int) -> SpanRecord:
-    """Return a span that ends at `end_ns` as a reader of the journal would, without its events and resource."""
-    from spanwise.journal.reader import LinkRecord, SpanRecord  # noqa: PLC0415 - msgspec loads with its first use
-
-    def link_of(link: Link) -> LinkRecord:
-        attributes: dict[str, Any] = dict(link.attributes or {})
-        return LinkRecord(f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}", attributes)
-
-    links = tuple(map(link_of, span.links))
+def record_of(span: OwnSpan) -> SpanRecord:
+    """Return an ended span as a reader of the journal would, without its events and resource."""
     return SpanRecord(
         trace_id=f"{span.trace_id:032x}", span_id=f"{span.span_id:016x}",
         parent_id=f"{span.parent_id:016x}" if span.parent_id else None, name=span.name, kind=0, start_ns=span.start_ns,
-        end_ns=end_ns, attributes=dict(span.own_attributes), links=links,
-        status_code=span.status.status_code.value,
+        end_ns=span.end_time or span.start_ns, attributes=dict(span.own_attributes),
+        links=tuple(map(_link, span.links)), status_code=span.status.status_code.value,
     )  # fmt: skip
+
+
+def _link(link: Link) -> LinkRecord:
+    attributes: dict[str, Any] = dict(link.attributes or {})
+    return LinkRecord(f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}", attributes)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import random
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry.sdk.trace import SpanLimits
@@ -26,6 +25,7 @@ from spanwise.otel.context import SPAN_KEY
 from spanwise.otel.span import SAMPLED, OwnSpan, Watch
 from spanwise.otel.values import LONG, LONGEST, clean, weight_of
 from spanwise.process import own_threads
+from spanwise.process.contained import contained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +47,11 @@ bits = _source.getrandbits
 """Return a number of that many random bits."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_source.seed)
+
+
+_FOREIGN_PROCESSOR: Final = contained("showing a span to another processor")
+_FILTERING: Final = contained("looking through a span")
+_SAMPLING: Final = contained("asking the sampler")
 
 
 class OwnTracer:
@@ -86,7 +91,6 @@ class OwnTracer:
         self._plain_ids = type(tracer.id_generator) is RandomIdGenerator
         self._root_flags = SAMPLED | (_RANDOM if self._ids_are_random() else 0)
         self._ledger = recorder.ledger
-        self._run_ends = recorder.run_ends
         self.began = recorder.began
         self.take: Callable[[OwnSpan], None] = recorder.take
 
@@ -143,7 +147,7 @@ class OwnTracer:
             self.began(span)
         if self.watch.others and not span.measured_only:
             span.is_watched = True
-            with suppress(Exception):  # a processor is foreign code
+            with _FOREIGN_PROCESSOR:
                 self._processor.on_start(span, parent_context=context)  # type: ignore[arg-type]  # it has what theirs has
         return span
 
@@ -153,17 +157,15 @@ class OwnTracer:
 
         Where there is neither, the recorder sees to it in its own thread.
         """
-        try:
+        with _FILTERING:  # a name that is no text costs its span the detail, not the host
             return content_filter.text(name), cast("dict[str, Any]", content_filter.attributes(attributes))
-        except Exception:  # noqa: BLE001 - a name that is no text costs its span the detail, not the host
-            return WITHHELD, {}
+        return WITHHELD, {}
 
     @staticmethod
     def _allowed_links(content_filter: ContentFilter, links: Sequence[Link]) -> Sequence[Link]:
-        try:
+        with _FILTERING:
             return [content_filter.link(one) for one in links]
-        except Exception:  # noqa: BLE001 - likewise a link
-            return ()
+        return ()
 
     def _below_foreign(self, parent: Any, span: OwnSpan) -> OwnSpan:
         """Give a span the identity of a root, or of a child of a span that is not ours."""
@@ -189,36 +191,27 @@ class OwnTracer:
 
     def _sample(self, sampler: Sampler, span: OwnSpan, context: Context, links: Sequence[Link]) -> None:
         """Let the sampler decide; one that fails is taken to want the span."""
-        try:
+        with _SAMPLING:
             result: Any = sampler.should_sample(
                 context, span.trace_id, span.name, span.kind, dict(span.attributes), links
             )
             state, decision, attributes = result.trace_state, result.decision, dict(result.attributes)
-        except Exception:  # noqa: BLE001 - a sampler is foreign code
-            return
-        if state:
-            span.trace_state, span.plain = state, False
-        span.flags = (span.flags & ~SAMPLED) | (SAMPLED if decision is Decision.RECORD_AND_SAMPLE else 0)
-        span.measured_only = decision is Decision.DROP
-        if decision is not Decision.DROP:
-            span.set_attributes(attributes)
+            if state:
+                span.trace_state, span.plain = state, False
+            span.flags = (span.flags & ~SAMPLED) | (SAMPLED if decision is Decision.RECORD_AND_SAMPLE else 0)
+            span.measured_only = decision is Decision.DROP
+            if decision is not Decision.DROP:
+                span.set_attributes(attributes)
 
-    def before_end(self, span: OwnSpan, end_ns: int) -> None:
-        """Make a span what processors of others are to see: with cost and budget, without what may not be recorded."""
-        if span.measured_only:
-            return
-        if span.is_watched:
-            span.worked_out = True
-            self._run_ends.before_end(span, end_ns)
-        if self._filter is not None:
+    def before_end(self, span: OwnSpan) -> None:
+        """Take out of a span what may not be recorded, before processors of others see it."""
+        if self._filter is not None and not span.measured_only:
             self._filter.before_end(span)
 
     def announce_end(self, span: OwnSpan) -> None:
         """Show processors of others a span that has ended."""
-        if span.worked_out:
-            self._run_ends.after_end(span)
         if not span.measured_only:
-            with suppress(Exception):  # a processor is foreign code
+            with _FOREIGN_PROCESSOR:
                 self._processor.on_end(span)
 
 

@@ -18,6 +18,7 @@ import spanwise
 from spanwise import conventions as c
 from spanwise.journal import reader
 from spanwise.otel.context import current
+from spanwise.process import contained
 from spanwise.recording import run_attributes as run_end
 from spanwise.recording import telemetry as runtime
 from spanwise.recording.scope import with_span
@@ -178,9 +179,10 @@ def test_metrics_count_budget_and_cost_in_system_seconds(tmp_path: Path) -> None
 def test_what_breaks_while_it_is_worked_out_costs_no_span(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = [EntryPoint("a", "nowhere.at:all", "x"), EntryPoint("b", "operator:truediv", "x")]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: broken)
+    contained.failures.clear()
     spans = recorded(desk, tmp_path)
-    ends = runtime.active().processor.run_ends  # type: ignore[union-attr]
-    assert [type(error) for error in ends.failures] == [ModuleNotFoundError, TypeError]
+    assert contained.failures[run_end.WORKING_OUT] == 2
+    assert isinstance(contained.last[run_end.WORKING_OUT], TypeError)
     assert [span.name for span in spans] == ["execute_tool prices", "invoke_agent risk", "invoke_workflow desk"]
     assert not any(map(budget_in, spans))
 
@@ -213,65 +215,56 @@ def priced_desk() -> None:
         spend(0.012)
 
 
-def assert_seen_as_written(watching: Watching, spans: list[SpanRecord]) -> None:
-    workflow = spans[-1]
-    assert {span.name: dict(span.attributes) for span in spans} == watching.seen
-    assert watching.seen["chat gpt-4.1"][c.COST] == pytest.approx(2.00 + 0.5 * 8.00)
+@pytest.mark.usefixtures("isolated_provider")
+def test_processors_of_the_host_see_what_the_journal_has_without_what_is_worked_out_later(tmp_path: Path) -> None:
+    watching, spans = watched(priced_desk, tmp_path)
+    later = (BUDGET, c.COST)
+    plain = {
+        span.name: {name: value for name, value in span.attributes.items() if not name.startswith(later)}
+        for span in spans
+    }
+    assert watching.seen == plain
+    call, workflow = spans[0], spans[-1]
+    assert call.attributes[c.COST] == pytest.approx(2.00 + 0.5 * 8.00)
     assert sum(budget_in(workflow).values()) == pytest.approx(workflow.duration_ns / 1e9)
     assert budget_in(workflow)["model"] >= 0.012
 
 
 @pytest.mark.usefixtures("isolated_provider")
-def test_processors_of_the_host_see_budget_and_cost_as_the_journal_has_them(tmp_path: Path) -> None:
-    assert_seen_as_written(*watched(priced_desk, tmp_path))
-
-
-@pytest.mark.usefixtures("isolated_provider")
-def test_they_see_them_while_an_event_loop_runs_too(tmp_path: Path) -> None:
-    async def desk() -> None:
-        priced_desk()
-
-    assert_seen_as_written(*watched(lambda: asyncio.run(desk()), tmp_path))
-
-
-@pytest.mark.usefixtures("isolated_provider")
-def test_budget_and_cost_are_worked_out_once_and_redacted_before_anybody_sees_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("durability", ["interval", "sync"])
+@pytest.mark.parametrize("is_watched", [False, True])
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_a_budget_is_never_worked_out_on_a_thread_of_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: Any, *, is_watched: bool, in_loop: bool
 ) -> None:
-    asked: list[str] = []
-
-    def of_call(attributes: dict[str, Any], start_ns: int) -> dict[str, Any]:
-        asked.append("call")
-        return {"app.mail": "ann@example.com"}
+    threads: list[str] = []
 
     def of_run(records: list[SpanRecord]) -> dict[str, Any]:
-        asked.append(" ".join(record.name for record in records))
-        assert all(record.duration_ns > 0 for record in records)
+        threads.append(threading.current_thread().name)
         return {"app.spans": len(records)}
 
-    found = {"spanwise.call_end": of_call, "spanwise.workflow_end": of_run}
-    monkeypatch.setattr(run_end.RunEnds, "_found", lambda _, group: [found[group]])
-    watching, spans = watched(priced_desk, tmp_path)
-    assert asked == ["call", "chat gpt-4.1 invoke_agent risk invoke_workflow desk"]
-    assert watching.seen["chat gpt-4.1"]["app.mail"] == "[redacted:email]"
-    assert watching.seen["invoke_workflow desk"]["app.spans"] == 3
-    assert watching.seen == {span.name: dict(span.attributes) for span in spans}
+    async def in_a_loop() -> None:
+        priced_desk()
+
+    found: dict[str, list[Any]] = {"spanwise.call_end": [], "spanwise.workflow_end": [of_run]}
+    monkeypatch.setattr(run_end, "_found", lambda group: found[group])
+    work = (lambda: asyncio.run(in_a_loop())) if in_loop else priced_desk
+    record = watched if is_watched else recorded
+    record(work, tmp_path, durability=durability)
+    assert threads == ["spanwise-recorder"]
+    assert next(iter(reader.read(tmp_path))).name == "chat gpt-4.1"
+    assert [span.attributes.get("app.spans") for span in reader.read(tmp_path)][-1] == 3
 
 
 @pytest.mark.usefixtures("isolated_provider")
-def test_a_run_ends_for_processors_of_the_host_while_another_thread_measures(tmp_path: Path) -> None:
-    telemetry, watching = spanwise.configure(journal_dir=tmp_path), Watching()
-    assert telemetry.provider is not None
-    assert telemetry.processor is not None
-    assert telemetry.metrics is not None
-    telemetry.provider.add_span_processor(watching)
-    with telemetry.metrics.lock:  # as while somebody's code works out something in the recorder's thread
-        ending = threading.Thread(target=priced_desk)
-        ending.start()
-        ending.join(5)
-        assert not ending.is_alive()
-    assert sum(name.startswith(BUDGET) for name in watching.seen["invoke_workflow desk"]) >= 1
-    assert telemetry.flush()
+def test_what_is_worked_out_is_redacted_before_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[str, list[Any]] = {
+        "spanwise.call_end": [lambda attributes, start_ns: {"app.mail": "ann@example.com"}],
+        "spanwise.workflow_end": [],
+    }
+    monkeypatch.setattr(run_end, "_found", lambda group: found[group])
+    spans = recorded(priced_desk, tmp_path)
+    assert spans[0].attributes["app.mail"] == "[redacted:email]"
 
 
 @pytest.mark.usefixtures("isolated_provider")
@@ -306,7 +299,7 @@ def test_what_breaks_before_a_watched_span_ends_costs_no_span(tmp_path: Path, mo
 @pytest.mark.usefixtures("isolated_provider")
 def test_open_runs_beyond_what_is_kept_lose_their_oldest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_end, "_MOST_KEPT", 4)
-    ends = run_end.RunEnds()
+    ends = run_end.RunAttributes()
     telemetry = spanwise.configure(journal_dir=tmp_path)
     runs = [spanwise.workflow(f"run {number}").start() for number in range(3)]
     for number, run in enumerate(runs):
@@ -314,7 +307,7 @@ def test_open_runs_beyond_what_is_kept_lose_their_oldest(tmp_path: Path, monkeyp
             about = {c.WORKFLOW_NAME: "w"}
             child = runtime.start_span("step", SpanKind.INTERNAL, about, context=with_span(current(), run.span))
             child.end()
-            ends.ended(child)  # type: ignore[arg-type]
+            ends.enriched(child, in_host=False)  # type: ignore[arg-type]
         assert number < 2 or list(ends._kept) == [runs[2].span.get_span_context().trace_id]
     for run in runs:
         run.end()
