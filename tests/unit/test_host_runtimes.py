@@ -115,8 +115,22 @@ def in_an_interpreter(causality: str) -> str:
     return INTERPRETER.format(path=sys.path, causality=causality, isolated=isolated)
 
 
-def test_a_sub_interpreter_can_configure(tmp_path: Path) -> None:
-    assert said(in_an_interpreter("off"), tmp_path) == ([], [])
+@pytest.mark.parametrize("causality", ["off", "on"])
+@pytest.mark.parametrize("main", ["off", "on"])
+def test_a_sub_interpreter_can_configure_and_the_main_one_goes_on(main: str, causality: str, tmp_path: Path) -> None:
+    going = """
+import asyncio
+from spanwise import causality
+causality.start({main!r})
+async def run():
+    future = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(future.set_result, None)
+    await future
+    await asyncio.gather(*(asyncio.sleep(0.001) for _ in range(20)))
+asyncio.run(run())
+"""
+    code = going.format(main=main) + in_an_interpreter(causality) + "asyncio.run(run())\n"
+    assert said(code, tmp_path) == ([], [])
 
 
 def test_spans_of_a_generator_closed_as_the_interpreter_ends_raise_nothing(tmp_path: Path) -> None:
