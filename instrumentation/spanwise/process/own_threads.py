@@ -25,6 +25,7 @@ IS_NATIVE: Final = isinstance(_thread.allocate_lock, BuiltinFunctionType)
 _new_lock: Final = _thread.allocate_lock
 _new_thread: Final = _thread.start_new_thread
 
+Lock: Final[Callable[[], Any]] = _new_lock
 sleep: Final = time.sleep
 
 
