@@ -6,7 +6,6 @@ Calling `configure` again with the same settings changes nothing; with other one
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Any
 
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
@@ -14,6 +13,7 @@ from spanwise.content.filter import ContentFilter
 from spanwise.errors import UnavailableError
 from spanwise.otel import threads
 from spanwise.process import exit as process_exit
+from spanwise.process import own_threads
 from spanwise.recording import providers
 from spanwise.recording.build import processor_of
 from spanwise.recording.metrics import SpanMetrics
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spanwise.content.filter import Hook
     from spanwise.recording.exposition import MetricsServer
 
-_lock = threading.Lock()
+_lock = own_threads.RLock()
 
 
 def configure(
@@ -159,7 +159,7 @@ def _write_or(act: Callable[[], object]) -> bool:
 
 def _renew_lock() -> None:
     global _lock  # noqa: PLW0603 - whoever held it stayed with the parent
-    _lock = threading.Lock()
+    _lock = own_threads.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import gc
 import importlib
+import importlib.util
 import sys
 import threading
 import time
@@ -259,6 +260,20 @@ def test_steps_and_futures_leave_nothing_behind() -> None:
     assert grown < 64_000  # what the interpreter keeps for later; an object lost each time were 128,000
     assert [number for number in references if number > 1_000] == []
     assert list(state.failures) == []
+
+
+@in_c
+def test_the_module_can_be_made_twice_and_neither_holds_the_other() -> None:
+    spec = steps.compiled.__spec__
+    other = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(other)
+    assert other.Step is not steps.compiled.Step
+    with pytest.raises(TypeError, match="must be a spanwise"):
+        other.Step().gathered = steps.Sums()
+    gone = weakref.ref(other.Step)
+    del other
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_driver_in_a_cycle_is_collected() -> None:

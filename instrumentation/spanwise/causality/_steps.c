@@ -9,6 +9,10 @@
 #include <structmember.h>
 #include <stddef.h>
 
+#ifdef Py_GIL_DISABLED
+#error "a Python without the GIL runs the steps in Python"
+#endif
+
 /* As in `steps.py` */
 #define INTERFACE 1
 #define LONG_NS 1000000
@@ -25,29 +29,49 @@ typedef struct {
     unsigned long thread;
 } Reading;
 
+/* The module's state: each interpreter has its own. */
+typedef struct {
+    PyTypeObject *sums_type, *reading_type, *step_type, *resolver_type;
+    PyObject *clock_ns, *cpu_clock_ns, *step_context; /* from `read_with` */
+    PyObject *count_long_name, *finish_name, *look_up_name, *resume_name;
+    PyObject *identity_name, *loop_name, *release_name, *thread_id_name;
+} State;
+
+/* The objects in it, for those who visit or release them one after the other */
+#define STATE_OBJECTS(state) ((PyObject **)(state))
+#define STATE_SIZE (sizeof(State) / sizeof(PyObject *))
+
 typedef struct {
     PyObject_HEAD
+    State *state; /* its type keeps the module, and so this */
     PyObject *coroutine, *awaited, *context, *gathered, *reading;
     long long suspended, part, explicit_waits;
 } Step;
 
-static PyTypeObject *sums_type, *reading_type, *step_type;
-static PyObject *clock_ns, *cpu_clock_ns, *step_context; /* from `read_with` */
-static PyObject *count_long_name, *finish_name, *look_up_name, *resume_name;
+static struct PyModuleDef module_definition;
 
 /* The context variable of OpenTelemetry, or the function that stands for it. */
-static PyObject *current_context(void) {
-    if (PyContextVar_CheckExact(step_context)) {
+static PyObject *current_context(State *state) {
+    PyObject *source = state->step_context;
+    if (source == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "`read_with` comes first");
+        return NULL;
+    }
+    if (PyContextVar_CheckExact(source)) {
         PyObject *context;
-        if (PyContextVar_Get(step_context, NULL, &context) < 0) return NULL;
+        if (PyContextVar_Get(source, NULL, &context) < 0) return NULL;
         if (context != NULL) return context;
         PyErr_SetString(PyExc_LookupError, "OpenTelemetry's context variable has no value");
         return NULL;
     }
-    return PyObject_CallNoArgs(step_context);
+    return PyObject_CallNoArgs(source);
 }
 
 static int read_clock(PyObject *clock, long long *now) {
+    if (clock == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "`read_with` comes first");
+        return -1;
+    }
     PyObject *value = PyObject_CallNoArgs(clock);
     if (value == NULL) return -1;
     *now = PyLong_AsLongLong(value);
@@ -70,27 +94,27 @@ static int resume(Step *self, long long now) {
     long long waited = now - self->suspended;
     int is_here = now < reading->due || reading->thread == PyThread_get_thread_ident();
     if (waited >= gathered->limit || !is_here || self->explicit_waits)
-        return tell(self, resume_name, PyLong_FromLongLong(now));
+        return tell(self, self->state->resume_name, PyLong_FromLongLong(now));
     gathered->short_count++;
     gathered->short_ns += waited;
     if (now < reading->due) return 0;
     reading->due = now + REFRESH_NS;
-    return read_clock(cpu_clock_ns, &reading->cpu);
+    return read_clock(self->state->cpu_clock_ns, &reading->cpu);
 }
 
 static int suspend(Step *self, PyObject *awaited) {
     PyObject *before = self->awaited;
     self->awaited = Py_NewRef(awaited);
     Py_XDECREF(before);
-    if (read_clock(clock_ns, &self->suspended) < 0) return -1;
+    if (read_clock(self->state->clock_ns, &self->suspended) < 0) return -1;
     long long now = self->suspended;
-    PyObject *context = current_context();
+    PyObject *context = current_context(self->state);
     if (context == NULL) return -1;
     if (context == self->context)
         Py_DECREF(context);
-    else if (tell(self, look_up_name, context) < 0)
+    else if (tell(self, self->state->look_up_name, context) < 0)
         return -1;
-    if (now - self->part >= LONG_NS) return tell(self, count_long_name, PyLong_FromLongLong(now));
+    if (now - self->part >= LONG_NS) return tell(self, self->state->count_long_name, PyLong_FromLongLong(now));
     ((Sums *)self->gathered)->cpu += now - self->part;
     return 0;
 }
@@ -99,7 +123,7 @@ static int suspend(Step *self, PyObject *awaited) {
 static int finish(Step *self) {
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
-    PyObject *done = PyObject_CallMethodNoArgs((PyObject *)self, finish_name);
+    PyObject *done = PyObject_CallMethodNoArgs((PyObject *)self, self->state->finish_name);
     if (done != NULL) {
         Py_DECREF(done);
         PyErr_Restore(type, error, traceback);
@@ -117,7 +141,7 @@ static PySendResult go_on(Step *self, PyObject *value, PyObject **result) {
         return PYGEN_ERROR;
     }
     long long now;
-    if (read_clock(clock_ns, &now) < 0 || resume(self, now) < 0) return PYGEN_ERROR;
+    if (read_clock(self->state->clock_ns, &now) < 0 || resume(self, now) < 0) return PYGEN_ERROR;
     self->part = now;
     PyObject *coroutine = Py_NewRef(self->coroutine);
     PySendResult outcome = PyIter_Send(coroutine, value, result);
@@ -154,6 +178,13 @@ PyDoc_STRVAR(init_subclass_doc, "Give a subclass `am_send`, which a class made i
 static PyObject *step_init_subclass(PyObject *type, PyObject *Py_UNUSED(ignored)) {
     ((PyTypeObject *)type)->tp_as_async->am_send = step_am_send;
     Py_RETURN_NONE;
+}
+
+static PyObject *step_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(names)) {
+    PyObject *module = PyType_GetModuleByDef(type, &module_definition);
+    Step *self = module == NULL ? NULL : (Step *)type->tp_alloc(type, 0);
+    if (self != NULL) self->state = PyModule_GetState(module);
+    return (PyObject *)self;
 }
 
 static int step_traverse(PyObject *object, visitproc visit, void *arg) {
@@ -193,8 +224,8 @@ static void plain_dealloc(PyObject *object) {
 
 /* A field that C reads as one of its own types takes nothing else. */
 static int set_typed(PyObject **field, PyObject *value, PyTypeObject *type) {
-    if (value == NULL || !PyObject_TypeCheck(value, type)) {
-        PyErr_Format(PyExc_TypeError, "this must be a %s", type->tp_name);
+    if (value == NULL || type == NULL || !PyObject_TypeCheck(value, type)) {
+        PyErr_Format(PyExc_TypeError, "this must be a %s", type == NULL ? "type of this module" : type->tp_name);
         return -1;
     }
     PyObject *before = *field;
@@ -209,7 +240,7 @@ static PyObject *get_gathered(PyObject *self, void *Py_UNUSED(closure)) {
 }
 
 static int set_gathered(PyObject *self, PyObject *value, void *Py_UNUSED(closure)) {
-    return set_typed(&((Step *)self)->gathered, value, sums_type);
+    return set_typed(&((Step *)self)->gathered, value, ((Step *)self)->state->sums_type);
 }
 
 static PyObject *get_reading(PyObject *self, void *Py_UNUSED(closure)) {
@@ -218,7 +249,7 @@ static PyObject *get_reading(PyObject *self, void *Py_UNUSED(closure)) {
 }
 
 static int set_reading(PyObject *self, PyObject *value, void *Py_UNUSED(closure)) {
-    return set_typed(&((Step *)self)->reading, value, reading_type);
+    return set_typed(&((Step *)self)->reading, value, ((Step *)self)->state->reading_type);
 }
 
 static PyMemberDef sums_members[] = {
@@ -262,25 +293,32 @@ static PyMethodDef step_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot step_slots[] = {
-    {Py_tp_members, step_members}, {Py_tp_getset, step_getset}, {Py_tp_methods, step_methods},
+    {Py_tp_new, step_new}, {Py_tp_members, step_members}, {Py_tp_getset, step_getset}, {Py_tp_methods, step_methods},
     {Py_tp_traverse, step_traverse}, {Py_tp_clear, step_clear}, {Py_tp_dealloc, step_dealloc}, {0, NULL}};
 static PyType_Spec step_spec = {
     "spanwise.causality._steps.Step", sizeof(Step), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, step_slots};
 
-/* Futures. What follows is given once, by `futures.py`. */
+/* Futures: a method `set_result`, which knows what `futures.py` gave it. */
 
-static struct {
-    PyObject *set_result, *release_from, *next_number, *current_task, *coroutine_of, *thread_origin;
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    const char *name, *qualified_name;
+    State *state;
+    PyObject *module; /* keeps the state */
+    PyObject *future, *set_result, *release_from, *next_number, *current_task, *coroutine_of, *thread_origin;
     PyObject *run_handle, *timed, *unknown, *releasing, *parts, *span_key;
-} given;
-static PyObject *identity_name, *loop_name, *release_name, *thread_id_name;
+} Resolver;
+
+#define GIVEN(self) (&((Resolver *)(self))->module)
+#define GIVEN_SIZE ((sizeof(Resolver) - offsetof(Resolver, module)) / sizeof(PyObject *))
 
 /* Each function below returns a new reference. NULL says that Python is to find out, whether with an exception, which
    is then cleared, or without. */
 
-static PyObject *release(PyObject *place, PyObject *driver, PyObject *span) {
-    PyObject *number = PyObject_CallNoArgs(given.next_number);
+static PyObject *release(Resolver *self, PyObject *place, PyObject *driver, PyObject *span) {
+    PyObject *number = PyObject_CallNoArgs(self->next_number);
     if (number == NULL) return NULL;
     PyObject *made = PyTuple_Pack(4, place, driver, span, number);
     Py_DECREF(number);
@@ -288,113 +326,169 @@ static PyObject *release(PyObject *place, PyObject *driver, PyObject *span) {
 }
 
 /* The loop itself resolves the future: somebody scheduled that, nobody knows who. */
-static PyObject *by_handle(PyObject *result) {
+static PyObject *by_handle(Resolver *self, PyObject *result) {
     PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
     int is_future = methods != NULL && methods->am_await != NULL;
-    if (is_future || PySet_GET_SIZE(given.timed) != 0) return NULL;
+    if (is_future || PySet_GET_SIZE(self->timed) != 0) return NULL;
     PyObject *origin;
-    if (PyContextVar_Get(given.thread_origin, NULL, &origin) < 0) return NULL;
-    if (origin == NULL) return release(given.unknown, Py_None, Py_None);
+    if (PyContextVar_Get(self->thread_origin, NULL, &origin) < 0) return NULL;
+    if (origin == NULL) return release(self, self->unknown, Py_None, Py_None);
     Py_DECREF(origin);
     return NULL;
 }
 
-static PyObject *current_identity(void) {
-    PyObject *context = current_context();
+static PyObject *current_identity(Resolver *self) {
+    PyObject *context = current_context(self->state);
     if (context == NULL) return NULL;
-    PyObject *span = PyDict_Check(context) ? PyDict_GetItemWithError(context, given.span_key) : NULL;
+    PyObject *span = PyDict_Check(context) ? PyDict_GetItemWithError(context, self->span_key) : NULL;
     PyObject *identity = NULL;
     if (span != NULL)
-        identity = PyObject_CallMethodNoArgs(span, identity_name);
+        identity = PyObject_CallMethodNoArgs(span, self->state->identity_name);
     else if (!PyErr_Occurred() && PyDict_Check(context))
         identity = Py_NewRef(Py_None);
     Py_DECREF(context);
     return identity;
 }
 
-static PyObject *by_task(PyObject *task, PyCodeObject *code) {
+static PyObject *by_task(Resolver *self, PyObject *task, PyCodeObject *code) {
     PyObject *key = PyLong_FromVoidPtr(code);
     if (key == NULL) return NULL;
-    PyObject *place = PyDict_GetItemWithError(given.releasing, key);
+    PyObject *place = PyDict_GetItemWithError(self->releasing, key);
     Py_DECREF(key);
     if (place == NULL) {
         if (PyErr_Occurred()) return NULL;
         place = Py_None;
-    } else if (PySequence_Contains(given.parts, PyTuple_GET_ITEM(place, 1)) != 0)
+    } else if (PySequence_Contains(self->parts, PyTuple_GET_ITEM(place, 1)) != 0)
         return NULL;
-    PyObject *driver = PyObject_CallOneArg(given.coroutine_of, task), *identity = NULL, *found = NULL;
-    if (driver != NULL && PyObject_TypeCheck(driver, step_type) && (identity = current_identity()) != NULL)
-        found = release(place, driver, identity);
+    PyObject *driver = PyObject_CallOneArg(self->coroutine_of, task), *identity = NULL, *found = NULL;
+    if (driver != NULL && PyObject_TypeCheck(driver, self->state->step_type) && (identity = current_identity(self)) != NULL)
+        found = release(self, place, driver, identity);
     Py_XDECREF(driver);
     Py_XDECREF(identity);
     return found;
 }
 
-static PyObject *common_release(PyFrameObject *frame, PyObject *loop, PyObject *result) {
-    PyObject *thread = PyObject_GetAttr(loop, thread_id_name);
+static PyObject *common_release(Resolver *self, PyFrameObject *frame, PyObject *loop, PyObject *result) {
+    PyObject *thread = PyObject_GetAttr(loop, self->state->thread_id_name);
     if (thread == NULL) return NULL;
     int is_own = PyLong_Check(thread) && PyLong_AsUnsignedLong(thread) == PyThread_get_thread_ident();
     Py_DECREF(thread);
     if (!is_own) return NULL;
-    PyObject *task = PyObject_CallOneArg(given.current_task, loop), *found = NULL;
+    PyObject *task = PyObject_CallOneArg(self->current_task, loop), *found = NULL;
     if (task == NULL) return NULL;
     PyCodeObject *code = PyFrame_GetCode(frame);
     if (task != Py_None)
-        found = by_task(task, code);
-    else if ((PyObject *)code == given.run_handle)
-        found = by_handle(result);
+        found = by_task(self, task, code);
+    else if ((PyObject *)code == self->run_handle)
+        found = by_handle(self, result);
     Py_DECREF(code);
     Py_DECREF(task);
     return found;
 }
 
-PyDoc_STRVAR(set_result_doc, "Mark the future as done, by whoever calls this.");
-
-static PyObject *set_result(PyObject *self, PyObject *result) {
-    PyObject *done = PyObject_CallFunctionObjArgs(given.set_result, self, result, NULL);
-    PyObject *loop = done == NULL ? NULL : PyObject_GetAttr(self, loop_name), *found = NULL;
+/* Mark a future as done, by whoever calls this. */
+static PyObject *set_result(Resolver *self, PyObject *future, PyObject *result) {
+    PyObject *done = PyObject_CallFunctionObjArgs(self->set_result, future, result, NULL);
+    if (self->state->loop_name == NULL) return done; /* the interpreter is ending */
+    PyObject *loop = done == NULL ? NULL : PyObject_GetAttr(future, self->state->loop_name), *found = NULL;
     if (loop != NULL) {
         PyFrameObject *frame = PyEval_GetFrame();
-        if (frame != NULL) found = common_release(frame, loop, result);
+        if (frame != NULL) found = common_release(self, frame, loop, result);
         if (found == NULL && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception))) {
             PyErr_Clear();
             PyObject *caller = frame == NULL ? Py_None : (PyObject *)frame;
-            found = PyObject_CallFunctionObjArgs(given.release_from, caller, loop, result, NULL);
+            found = PyObject_CallFunctionObjArgs(self->release_from, caller, loop, result, NULL);
         }
         Py_DECREF(loop);
     }
-    if (found == NULL || PyObject_SetAttr(self, release_name, found) < 0) Py_CLEAR(done);
+    if (found == NULL || PyObject_SetAttr(future, self->state->release_name, found) < 0) Py_CLEAR(done);
     Py_XDECREF(found);
     return done;
 }
 
-static PyMethodDef set_result_method = {"set_result", set_result, METH_O, set_result_doc};
+static PyObject *resolver_call(PyObject *object, PyObject *const *arguments, size_t flags, PyObject *names) {
+    Resolver *self = (Resolver *)object;
+    if (PyVectorcall_NARGS(flags) != 2 || (names != NULL && PyTuple_GET_SIZE(names) != 0))
+        return PyErr_Format(PyExc_TypeError, "set_result() takes exactly one argument");
+    if (!PyObject_TypeCheck(arguments[0], (PyTypeObject *)self->future))
+        return PyErr_Format(PyExc_TypeError, "set_result() doesn't apply to a '%s' object", Py_TYPE(arguments[0])->tp_name);
+    Py_INCREF(object); /* whatever the host does meanwhile */
+    PyObject *done = set_result(self, arguments[0], arguments[1]);
+    Py_DECREF(object);
+    return done;
+}
+
+static PyObject *resolver_bind(PyObject *self, PyObject *future, PyObject *Py_UNUSED(type)) {
+    return future == NULL || future == Py_None ? Py_NewRef(self) : PyMethod_New(self, future);
+}
+
+static int resolver_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    for (size_t i = 0; i < GIVEN_SIZE; i++) Py_VISIT(GIVEN(self)[i]);
+    return 0;
+}
+
+/* A cycle of futures with it is freed by those: without what it was given it could not be called any more. */
+static void resolver_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    for (size_t i = 0; i < GIVEN_SIZE; i++) Py_CLEAR(GIVEN(self)[i]);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(resolver_type_doc, "Mark the future as done, by whoever calls this.");
+
+static PyMemberDef resolver_members[] = {
+    {"__name__", T_STRING, offsetof(Resolver, name), READONLY, NULL},
+    {"__qualname__", T_STRING, offsetof(Resolver, qualified_name), READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Resolver, call), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+static PyType_Slot resolver_slots[] = {
+    {Py_tp_doc, (void *)resolver_type_doc}, {Py_tp_members, resolver_members}, {Py_tp_call, PyVectorcall_Call}, {Py_tp_descr_get, resolver_bind},
+    {Py_tp_traverse, resolver_traverse}, {Py_tp_dealloc, resolver_dealloc}, {0, NULL}};
+static PyType_Spec resolver_spec = {
+    "spanwise.causality._steps.Resolver", sizeof(Resolver), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR
+        | Py_TPFLAGS_DISALLOW_INSTANTIATION, resolver_slots};
 
 PyDoc_STRVAR(resolver_doc, "Return a method `set_result` for a class of futures, which notes who calls it.");
 
-static PyObject *resolver(PyObject *Py_UNUSED(module), PyObject *arguments, PyObject *names) {
+static PyObject *resolver(PyObject *module, PyObject *arguments, PyObject *names) {
     static char *keywords[] = {
         "future", "set_result", "release_from", "next_number", "current_task", "coroutine_of", "thread_origin",
         "run_handle", "timed", "unknown", "releasing", "parts", "span_key", NULL};
-    PyObject *future;
+    State *state = PyModule_GetState(module);
+    Resolver *self = (Resolver *)state->resolver_type->tp_alloc(state->resolver_type, 0);
+    if (self == NULL) return NULL;
+    self->call = resolver_call;
+    self->name = "set_result";
+    self->qualified_name = "Future.set_result";
+    self->state = state;
     if (!PyArg_ParseTupleAndKeywords(
-            arguments, names, "$O!OOOOOO!OO!O!O!OO", keywords, &PyType_Type, &future, &given.set_result,
-            &given.release_from, &given.next_number, &given.current_task, &given.coroutine_of, &PyContextVar_Type,
-            &given.thread_origin, &given.run_handle, &PySet_Type, &given.timed, &PyTuple_Type, &given.unknown,
-            &PyDict_Type, &given.releasing, &given.parts, &given.span_key))
+            arguments, names, "$O!OOOOOO!OO!O!O!OO", keywords, &PyType_Type, &self->future, &self->set_result,
+            &self->release_from, &self->next_number, &self->current_task, &self->coroutine_of, &PyContextVar_Type,
+            &self->thread_origin, &self->run_handle, &PySet_Type, &self->timed, &PyTuple_Type, &self->unknown,
+            &PyDict_Type, &self->releasing, &self->parts, &self->span_key)) {
+        memset(GIVEN(self), 0, GIVEN_SIZE * sizeof(PyObject *)); /* these are the caller's */
+        Py_DECREF(self);
         return NULL;
-    /* For as long as the process runs, as the class has the method */
-    for (PyObject **one = (PyObject **)&given; one < (PyObject **)(&given + 1); one++) Py_INCREF(*one);
-    return PyDescr_NewMethod((PyTypeObject *)future, &set_result_method);
+    }
+    self->module = module;
+    for (size_t i = 0; i < GIVEN_SIZE; i++) Py_INCREF(GIVEN(self)[i]);
+    return (PyObject *)self;
 }
 
 PyDoc_STRVAR(read_with_doc, "Take both clocks (ns) and OpenTelemetry's context, a variable or a function, from these.");
 
-static PyObject *read_with(PyObject *Py_UNUSED(module), PyObject *arguments) {
-    if (!PyArg_ParseTuple(arguments, "OOO", &clock_ns, &cpu_clock_ns, &step_context)) return NULL;
-    Py_INCREF(clock_ns);
-    Py_INCREF(cpu_clock_ns);
-    Py_INCREF(step_context);
+static PyObject *read_with(PyObject *module, PyObject *arguments) {
+    PyObject *clock, *cpu_clock, *context;
+    if (!PyArg_ParseTuple(arguments, "OOO", &clock, &cpu_clock, &context)) return NULL;
+    State *state = PyModule_GetState(module);
+    Py_XSETREF(state->clock_ns, Py_NewRef(clock));
+    Py_XSETREF(state->cpu_clock_ns, Py_NewRef(cpu_clock));
+    Py_XSETREF(state->step_context, Py_NewRef(context));
     Py_RETURN_NONE;
 }
 
@@ -404,36 +498,57 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module_definition = {
-    PyModuleDef_HEAD_INIT, "_steps", "What runs at each step of a task, in C.", -1, module_methods,
-    NULL, NULL, NULL, NULL};
-
-static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
-    PyObject *type = PyType_FromSpec(spec);
-    if (type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0) return NULL;
-    return (PyTypeObject *)type;
+static int add_type(PyObject *module, PyTypeObject **place, PyType_Spec *spec) {
+    *place = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *place == NULL ? -1 : PyModule_AddType(module, *place);
 }
 
 static int add_all(PyObject *module) {
-    static const struct {
+    State *state = PyModule_GetState(module);
+    struct {
         PyObject **place;
         const char *name;
     } names[] = {
-        {&count_long_name, "_count_long"}, {&finish_name, "_finish"}, {&identity_name, "get_span_context"},
-        {&look_up_name, "_look_up"}, {&loop_name, "_loop"}, {&release_name, "release"}, {&resume_name, "_resume"},
-        {&thread_id_name, "_thread_id"}};
+        {&state->count_long_name, "_count_long"}, {&state->finish_name, "_finish"},
+        {&state->identity_name, "get_span_context"}, {&state->look_up_name, "_look_up"}, {&state->loop_name, "_loop"},
+        {&state->release_name, "release"}, {&state->resume_name, "_resume"}, {&state->thread_id_name, "_thread_id"}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if ((*names[i].place = PyUnicode_InternFromString(names[i].name)) == NULL) return -1;
-    if ((sums_type = add_type(module, &sums_spec)) == NULL || (reading_type = add_type(module, &reading_spec)) == NULL
-        || (step_type = add_type(module, &step_spec)) == NULL)
+    if (add_type(module, &state->sums_type, &sums_spec) < 0 || add_type(module, &state->reading_type, &reading_spec) < 0
+        || add_type(module, &state->step_type, &step_spec) < 0
+        || add_type(module, &state->resolver_type, &resolver_spec) < 0)
         return -1;
     if (PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) return -1;
     if (PyModule_AddIntConstant(module, "LONG_NS", LONG_NS) < 0) return -1;
     return PyModule_AddIntConstant(module, "REFRESH_NS", REFRESH_NS);
 }
 
-PyMODINIT_FUNC PyInit__steps(void) {
-    PyObject *module = PyModule_Create(&module_definition);
-    if (module != NULL && add_all(module) < 0) Py_CLEAR(module);
-    return module;
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    PyObject **objects = STATE_OBJECTS(PyModule_GetState(module));
+    for (size_t i = 0; i < STATE_SIZE; i++) Py_VISIT(objects[i]);
+    return 0;
 }
+
+static int module_clear(PyObject *module) {
+    PyObject **objects = STATE_OBJECTS(PyModule_GetState(module));
+    for (size_t i = 0; i < STATE_SIZE; i++) Py_CLEAR(objects[i]);
+    return 0;
+}
+
+static void module_free(void *module) { module_clear(module); }
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, add_all},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+    {0, NULL}};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT, "_steps", "What runs at each step of a task, in C.", sizeof(State), module_methods,
+    module_slots, module_traverse, module_clear, module_free};
+
+PyMODINIT_FUNC PyInit__steps(void) { return PyModuleDef_Init(&module_definition); }

@@ -6,7 +6,6 @@ of the clock.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanwise.causality import primitives as p
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from spanwise.causality.driver import Driver
     from spanwise.conventions import WaitKind
 
-_Task: Final[type[Any]] = asyncio.Task
+_Task: Final[type[Any]] = p.Task
 
 
 class Edge(NamedTuple):

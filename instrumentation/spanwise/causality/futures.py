@@ -6,7 +6,6 @@ Both are asyncio's own, in C, with as little above them as can be. They carry th
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
     from spanwise.causality.driver import Driver
     from spanwise.causality.releases import Release
 
-_base = cast("Any", asyncio.Future)
+_base = cast("Any", p.Future)
 _frame = cast("Any", sys)._getframe  # noqa: SLF001 - the only way to see who calls
 _set_result = _base.set_result
 _set_exception = _base.set_exception
 _cancel = _base.cancel
 
 
-class TracedFuture(asyncio.Future[Any]):
+class TracedFuture(p.Future[Any]):
     """What `loop.create_future()` gives while causality is on."""
 
     __slots__ = ("release",)
@@ -58,7 +57,7 @@ class TracedFuture(asyncio.Future[Any]):
         return done
 
 
-class TracedTask(asyncio.Task[Any]):
+class TracedTask(p.Task[Any]):
     """What `loop.create_task()` gives while causality is on and the host has no task factory of its own."""
 
     __slots__ = ("eager_driver",)

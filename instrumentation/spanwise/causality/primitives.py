@@ -8,6 +8,7 @@ asyncio that runs, whose helpers differ between versions; what is not found is n
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from asyncio import (
     events,
@@ -153,6 +154,18 @@ PROTOCOL_METHODS: Final = frozenset({
 RUN_HANDLE: Final = events.Handle._run.__code__  # noqa: SLF001 - the frame in which the loop runs a callback
 Gathering: Final[type[Any]] = tasks._GatheringFuture  # type: ignore[attr-defined]  # noqa: SLF001 - the outcome of gather()
 TimerHandle: Final = asyncio.TimerHandle
+# Not from `asyncio`, in which nest_asyncio puts those in Python: ours are made of the ones in C
+if TYPE_CHECKING:
+    from asyncio import Future as Future  # noqa: PLC0414 - the alias says that it is meant for others
+    from asyncio import Task as Task  # noqa: PLC0414
+else:
+    _in_c = importlib.import_module("_asyncio")  # after asyncio, which does without it if it is loaded first
+    Future, Task = _in_c.Future, _in_c.Task
+
+
+def are_replaced() -> bool:
+    """Return whether somebody replaced asyncio's own tasks and futures, which causality then leaves to them."""
+    return tasks.Task is not Task or futures.Future is not Future
 
 
 def run_loop(original: Any) -> Any:

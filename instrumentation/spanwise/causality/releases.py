@@ -35,9 +35,9 @@ _running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - as public get
 current_task: Final[Callable[[Any], Any]] = (
     asyncio.current_task if sys.version_info >= (3, 12) else getattr(asyncio.tasks, "_current_tasks").get  # noqa: B009
 )
-_Task: Final[type[Any]] = asyncio.Task
+_Task: Final[type[Any]] = p.Task
 # In Python 3.12.1, get_coro() of a task that ended eagerly brings the interpreter down; this does not
-coroutine_of: Final[Callable[[Any], Any]] = cast("Any", asyncio.Task)._coro.__get__  # noqa: SLF001
+coroutine_of: Final[Callable[[Any], Any]] = cast("Any", p.Task)._coro.__get__  # noqa: SLF001
 [span_key] = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 
 

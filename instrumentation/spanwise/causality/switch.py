@@ -7,6 +7,7 @@ passes on. uvloop's class takes part where it was imported before causality is s
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from weakref import ref
 
 from spanwise.causality.driver import Driver, state
 from spanwise.causality.futures import TracedFuture, TracedTask
-from spanwise.causality.primitives import run_loop
+from spanwise.causality.primitives import are_replaced, run_loop
 from spanwise.causality.releases import from_this_thread, timed
 from spanwise.causality.spans import OpenSpans
 from spanwise.causality.steps import leave_out
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 ONE_IN: Final = 10
 """In mode `sampled`, waits of one trace in so many are recorded; its id decides, alike in all processes."""
 _MISSING: Final = object()
+_log: Final = logging.getLogger(__name__)
 _eager_factory: Final[Any] = getattr(asyncio, "eager_task_factory", None)  # from Python 3.12 on
 _mode: Causality = "off"
 _replaced: list[tuple[type[Any], str, Any, Any]] = []
@@ -58,6 +60,12 @@ def start(
     global _mode  # noqa: PLW0603 - a process has one mode
     stop()
     if mode == "off":
+        return
+    if are_replaced():
+        _log.warning(
+            "causality stays off: something has replaced asyncio.Task and asyncio.Future (nest_asyncio does); "
+            "without it, waits are recorded with their causes"
+        )  # fmt: skip
         return
     _mode = mode
     state.threshold_ns = int((_threshold() if wait_threshold is None else wait_threshold) * 1e9)
@@ -128,7 +136,9 @@ def _replace(kind: type[Any], makers: dict[str, Callable[..., Any]]) -> None:
 
 def _futures(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_future(self: Any) -> Any:
-        return TracedFuture(loop=self) if state.open_spans is not None else original(self)
+        if state.open_spans is None or are_replaced():
+            return original(self)
+        return TracedFuture(loop=self)
 
     return create_future
 
@@ -139,7 +149,7 @@ def _drivable(coro: Any) -> bool:
 
 def _tasks(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_task(self: Any, coro: Any, **options: Any) -> Any:
-        if state.open_spans is None or self.is_closed() or not _drivable(coro):
+        if state.open_spans is None or are_replaced() or self.is_closed() or not _drivable(coro):
             return original(self, coro, **options)
         factory = self.get_task_factory()
         eager = factory is not None and factory is _eager_factory

@@ -9,10 +9,12 @@ Nothing here raises; a text that is too long, or that cannot be read, has no fin
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+from spanwise.otel.values import MOST
+from spanwise.process import own_threads
 from spanwise.process.contained import contained
 
 Message: TypeAlias = Mapping[str, Any]
@@ -53,7 +55,7 @@ class Texts:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = own_threads.RLock()
         self._writers: dict[int, int] = {}
         self._unread: set[int] = set()
         self._runs: dict[int, int] = {}
@@ -221,13 +223,13 @@ def _words(text: str) -> list[str]:
 
 def _parts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
     """Yield the role and the texts of each message; what is no text comes as JSON."""
-    for message in messages:
+    for message in islice(messages, MOST):
         role = str(message.get("role", ""))
         content: object = message.get("content", message.get("parts"))
         if isinstance(content, str):
             yield role, content
         elif isinstance(content, Sequence):
-            yield from ((role, _text_of(part)) for part in cast("Sequence[object]", content))
+            yield from ((role, _text_of(part)) for part in islice(cast("Sequence[object]", content), MOST))
         if message.get("tool_calls"):
             yield role, _canonical(message["tool_calls"])
 

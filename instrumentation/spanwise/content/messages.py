@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeAlias, cast
 
+from spanwise.otel.values import MOST
 from spanwise.process.contained import contained
 
 Message: TypeAlias = Mapping[str, Any]
@@ -32,7 +34,7 @@ def encoded(value: object) -> str | None:
 
 def in_convention(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Return messages of OpenAI's form in that of the conventions: a role and parts; such ones stay as they are."""
-    return [_message(message) for message in messages]
+    return [_message(message) for message in islice(messages, MOST)]
 
 
 def of_answer(text: str, tool_calls: Sequence[Message] = (), finish_reason: str = "") -> list[dict[str, Any]]:
@@ -43,12 +45,18 @@ def of_answer(text: str, tool_calls: Sequence[Message] = (), finish_reason: str 
         tool_calls: what it asks for, in OpenAI's form.
         finish_reason: why it stopped.
     """
-    parts = [*_content(text), *(_call(one) for one in tool_calls)]
+    parts = [*_content(text), *(_call(one) for one in islice(tool_calls, MOST))]
     message: dict[str, Any] = {"role": "assistant", "parts": parts}
     return [message | {"finish_reason": finish_reason} if finish_reason else message]
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: object) -> dict[str, Any]:
+    if not isinstance(message, Mapping):
+        return {"role": "", "parts": _content(repr(message))}
+    return _known_message(cast("Message", message))
+
+
+def _known_message(message: Message) -> dict[str, Any]:
     if "parts" in message:
         return dict(message)
     role = str(message.get("role", ""))
@@ -56,7 +64,7 @@ def _message(message: Message) -> dict[str, Any]:
         response = {"type": "tool_call_response", "id": message.get("tool_call_id"), "response": message.get("content")}
         return {"role": role, "parts": [response]}
     calls = cast("Sequence[Message]", message.get("tool_calls") or ())
-    return {"role": role, "parts": [*_content(message.get("content")), *(_call(one) for one in calls)]}
+    return {"role": role, "parts": [*_content(message.get("content")), *(_call(one) for one in islice(calls, MOST))]}
 
 
 def _content(content: object) -> list[dict[str, Any]]:
@@ -66,7 +74,7 @@ def _content(content: object) -> list[dict[str, Any]]:
         return [{"type": "text", "content": content}]
     if not isinstance(content, Sequence):
         return [{"type": "text", "content": repr(content)}]
-    return [_part(part) for part in cast("Sequence[object]", content)]
+    return [_part(part) for part in islice(cast("Sequence[object]", content), MOST)]
 
 
 def _part(part: object) -> dict[str, Any]:

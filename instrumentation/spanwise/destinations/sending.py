@@ -8,9 +8,8 @@ back.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 
@@ -19,6 +18,7 @@ from spanwise.destinations.delivery import Delivery
 from spanwise.destinations.sources import MemorySource, StreamSource
 from spanwise.errors import InputError
 from spanwise.journal import cursor as cursors
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,12 +118,12 @@ class Sender:
         self._left_behind: StreamSource | None = None
         self._finished: set[str] = set()
         self._look_due = 0.0
-        self._changed = threading.Condition()
+        self._changed = own_threads.Condition()
         self._offered = False
         self._asked = 0
         self._answered = 0
         self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._thread: Any = None
 
     @property
     def problem(self) -> str:
@@ -188,7 +188,7 @@ class Sender:
     def _start(self) -> None:
         with self._changed:
             if self._thread is None and not self._stopping:
-                self._thread = threading.Thread(target=self._run, name=_THREAD + self.name, daemon=True)
+                self._thread = own_threads.Thread(self._run, _THREAD + self.name)
                 self._thread.start()
 
     def _run(self) -> None:
@@ -246,7 +246,7 @@ class Sender:
         while self._is_behind() and not self._stopping:
             if time.monotonic() >= until:
                 return _BEHIND
-            time.sleep(_YIELD)
+            own_threads.sleep(_YIELD)
         return MOST_SPANS
 
     def _is_behind(self) -> bool:

@@ -6,7 +6,6 @@ before what was recorded earlier.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
@@ -19,6 +18,7 @@ from spanwise.journal import follow
 from spanwise.journal.format import COUNTED, HEADER, WAIT
 from spanwise.journal.scan import Header
 from spanwise.otlp import json_encoder as otlp_json
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -185,7 +185,7 @@ class MemorySource:
         self._outlet = outlet
         self._tally = tally
         self._spans: deque[ReadableSpan] = deque()
-        self._lock = threading.Lock()
+        self._lock = own_threads.RLock()
         self.not_kept = 0
         """Spans that were too many to be held; they stay pending."""
         self.last_problem = ""

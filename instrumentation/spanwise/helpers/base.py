@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from opentelemetry import trace
@@ -20,6 +21,7 @@ from spanwise.helpers.decorate import traced
 from spanwise.otel import task_hook
 from spanwise.otel.context import SPAN_KEY, attach, current, leave
 from spanwise.otel.span import OwnSpan
+from spanwise.otel.values import MOST, text
 from spanwise.process.contained import contained
 from spanwise.recording import scope as scopes
 from spanwise.recording import telemetry as active_telemetry
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 AttributeValue = str | bool | int | float | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
-_NOT_ERRORS: Final = (GeneratorExit,)
+# Past a metaclass, whose attributes are the host's code
+_qualname_of: Final[Any] = type.__dict__["__qualname__"].__get__
+_module_of: Final[Any] = type.__dict__["__module__"].__get__
 _SCOPE_KEY: Final = scopes.KEY
 _NO_SCOPE: Final = scopes.NONE
 
@@ -45,13 +49,20 @@ TELLING: Final = contained("telling a span something")
 
 def error_type(error: BaseException) -> str:
     """Return `error.type` of an exception: an HTTP status code where it has one, else its qualified class name."""
-    status = None
     with TELLING:  # a property of the host's exception must not replace the exception
         status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return str(int(status))
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(status, int):
+            return str(int.__int__(status))
+    name: str = _qualname_of(type(error))
+    try:
+        module = text(_module_of(type(error)))
+    except AttributeError:  # somebody deleted it
+        module = "builtins"
+    return name if module == "builtins" else f"{module}.{name}"
+
+
+def _valid(links: Sequence[Any]) -> list[Link]:
+    return [one for one in islice(links, MOST) if isinstance(one, Link)]
 
 
 def harmless(tell: Callable[P, None]) -> Callable[P, None]:
@@ -96,7 +107,7 @@ class SpanHelper:
         self._name = name
         self._kind = kind
         self._attributes = attributes
-        self._links = links
+        self._links = _valid(links) if links else links
 
     @property
     def span(self) -> Span:
@@ -146,7 +157,7 @@ class SpanHelper:
             return
         self._ended = True
         allowed = self._filter
-        if error is not None and not isinstance(error, _NOT_ERRORS):
+        if error is not None and not issubclass(type(error), GeneratorExit):  # `isinstance` asks the exception
             self.fail(error_type(error))
             if allowed is not None:
                 allowed.tell(self._span, error, error_type(error))

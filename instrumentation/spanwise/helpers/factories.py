@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from opentelemetry.trace import Link, SpanKind
 
 from spanwise import conventions as c
-from spanwise.helpers.base import TELLING, AttributeValue, SpanHelper, harmless
+from spanwise.helpers.base import AttributeValue, SpanHelper, harmless
 from spanwise.helpers.model_call import ModelCall
 from spanwise.helpers.returning import Returning
-from spanwise.otel.values import text
+from spanwise.otel.values import clean, text
 from spanwise.recording import scope as scopes
 from spanwise.recording.scope import with_span
 from spanwise.recording.tracer import bits
@@ -158,9 +158,8 @@ def _given(attributes: Mapping[str, V | None]) -> dict[str, V]:
 
 
 def _as_json(flags: Mapping[str, object]) -> str:
-    with TELLING:
-        return json.dumps(dict(flags), sort_keys=True, default=str)
-    return text(flags)
+    plain = clean(flags)
+    return json.dumps(plain, sort_keys=True, default=str) if type(plain) is dict else text(flags)
 
 
 def workflow(
@@ -257,8 +256,8 @@ def llm_call(
         attributes[c.REQUEST_TEMPERATURE] = temperature
     if seed is not None:
         attributes[c.REQUEST_SEED] = seed
-    if server is not None:
-        attributes[c.SERVER_ADDRESS], attributes[c.SERVER_PORT] = server[0], server[1]
+    if type(server) is tuple and len(server) == 2:  # noqa: PLR2004 - anything else is no address
+        attributes[c.SERVER_ADDRESS], attributes[c.SERVER_PORT] = server
     if attempt is not None:
         attributes[c.RETRY_ATTEMPT] = attempt
     return ModelCall(f"chat {model}" if model else "chat", kind=_CLIENT, attributes=attributes)

@@ -7,6 +7,7 @@ the program it touches, the faster it is. So it is written out here in places wh
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from opentelemetry.context import Context
@@ -18,6 +19,7 @@ from spanwise.helpers.base import TELLING, harmless
 from spanwise.helpers.returning import Returning
 from spanwise.helpers.streams import AsyncStream, Stream
 from spanwise.otel.context import SPAN_KEY
+from spanwise.otel.values import MOST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
@@ -69,6 +71,7 @@ class ModelCall(Returning):
 
     @harmless
     def _tell_input(self, messages: Sequence[forms.Message], tools: Sequence[Mapping[str, Any]]) -> None:
+        messages = list(islice(messages, MOST))  # a sequence of the host may be endless
         if self._hashes and self._span.is_recording():
             self._compared(messages, tools)
         if tools:
@@ -99,6 +102,7 @@ class ModelCall(Returning):
 
     @harmless
     def _tell_output(self, text: str, tool_calls: Sequence[forms.Message], finish_reason: str) -> None:
+        tool_calls = list(islice(tool_calls, MOST))
         if self._hashes:
             self._returned(text, *tool_calls)
         if self.records("completions"):
@@ -155,7 +159,7 @@ class ModelCall(Returning):
         told: dict[str, AttributeValue] = {c.RESPONSE_ID: id, c.RESPONSE_MODEL: model}
         with TELLING:
             if finish_reasons:
-                told[c.RESPONSE_FINISH_REASONS] = tuple(finish_reasons)
+                told[c.RESPONSE_FINISH_REASONS] = tuple(islice(finish_reasons, MOST))
             self._span.set_attributes(told)
 
     def _before_end(self) -> None:

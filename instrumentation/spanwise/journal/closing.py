@@ -11,6 +11,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from spanwise.process import own_threads
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -50,7 +52,7 @@ def ask(folder: Path, streams: Iterable[str], patience: float | None = None) -> 
             }
             if not waiting or time.monotonic() >= until:
                 return asked - set(waiting)
-            time.sleep(_LOOK)
+            own_threads.sleep(_LOOK)
     finally:
         for stream in asked:
             path_of(folder, stream).unlink(missing_ok=True)

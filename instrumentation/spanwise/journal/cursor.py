@@ -11,7 +11,6 @@ import errno
 import fcntl
 import json
 import os
-import time
 import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanwise.errors import InputError
 from spanwise.journal.format import Position
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,7 +174,7 @@ def read(path: Path) -> CursorState | None:
             state = _read(descriptor)
             if state is not None:
                 return state
-            time.sleep(_AGAIN)
+            own_threads.sleep(_AGAIN)
         return None
     finally:
         os.close(descriptor)

@@ -8,7 +8,6 @@ that is gone has nothing open any more: what it had is dropped for the reason `c
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from spanwise.errors import InputError
 from spanwise.journal import counts as counters
 from spanwise.journal.counts import ENDED, STARTED
 from spanwise.journal.format import COUNTED, Position
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -91,7 +91,7 @@ class Ledger:
     """
 
     def __init__(self, destinations: Iterable[str] = ()) -> None:
-        self._lock = threading.RLock()  # a garbage collection inside it can end an abandoned stream's span
+        self._lock = own_threads.RLock()  # a garbage collection inside it can end an abandoned stream's span
         self._memory = counters.in_memory()
         self.slots: Any = self._memory
         """The counters by number (`spanwise.journal.counts`)."""

@@ -25,6 +25,9 @@ LONG: Final = 256
 """Texts up to this many characters are nothing to count."""
 TOO_DEEP: Final = "<too deep>"
 
+_OTLP_BITS: Final = 63
+_WRITTEN_BITS: Final = 10_000
+"""Python refuses to write integers of more than 4,300 digits; these have 3,011."""
 _SCALARS: Final = frozenset({bool, int, float, type(None)})
 
 
@@ -62,6 +65,8 @@ def text(value: Any) -> str:
     if type(value) is str:
         return value
     plain = clean(value)
+    if type(plain) is int:
+        plain = _whole(plain)
     return plain if type(plain) is str else str(plain)
 
 
@@ -72,7 +77,7 @@ def _cleaned(value: Any, longest: int, depth: int) -> Any:  # noqa: PLR0911 - on
         case str():  # subclasses, too: their own methods are not asked
             return str.__str__(value[:longest] if len(value) > longest else value)
         case int():
-            return int.__int__(value)
+            return _whole(int.__int__(value))
         case float():
             return float.__float__(value)
         case bytes() | bytearray() | memoryview():
@@ -86,6 +91,14 @@ def _cleaned(value: Any, longest: int, depth: int) -> Any:  # noqa: PLR0911 - on
             return tuple(_cleaned(one, longest, depth + 1) for one in _first(value))  # pyright: ignore[reportUnknownArgumentType]
         case _:
             return str(value)[:longest]
+
+
+def _whole(number: int) -> int | str:
+    """Return a number that OTLP can carry; a larger one as text, as far as Python writes it out."""
+    bits = number.bit_length()
+    if bits <= _OTLP_BITS:
+        return number
+    return str(number) if bits <= _WRITTEN_BITS else f"<integer of {bits} bits>"
 
 
 def _items(mapping: Mapping[Any, Any]) -> Iterable[tuple[Any, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import signal
 import sys
-import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,22 +34,19 @@ def watch(stop: Callable[[], object], write: Callable[[Callable[[], object]], bo
     _stop, _write = stop, write
     atexit.unregister(stop)  # so that it is there once
     atexit.register(stop)
-    if threading.current_thread() is not threading.main_thread():
-        return
     handler = signal.getsignal(signal.SIGTERM)
     if handler is signal.SIG_DFL or (callable(handler) and handler is not _terminated):
         _before = handler
-        signal.signal(signal.SIGTERM, _terminated)
+        with suppress(ValueError):  # only the main thread of the main interpreter may set it
+            signal.signal(signal.SIGTERM, _terminated)
 
 
 def unwatch(stop: Callable[[], object]) -> None:
     """Undo `watch`; a handler that somebody else has set since is left."""
     atexit.unregister(stop)
-    if (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is _terminated
-    ):  # fmt: skip
-        signal.signal(signal.SIGTERM, _before)
+    if signal.getsignal(signal.SIGTERM) is _terminated:
+        with suppress(ValueError):  # as above
+            signal.signal(signal.SIGTERM, _before)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

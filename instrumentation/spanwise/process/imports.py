@@ -7,16 +7,17 @@ thread that was at it stayed with the parent. So a fork waits until what is load
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
+
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 _LONGEST: Final = 1.0
 """Seconds that a fork may be held up; loading takes some ten milliseconds."""
-_lock = threading.RLock()
+_lock = own_threads.RLock()
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def _after() -> None:
 
 def _in_child() -> None:
     global _lock  # noqa: PLW0603 - whoever held it may not be here
-    _lock = threading.RLock()
+    _lock = own_threads.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Metric, start_http_server, utils
+from prometheus_client import CollectorRegistry, Metric, make_wsgi_app, utils
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
 from spanwise import conventions as c
 from spanwise.errors import UnavailableError
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from wsgiref.simple_server import WSGIServer
 
     from spanwise.recording.metrics import Exemplar as Seen
     from spanwise.recording.metrics import Row, SpanMetrics
@@ -119,19 +122,51 @@ def _shown(seen: Seen | None) -> Exemplar | None:
     return Exemplar({"trace_id": f"{trace_id:032x}", "span_id": f"{span_id:016x}"}, float(value), time_ns / 1e9)
 
 
+_LOOK: Final = 0.5
+"""Seconds between two looks whether to stop."""
+
+
+class _Quiet(WSGIRequestHandler):
+    """Answers a request without a word on the host's standard error, whatever is wrong with it."""
+
+    timeout = 10.0
+    """Seconds that a client may leave a request unfinished."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+        """Log nothing."""
+
+    def get_stderr(self) -> Any:
+        """Return where tracebacks go."""
+        return io.StringIO()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that went away or does not speak HTTP."""
+
+
 class MetricsServer:
     """Serves a registry to Prometheus on a port of 127.0.0.1."""
 
     def __init__(self, registry: CollectorRegistry, port: int) -> None:
         try:
-            self._server: WSGIServer
-            self._server, self._thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+            self._server = make_server("127.0.0.1", port, make_wsgi_app(registry), _Server, handler_class=_Quiet)
         except OSError as error:
             raise UnavailableError(
                 f"port {port}: metrics cannot be served there ({error.strerror}); free it, or set "
                 "SPANWISE_METRICS_PORT to another one (0 takes a free one)"
             ) from None
+        self._server.timeout = _LOOK
+        self._stopping = False
+        self._thread = own_threads.Thread(self._serve, "spanwise-metrics")
+        self._thread.start()
         self.port = int(self._server.server_address[1])
+
+    def _serve(self) -> None:
+        while not self._stopping:
+            self._server.handle_request()
 
     def abandon(self) -> None:
         """Give the port up in a forked child: the thread stayed with the parent."""
@@ -139,6 +174,6 @@ class MetricsServer:
 
     def stop(self) -> None:
         """Stop serving and end the thread."""
-        self._server.shutdown()
+        self._stopping = True
+        self._thread.join(4 * _LOOK)
         self._server.server_close()
-        self._thread.join()

@@ -10,13 +10,13 @@ longer than a span.
 from __future__ import annotations
 
 import functools
-import threading
 import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
 from spanwise.otel.span import SAMPLED, OwnSpan
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -201,7 +201,7 @@ class SpanMetrics:
         self._given = registry
         self._scaled: tuple[object, float] = _NOT_SCALED
         """What made a span, and the time scale of its resource."""
-        self.lock = threading.RLock()
+        self.lock = own_threads.RLock()
         """Held by whoever observes spans or reads what was counted."""
         self._shown = shown
         self._families = {metric.name: _Family(metric, shown) for metric in c.METRICS}
@@ -243,7 +243,7 @@ class SpanMetrics:
 
     def renew(self) -> None:
         """Begin anew, in a forked child: what the parent has counted is the parent's."""
-        self.lock = threading.RLock()
+        self.lock = own_threads.RLock()
         self._scaled = _NOT_SCALED
         for family in self._families.values():
             family.series.clear()

@@ -8,7 +8,6 @@ is counted.
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -19,7 +18,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from spanwise.journal.counts import STARTED
 from spanwise.journal.process_ledger import Ledger
 from spanwise.otel.span import OwnSpan
-from spanwise.process import loop_end
+from spanwise.process import loop_end, own_threads
 from spanwise.recording import scope
 from spanwise.recording.buffer import ORDINARY_BITS, Buffer
 from spanwise.recording.run_attributes import RunAttributes
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from spanwise.recording.metrics import SpanMetrics
     from spanwise.recording.stages import Destination
 
-_Ticket: TypeAlias = "threading.Lock"
+_Ticket: TypeAlias = Any
 INTERVAL: Final = 0.2
 BUFFER: Final = 64 * 1024 * 1024
 FIRST_WAITS: Final = 100
@@ -102,8 +101,8 @@ class RecordingProcessor(SpanProcessor):
         self._asks: SimpleQueue[_Ticket] = SimpleQueue()
         """Who waits for our thread; no lock is in it that an interrupted thread of the host could go on holding."""
         self._stopping = False
-        self._thread: threading.Thread | None = None
-        self._is_run = threading.Lock()
+        self._thread: Any = None
+        self._is_run = own_threads.Lock()
         """Held by our thread as long as it runs, so that there is one."""
         self._free_waits = FIRST_WAITS
         self._next_wait = 0
@@ -298,16 +297,17 @@ class RecordingProcessor(SpanProcessor):
         if self._is_run.locked():
             return True
         try:
-            threading.Thread(target=self._run, name="spanwise-recorder", daemon=True).start()
+            thread = own_threads.Thread(lambda: self._run(thread), "spanwise-recorder")
+            thread.start()
         except RuntimeError:
             return False
         return True
 
-    def _run(self) -> None:
+    def _run(self, thread: Any) -> None:
         if not self._is_run.acquire(blocking=False):
             return  # whoever started this one was not told of the other yet
         try:
-            self._thread = threading.current_thread()
+            self._thread = thread
             self._stages.open()
             while not (self._stopping and not self._buffer):
                 asked = self._asked()
@@ -319,7 +319,7 @@ class RecordingProcessor(SpanProcessor):
 
     def _ask(self) -> _Ticket:
         """Wake our thread; the ticket is released when what has ended by now is written."""
-        ticket = threading.Lock()
+        ticket = own_threads.Lock()
         ticket.acquire()
         self._asks.put(ticket)
         return ticket
@@ -340,7 +340,8 @@ class RecordingProcessor(SpanProcessor):
             while self._stages.pass_batch(in_host=True):
                 pass
             return not self._buffer
-        return self._ask().acquire(timeout=max(0.0, deadline - time.monotonic()))
+        is_written: bool = self._ask().acquire(timeout=max(0.0, deadline - time.monotonic()))
+        return is_written
 
     def _is_busy(self) -> bool:
         return bool(self._buffer) or self._stopping or not self._asks.empty()

@@ -95,7 +95,11 @@ def _own_provider(settings: Settings) -> TracerProvider:
     attributes: dict[str, Any] = {"service.name": settings.service_name}
     if settings.time_scale != Settings().time_scale:
         attributes[c.TIME_SCALE] = settings.time_scale
-    resource = Resource(_surroundings()).merge(Resource.create(attributes))
+    surroundings = Resource(_surroundings())
+    try:
+        resource = surroundings.merge(Resource.create(attributes))
+    except RuntimeError:  # its detectors want threads, which a sub-interpreter or an ending interpreter may refuse
+        resource = surroundings.merge(Resource({**attributes, "telemetry.sdk.language": "python"}))
     if _newest is None or _newest.resource != resource:
         _newest = OwnProvider(resource)
         _own.add(_newest)

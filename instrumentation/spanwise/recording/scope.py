@@ -5,7 +5,6 @@ It travels in OpenTelemetry's context, so it follows tasks, threads and callback
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import context as otel_context
@@ -15,6 +14,7 @@ from spanwise import conventions as c
 from spanwise.content.fingerprints import Texts
 from spanwise.otel.context import SPAN_KEY
 from spanwise.otel.context import current as current_context
+from spanwise.process import own_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Usage:
     __slots__ = ("_lock", "_outer", "_texts", "calls", "input_tokens", "output_tokens")
 
     def __init__(self, outer: Usage | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = own_threads.RLock()
         self._outer = outer
         self._texts: Texts | None = None
         self.calls = 0

@@ -24,6 +24,7 @@ from spanwise.content.rebuilt import DroppedError
 from spanwise.conventions import WAIT_KIND
 from spanwise.journal.format import END, START, WAIT
 from spanwise.otel.span import OwnSpan
+from spanwise.process import own_threads
 from spanwise.process.contained import contained
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Stages:
         self._shown: set[int] = set()
         """Those whose start is on disk and of which a hook has still to decide."""
         self._begun = ""
-        self._lock = threading.RLock()
+        self._lock = own_threads.RLock()
         self._owner = 0
         self._later: Callable[[], object] | None = None
 

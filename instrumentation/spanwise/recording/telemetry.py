@@ -7,7 +7,6 @@ stands above it. A forked child goes on recording into a stream of its own.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from spanwise.journal.process_ledger import Ledger
 from spanwise.otel.context import attach, current
 from spanwise.otel.span import OwnSpan
 from spanwise.process import exit as process_exit
+from spanwise.process import own_threads
 from spanwise.recording import providers, scope
 from spanwise.recording.build import processor_of
 from spanwise.recording.tracer import OwnTracer
@@ -146,7 +146,7 @@ class Telemetry:
         for provider in providers.attached(self.provider):
             providers.relay_of(provider).target = processor
         if self.own_tracer is not None:
-            self.own_tracer.lock = threading.RLock()
+            self.own_tracer.lock = own_threads.RLock()
             self._make_own_tracer()
         if type(span := trace.get_current_span()) is OwnSpan:
             _make_remote(span)
@@ -242,10 +242,13 @@ def start_span(
     about: Mapping[str, Any] = inherited
     if (allowed := content_filter()) is not None:
         name, about = allowed.text(name), allowed.attributes(inherited)
-    return tracer().start_span(
-        name, context, kind, about, links, start_ns or time.time_ns(),
-        record_exception=False, set_status_on_exception=False,
-    )  # fmt: skip
+    try:
+        return tracer().start_span(
+            name, context, kind, about, links, start_ns or time.time_ns(),
+            record_exception=False, set_status_on_exception=False,
+        )  # fmt: skip
+    except Exception:  # noqa: BLE001 - the host's provider is any code, and fails while the interpreter ends
+        return trace.INVALID_SPAN
 
 
 @contextmanager

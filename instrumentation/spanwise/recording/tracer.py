@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
@@ -25,6 +24,7 @@ from spanwise.journal.counts import STARTED
 from spanwise.otel.context import SPAN_KEY
 from spanwise.otel.span import SAMPLED, OwnLink, OwnSpan, Watch
 from spanwise.otel.values import LONG, LONGEST, clean, weight_of
+from spanwise.process import own_threads
 from spanwise.process.contained import contained
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class OwnTracer:
         self.most_links = 1 << 30 if most_links is None else most_links
         self.keeps_own_links = self.longest_text >= _LONGEST_REASON and (most_said is None or most_said >= 1)
         self.lock: AbstractContextManager[Any] = (
-            threading.RLock()
+            own_threads.RLock()
         )  # a garbage collection inside it can end an abandoned stream's span
         self.watch = watch or Watch(others=True)
         self._filter = content_filter
