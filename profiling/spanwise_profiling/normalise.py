@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling import clocks
-from spanwise_profiling.runs import in_order, outermost_workflows, run_over
+from spanwise_profiling.runs import in_order, outermost_workflows, run_over, spans_above
 from spanwise_profiling.text import printable
 from spanwise_profiling.trace import WITHOUT_END, Trace, by_start, told
 
@@ -105,7 +105,8 @@ def _roots(run: Run, spans: Sequence[SpanRecord]) -> Iterator[str]:
         roots = [span for span in run.tops if span.parent_id is None]
         yield from told(roots if len(roots) > 1 else [], "are roots of one trace without a workflow; taken together")
         return
-    here = {span.span_id for span in spans}
+    # The request that a workflow serves is above it, and no part of the run that could have been lost.
+    here = {span.span_id for span in spans} | spans_above(run.trace, run.tops)
     beside = [span for _, span in run.trace.walk() if span.span_id not in here]
     if len(outermost_workflows(run.trace)) <= len(run.segments):
         yield from told(beside, "of the trace are outside its workflow, and left out")

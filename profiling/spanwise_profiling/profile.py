@@ -122,9 +122,9 @@ class Blind:
     """The setting that records it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Profile:
-    """All that is known of where one run's wall clock went."""
+    """All that is known of where one run's wall clock went; a notebook shows it as `spanwise profile` prints it."""
 
     run: Run
     path: tuple[Segment, ...]
@@ -150,6 +150,14 @@ class Profile:
     rules: int = 0
     """How many rules looked for findings, those that were blind included; 0 where none was asked."""
     blind: tuple[Blind, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Profile {self.run.title} {self.run.seconds:.3g} s, {len(self.findings)} findings>"
+
+    def _repr_html_(self) -> str:
+        from spanwise_profiling.render.notebook import profile_html  # noqa: PLC0415 - renderers know profiles
+
+        return profile_html(self)
 
     @property
     def doubt_ns(self) -> int:

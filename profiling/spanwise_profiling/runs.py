@@ -62,9 +62,12 @@ class Totals:
         return self.input_tokens + self.output_tokens
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Run:
-    """One run. Compared by identity of its spans, so keep it rather than make it twice."""
+    """One run; a notebook shows it as `spanwise show` prints it.
+
+    Compared by identity of its spans, so keep it rather than make it twice.
+    """
 
     run_id: str
     trace: Trace
@@ -84,6 +87,14 @@ class Run:
     score: float | None
     totals: Totals
     warnings: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<Run {self.title} {self.seconds:.3g} s, {self.totals.lines} spans>"
+
+    def _repr_html_(self) -> str:
+        from spanwise_profiling.render.notebook import run_html  # noqa: PLC0415 - renderers know runs
+
+        return run_html(self)
 
     @property
     def trace_id(self) -> str:
@@ -177,7 +188,7 @@ def _tops(trace: Trace) -> list[tuple[SpanRecord, ...]]:
     # All segments of one run, or the only workflow, which has a run id or not.
     if len(workflows) > 1 and len({kinds.text_of(s, conventions.RUN_ID) or s.span_id for s in workflows}) > 1:
         return [(span,) for span in workflows]
-    holding = _above(trace, workflows)
+    holding = spans_above(trace, workflows)
     lost = [span for span in trace.roots if span.parent_id is not None and span.span_id not in holding]
     return [(*workflows, *lost)]
 
@@ -195,7 +206,7 @@ def outermost_workflows(trace: Trace) -> list[SpanRecord]:
     return found
 
 
-def _above(trace: Trace, spans: Iterable[SpanRecord]) -> set[str]:
+def spans_above(trace: Trace, spans: Iterable[SpanRecord]) -> set[str]:
     """Return the ids of `spans` and of all spans above them."""
     parents = {child.span_id: parent for parent, children in trace.children.items() for child in children}
     ids: set[str] = set()
