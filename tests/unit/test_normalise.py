@@ -103,9 +103,7 @@ def test_several_roots_without_a_workflow_are_told() -> None:
 
 def test_what_lies_beside_the_only_workflow_is_told() -> None:
     run = repaired(span(1, 0, 9, name="GET /"), workflow(2, 1, 8, parent=1), span(3, 8, 9, parent=1))
-    assert run.warnings == (
-        "1 span of the trace are outside its workflow, and left out: 0003aaaaaaaaaaaa",
-    )
+    assert run.warnings == ("1 span of the trace are outside its workflow, and left out: 0003aaaaaaaaaaaa",)
 
 
 def test_the_request_around_a_workflow_is_no_loss() -> None:
