@@ -8,7 +8,7 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Metric, make_wsgi_app, utils
+from prometheus_client import CollectorRegistry, Metric, make_wsgi_app, utils  # pyright: ignore[reportUnknownVariableType]
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 
@@ -152,7 +152,8 @@ class MetricsServer:
 
     def __init__(self, registry: CollectorRegistry, port: int) -> None:
         try:
-            self._server = make_server("127.0.0.1", port, make_wsgi_app(registry), _Server, handler_class=_Quiet)
+            app: Any = make_wsgi_app(registry)  # pyright: ignore[reportUnknownVariableType]
+            self._server = make_server("127.0.0.1", port, app, _Server, handler_class=_Quiet)
         except OSError as error:
             raise UnavailableError(
                 f"port {port}: metrics cannot be served there ({error.strerror}); free it, or set "
