@@ -9,7 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from spanwise_pipeline.cache import Cache, CacheStatistics
+    from spanwise_pipeline.caches.cache import Cache, CacheStatistics
+    from spanwise_pipeline.caches.codecs import Codec, JsonCodec, TypedCodec
+    from spanwise_pipeline.caches.keys import file_hash
+    from spanwise_pipeline.caches.redis_store import RedisStore
+    from spanwise_pipeline.caches.semantic import Semantic
+    from spanwise_pipeline.caches.stores import LocalStore, Store
     from spanwise_pipeline.calls.circuit import Breaker, Circuit, CircuitOpenError, CircuitStatistics
     from spanwise_pipeline.calls.client import ModelClient
     from spanwise_pipeline.calls.errors import IncompleteReplyError
@@ -29,7 +34,12 @@ if TYPE_CHECKING:
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
 
 _HOME: Final = {
-    "cache": ("Cache", "CacheStatistics"),
+    "caches.cache": ("Cache", "CacheStatistics"),
+    "caches.codecs": ("Codec", "JsonCodec", "TypedCodec"),
+    "caches.keys": ("file_hash",),
+    "caches.redis_store": ("RedisStore",),
+    "caches.semantic": ("Semantic",),
+    "caches.stores": ("LocalStore", "Store"),
     "calls.circuit": ("Breaker", "Circuit", "CircuitOpenError", "CircuitStatistics"),
     "calls.client": ("ModelClient",),
     "calls.errors": ("IncompleteReplyError",),
@@ -60,18 +70,22 @@ __all__ = [
     "CircuitOpenError",
     "CircuitStatistics",
     "Clock",
+    "Codec",
     "ConcurrencyLimit",
     "Fallback",
     "Flow",
     "Hedging",
     "IncompleteReplyError",
+    "JsonCodec",
     "LimitStatistics",
+    "LocalStore",
     "ModelClient",
     "ModelLimits",
     "Outcome",
     "Published",
     "RateLimit",
     "RateStatistics",
+    "RedisStore",
     "Reply",
     "RequestTooLargeError",
     "Reservation",
@@ -79,16 +93,20 @@ __all__ = [
     "Retries",
     "RetryBudget",
     "RetryBudgetStatistics",
+    "Semantic",
     "Step",
     "StepCancelledError",
     "StepSkippedError",
+    "Store",
     "System",
     "SystemContext",
     "Tool",
     "ToolCall",
     "Toolbox",
+    "TypedCodec",
     "UnknownToolError",
     "fetch",
+    "file_hash",
     "in_thread",
 ]
 

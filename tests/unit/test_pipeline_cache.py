@@ -8,7 +8,7 @@ import pytest
 import spanwise
 from spanwise.testing import capture, captured_telemetry, run_virtual
 from spanwise_pipeline import Cache, CacheStatistics, Clock
-from spanwise_pipeline.cache import key_of
+from spanwise_pipeline.caches.keys import key_of
 
 
 class Source:

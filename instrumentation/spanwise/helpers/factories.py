@@ -131,6 +131,10 @@ class Retrieval(Returning):
 class CacheLookup(SpanHelper):
     """A span `cache_lookup {name}`."""
 
+    def answered(self, *, tier: str, kind: str) -> None:
+        """Record which tier answered, and whether the inputs were the same (exact) or meant the same (semantic)."""
+        self.set(c.CACHE_TIER, tier).set(c.CACHE_KIND, kind)
+
     @harmless
     def result(
         self,

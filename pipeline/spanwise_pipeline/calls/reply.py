@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from spanwise_pipeline.tools import ToolCall
+from spanwise_pipeline.tools import ToolCall  # noqa: TC001 - codecs ask for the fields' types
 
 Message = dict[str, Any]
 """A message of a conversation in OpenAI's form."""
