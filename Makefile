@@ -16,9 +16,10 @@ demo: $(VENV)/.runtime ## Run the equity research desk before and after its opti
 	@$(BIN)/python -m spanwise_cli.demo
 
 test: $(VENV)/.dev servers lint ## Run all checks and all tests, show the coverage, and try the built wheel
-	$(BIN)/python -m pytest tests/unit -n $(JOBS) --cov --cov-report=
+	$(BIN)/python -m pytest tests/unit -m "not slow" -n $(JOBS) --cov --cov-report=
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest tests/integration -n $(JOBS)
+	$(BIN)/python -m pytest tests -m "slow and not alone" -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest tests -m alone
 	$(BIN)/python tests/smoke_wheel.py
 
 # The same commands stand in .pre-commit-config.yaml; a test compares the two.

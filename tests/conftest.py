@@ -30,6 +30,13 @@ _FIGURE = "figure"
 """The property of a test's report that holds a measured figure: reports reach the process that prints the summary."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in `tests/integration` as slow, as it starts processes or runs a whole system."""
+    for item in items:
+        if "integration" in item.path.parts:
+            item.add_marker("slow")
+
+
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Return what prints a line of measured figures at the end of the whole run."""

@@ -1,7 +1,8 @@
 """The last line between a program of ours and a person: every fault becomes one line and an exit code.
 
-Codes: 0 done, 1 the answer is no, 2 bad usage or input, 4 something needed is not reachable, 70 a fault of our own, 130
-interrupted, 141 whoever read the output went away (as a shell counts the last two). A traceback is for `-v`.
+Codes: 0 done, 1 the answer is no, 2 bad usage or input, 3 not enough runs to say, 4 something needed is not reachable,
+5 nothing was measured, 70 a fault of our own, 130 interrupted, 141 the reader of the output went away (as a shell
+counts the last two). A traceback is for `-v`.
 """
 
 from __future__ import annotations

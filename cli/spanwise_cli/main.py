@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS: Final = (
-    "systems", "provider", "runs", "show", "profile", "explain", "export", "import", "ledger", "purge",
+    "systems", "provider", "runs", "show", "profile", "explain", "compare", "export", "import", "ledger", "purge",
     "alerts", "dashboards", "doctor", "stack",
 )  # fmt: skip
 _MODULES: Final = {"import": "importing"}

@@ -28,6 +28,12 @@ class UnavailableError(SpanwiseError):
     exit_code: ClassVar[int] = 4
 
 
+class NothingMeasuredError(SpanwiseError):
+    """There is nothing to judge: no run, or no baseline."""
+
+    exit_code: ClassVar[int] = 5
+
+
 class CheckFailedError(SpanwiseError):
     """The answer is no: a budget is broken, or what is committed differs from what is made."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +18,7 @@ import httpx2
 import openai
 
 import spanwise
+from spanwise import conventions as c
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
 from spanwise_pipeline.calls.wire import warm_up
 from spanwise_pipeline.clock import Clock
@@ -105,9 +107,12 @@ async def _recorded(plan: RunPlan, base_url: str, provider: ProviderProcess | No
     )
     outcome: Outcome | None = None
     error: SpanwiseError | None = None
-    span = spanwise.workflow(plan.system.name, variant=plan.variant, flags=asdict(plan.flags))
+    span = spanwise.workflow(
+        plan.system.name, variant=plan.variant, flags=asdict(plan.flags), seed=plan.seed if plan.simulated else None
+    )
     try:
         with span:
+            span.set(c.RUN_LOAD, round(os.getloadavg()[0] / (os.cpu_count() or 1), 2))
             outcome = await plan.system.run(context, plan.flags)
             span.grade(outcome.grade, outcome.score)
     except Exception as problem:  # noqa: BLE001 - any fault of a run becomes its report; the span has its type

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from spanwise_profiling.runs import Run
 
 
+def measured(runs: Sequence[Run], table: Prices | None = None) -> list[Profile]:
+    """Return the profile of each run with what it cost, but without findings, which take most of the time.
+
+    Args:
+        runs: as they were read.
+        table: what tokens cost; the table that spanwise comes with where there is none.
+    """
+    table = prices.load() if table is None else table
+    sound = [normalised(run) for run in runs]
+    return [replace(profile_of(run), usage=usage_of(run, table)) for run in sound]
+
+
 def profiled(runs: Sequence[Run], table: Prices | None = None) -> list[Profile]:
     """Return the profile of each run with what to change and what it cost, in the order given.
 
@@ -29,12 +41,5 @@ def profiled(runs: Sequence[Run], table: Prices | None = None) -> list[Profile]:
         runs: as they were read.
         table: what tokens cost; the table that spanwise comes with where there is none.
     """
-    table = prices.load() if table is None else table
-    sound = [normalised(run) for run in runs]
-    return [
-        replace(
-            advised(profile, [other for other in sound if other is not profile.run]),
-            usage=usage_of(profile.run, table),
-        )
-        for profile in map(profile_of, sound)
-    ]
+    known = measured(runs, table)
+    return [advised(one, [other.run for other in known if other is not one]) for one in known]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("isolated_provider")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("isolated_provider"), pytest.mark.alone]
 SPANS = 20_000
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from support.servers import StackAddresses
 
-pytestmark = [pytest.mark.slow, pytest.mark.servers]
+pytestmark = [pytest.mark.slow, pytest.mark.servers, pytest.mark.alone]
 
 SPEED = 40
 BUDGETS = f"""\

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from spanwise_profiling.profile import Profile
 
-pytestmark = [pytest.mark.slow, pytest.mark.servers]
+pytestmark = [pytest.mark.slow, pytest.mark.servers, pytest.mark.alone]
 
 HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 ATTEMPTS = (

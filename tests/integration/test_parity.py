@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from support.servers import StackAddresses
 
-pytestmark = [pytest.mark.slow, pytest.mark.servers]
+pytestmark = [pytest.mark.slow, pytest.mark.servers, pytest.mark.alone]
 
 SERVICE = "parity"
 SCALES = (1, 20)

@@ -15,7 +15,7 @@ from spanwise.journal import reader
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.servers]
+pytestmark = [pytest.mark.slow, pytest.mark.servers, pytest.mark.alone]
 
 PROGRAM = """
 import asyncio

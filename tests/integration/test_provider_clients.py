@@ -18,7 +18,7 @@ from spanwise_pipeline.provider.profile import Failures, Model, Profile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ROOT = Path(__file__).parents[2]
 OPENAI_2 = ROOT / ".venv" / "openai2"

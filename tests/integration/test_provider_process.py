@@ -17,7 +17,7 @@ from spanwise_pipeline.provider.profile import Failures, Model, Profile
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 BODY = {
     "model": "m",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from support.servers import StackAddresses
 
-pytestmark = [pytest.mark.slow, pytest.mark.servers]
+pytestmark = [pytest.mark.slow, pytest.mark.servers, pytest.mark.alone]
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SCALE = 20

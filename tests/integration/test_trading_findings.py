@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spanwise_profiling.profile import Finding
     from spanwise_profiling.runs import Run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 KNOWN = "unused-output"
 """The report's words are for its reader; docs/findings/unused-output.md says so."""
 RAISES = {

@@ -50,6 +50,51 @@ SYSTEM: dict[str, Any] = {
 }
 SYSTEMS: dict[str, Any] = {"schema": str, "systems": [SYSTEM]}
 """`systems` and `systems NAME`."""
+_INTERVAL = ({"low": NUMBER, "high": NUMBER}, type(None))
+_SIDE = {"n": int, "median": NUMBER}
+_MEASURED = {
+    "name": str, "unit": str, "a": NUMBER, "b": NUMBER, "difference": NUMBER, "interval": _INTERVAL, "ratio": NUMBER,
+    "ratio_interval": _INTERVAL, "p": NUMBER, "detectable": OPTIONAL, "change": str,
+}  # fmt: skip
+COMPARE: dict[str, Any] = {
+    "schema": str,
+    "verdict": str,
+    "verdict_if_environments_were_the_same": str,
+    "metric": str,
+    "unit": str,
+    "a": _SIDE,
+    "b": _SIDE,
+    "difference": NUMBER,
+    "interval": _INTERVAL,
+    "ratio": NUMBER,
+    "ratio_interval": _INTERVAL,
+    "p": NUMBER,
+    "mde": OPTIONAL,
+    "paired_by": (str, type(None)),
+    "margin": float,
+    "runs_needed": (int, type(None)),
+    "counts": [{"name": str, "a": list, "b": list, "change": str, "p": OPTIONAL}],
+    "shape": {"same": bool, "only_a": list, "only_b": list},
+    "success": {"a_failed": int, "a_runs": int, "b_failed": int, "b_runs": int, "p": NUMBER, "change": str},
+    "causes": [
+        {
+            "name": str,
+            "seconds": NUMBER,
+            "interval": _INTERVAL,
+            "p": OPTIONAL,
+            "buckets": dict,
+            "calls": NUMBER,
+            "beside": bool,
+        }
+    ],
+    "metrics": [_MEASURED],
+    "environment": [{"name": str, "a": list, "b": list, "differs": bool}],
+    "outliers": [{"side": str, "run_id": str, "seconds": NUMBER}],
+    "typical": {"a": str, "b": str},
+    "notes": list,
+    "warnings": list,
+}
+"""`compare`."""
 
 
 def differences(document: Any, form: Any, where: str = "document") -> list[str]:

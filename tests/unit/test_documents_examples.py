@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.pages import ROOT, named, pages
+from support.populations import record_sides
 from support.profiles import desk_spans
 from support.traces import chat, failing, line_of, record, workflow
 
@@ -39,11 +40,16 @@ def failed_calls(folder: Path) -> None:
     record(folder / ".spanwise", *failing(3))
 
 
+def two_presets(folder: Path) -> None:
+    record_sides(folder / ".spanwise")
+
+
 def a_desk(folder: Path) -> None:
     record(folder / ".spanwise", *desk_spans())
 
 
 NEEDS: dict[str, Callable[[Path], None]] = {
+    "docs/compare.md": two_presets,
     "docs/findings/README.md": failed_calls,
     "docs/formats.md": a_file,
     "docs/howto/traces-elsewhere.md": a_file,

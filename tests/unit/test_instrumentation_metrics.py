@@ -307,7 +307,7 @@ def test_the_ledger_is_among_the_metrics(tmp_path: Path) -> None:
     own = Ledger(("otlp",))
     for _ in range(3):
         own.start()
-        own.end()
+        own.take(1)
     own.journal(2)
     own.deliver("otlp", 1)
     own.drop("disk_full", 1)

@@ -35,7 +35,7 @@ def write(stream: Stream, number: int, *, first: int = 1) -> None:
     """Start, end and write spans."""
     for _ in range(number):
         stream.ledger.start()
-        stream.ledger.end()
+        stream.ledger.take(1)
     stream.append(END, payload_of(*(tool(first + one, 0, 1) for one in range(number))), number)
 
 
@@ -49,7 +49,7 @@ def test_a_process_that_lives_has_its_open_and_waiting_spans(tmp_path: Path) -> 
     write(stream, 3)
     for _ in range(4):
         stream.ledger.start()
-    stream.ledger.end()
+    stream.ledger.take(1)
     stream.ledger.publish()
     found = ledger.processes(tmp_path)
     assert found == {stream.name: Counts(started=7, open=3, buffered=1, journaled=3)}
@@ -62,7 +62,7 @@ def test_a_process_that_was_killed_has_lost_what_was_open_or_waited(tmp_path: Pa
     write(stream, 3)
     for _ in range(4):
         stream.ledger.start()
-    stream.ledger.end()
+    stream.ledger.take(1)
     stream.ledger.drop("sampled", 1)
     kill(stream)
     assert ledger.read(tmp_path) == Counts(started=7, journaled=3, dropped={"sampled": 1, "crash": 3})
@@ -172,7 +172,7 @@ def test_a_process_counts_the_fates_at_its_destinations(tmp_path: Path) -> None:
     own = Ledger(("otlp", "langsmith"))
     for _ in range(5):
         own.start()
-        own.end()
+        own.take(1)
     own.journal(5)
     own.deliver("otlp", 2)
     own.set_aside("otlp", 1)
@@ -197,7 +197,7 @@ def test_the_equations_hold_at_every_reading_while_spans_are_recorded(tmp_path: 
             write(stream, 3, first=first)
             stream.ledger.start()
             stream.ledger.start()
-            stream.ledger.end()
+            stream.ledger.take(1)
             stream.ledger.drop("invalid", 1)
             first += 3
 

@@ -15,6 +15,7 @@ from spanwise.errors import InputError
 from spanwise.journal.reader import LinkRecord, SpanRecord
 from spanwise_cli.commands import runs as runs_command
 from spanwise_cli.commands import show as show_command
+from spanwise_profiling import filters
 from spanwise_profiling.render.documents import runs_document, show_document
 
 if TYPE_CHECKING:
@@ -208,10 +209,10 @@ def test_without_runs_people_are_told_how_to_record_one_and_programs_get_an_empt
 )
 def test_since_is_an_age_or_a_moment(text: str, moment: str) -> None:
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    assert runs_command.moment_ns(text, now) == int(datetime.fromisoformat(moment).timestamp()) * 10**9
+    assert filters.moment_ns(text, now) == int(datetime.fromisoformat(moment).timestamp()) * 10**9
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "7", "-2h", "999999w", "2026-13-01"])
 def test_since_refuses_what_it_does_not_understand(text: str) -> None:
     with pytest.raises(InputError, match=f"^--since {re.escape(repr(text))}: not understood; give an age"):
-        runs_command.moment_ns(text, datetime(2026, 11, 21, 12, tzinfo=UTC))
+        filters.moment_ns(text, datetime(2026, 11, 21, 12, tzinfo=UTC))

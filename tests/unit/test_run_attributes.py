@@ -257,6 +257,13 @@ def test_a_budget_is_never_worked_out_on_a_thread_of_the_host(
 
 
 @pytest.mark.usefixtures("isolated_provider")
+def test_nothing_is_worked_out_where_the_setting_says_so(tmp_path: Path) -> None:
+    spans = recorded(priced_desk, tmp_path, run_budget=False)
+    assert c.COST not in spans[0].attributes
+    assert budget_in(spans[-1]) == {}
+
+
+@pytest.mark.usefixtures("isolated_provider")
 def test_what_is_worked_out_is_redacted_before_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[str, list[Any]] = {
         "spanwise.call_end": [lambda attributes, start_ns: {"app.mail": "ann@example.com"}],

@@ -9,8 +9,8 @@ import typer
 
 from spanwise.errors import CheckFailedError, InputError, UnavailableError
 from spanwise.journal import purge as purging
-from spanwise_cli.commands.runs import moment_ns
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_profiling.filters import moment_ns
 from spanwise_profiling.load import load, require_runs, select
 
 if TYPE_CHECKING:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spanwise.errors import InputError
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_profiling.filters import matching, moment_ns
 from spanwise_profiling.load import load, require_runs
 from spanwise_profiling.render.documents import runs_document
 from spanwise_profiling.render.glyphs import glyphs_for
@@ -17,11 +16,6 @@ from spanwise_profiling.render.tables import run_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from spanwise_profiling.runs import Run
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_AGE: Final = re.compile(r"(\d{1,6})([smhdw])")
 
 
 def register(app: typer.Typer) -> None:
@@ -65,42 +59,6 @@ def runs(
     if len(shown) < len(recording.runs):
         left_out = f"{len(shown)} of {len(recording.runs)} recorded runs shown ({len(wanted)} match)"
         out.print(left_out, style="dim", markup=False)
-
-
-def matching(
-    recorded: Iterable[Run], *, service: str | None, workflow: str | None, begin_ns: int | None, errors: bool
-) -> Iterable[Run]:
-    """Return those of the `recorded` runs that pass every filter given; `begin_ns` counts from 1970."""
-    return (
-        run
-        for run in recorded
-        if service in (None, run.service)
-        and workflow in (None, run.workflow, run.title)
-        and (begin_ns is None or run.start_ns >= begin_ns)
-        and (not errors or run.totals.errors or run.error)
-    )
-
-
-def moment_ns(text: str, now: datetime, option: str = "--since") -> int:
-    """Return the moment that `text` (an age before `now`, or an ISO date or time, local unless it says) means.
-
-    Returns:
-        Nanoseconds since 1970.
-
-    Raises:
-        InputError: it is neither.
-    """
-    age = _AGE.fullmatch(text)
-    try:
-        if age:
-            return _nanoseconds(now - timedelta(**{_UNITS[age[2]]: int(age[1])}))
-        return _nanoseconds(datetime.fromisoformat(text).astimezone())
-    except (ValueError, OverflowError):
-        raise InputError(f"{option} {text!r}: not understood; give an age (7d, 2h, 30m) or 2026-11-20T18:00") from None
-
-
-def _nanoseconds(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000_000
 
 
 def warn(warnings: Iterable[str]) -> None:

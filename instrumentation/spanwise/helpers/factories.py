@@ -169,6 +169,8 @@ def workflow(
     run_id: str | None = None,
     variant: str | None = None,
     flags: Mapping[str, object] | None = None,
+    seed: int | None = None,
+    task: str | None = None,
     links: Sequence[Link] = (),
 ) -> Workflow:
     """Span of a run: the entry point that coordinates agents.
@@ -178,6 +180,8 @@ def workflow(
         run_id: identity of the run, 32 hex digits by default; give it to continue a run elsewhere.
         variant: which form of the workflow this is (a preset).
         flags: its settings, recorded as one JSON text.
+        seed: of everything random in the run; `spanwise compare` pairs runs of the same seed and task.
+        task: name of the input that the run works on.
         links: to other spans.
     """
     name = text(name)
@@ -187,6 +191,8 @@ def workflow(
         c.RUN_ID: run_id,
         c.RUN_VARIANT: variant,
         c.RUN_FLAGS: _as_json(flags) if flags is not None else None,
+        c.RUN_SEED: seed,
+        c.RUN_TASK: task,
     }
     return Workflow(c.span_name("invoke_workflow", name), attributes=_given(attributes), links=links)
 

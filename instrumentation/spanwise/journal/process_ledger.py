@@ -8,7 +8,6 @@ that is gone has nothing open any more: what it had is dropped for the reason `c
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -66,22 +65,6 @@ def _fates(journaled: int, settled: Mapping[str, int] | None) -> dict[str, int]:
     return {"delivered": known.pop("delivered"), "pending": journaled - sum(settled.values()), **known}
 
 
-class Tally:
-    """A counter without a lock: counting is one step of the interpreter, and reading it corrects for itself."""
-
-    def __init__(self) -> None:
-        counter = itertools.count()
-        self.tick: Callable[[], int] = counter.__next__
-        """Count one."""
-        self._reads = 0
-
-    def read(self) -> int:
-        """Return the number; one thread at a time."""
-        number = self.tick() - self._reads
-        self._reads += 1
-        return number
-
-
 class _Unopened:
     """In place of the counters before the first span: counting that one opens the file that they belong in."""
 
@@ -112,7 +95,9 @@ class Ledger:
         self._memory = counters.in_memory()
         self.slots: Any = self._memory
         """The counters by number (`spanwise.journal.counts`)."""
-        self.ends = Tally()
+        self._taken = 0
+        self.waiting: Callable[[], int] = int
+        """Return how many ended spans nobody has taken to write yet; whoever queues them sets it."""
         self._closed = False
         self._settled: dict[str, Counter[str]] = {name: Counter() for name in destinations}
 
@@ -139,20 +124,25 @@ class Ledger:
         """Count a span that was started."""
         self.slots[STARTED] += 1
 
-    def end(self) -> None:
-        """Count a span that ended and waits to be written."""
-        self.ends.tick()
+    def take(self, number: int) -> None:
+        """Count ended spans that were taken out of the queue; until then they are `waiting`."""
+        with self._lock:
+            self._taken += number
 
     def arrive(self, number: int) -> None:
         """Count spans that were started and ended elsewhere."""
         self.slots[STARTED] += number
-        for _ in range(number):
-            self.ends.tick()
+        self.take(number)
+
+    def _ended(self) -> int:
+        # In this order: a span that is taken in between is then seen as open, and never counted twice.
+        taken = self._taken
+        return taken + self.waiting()
 
     def publish(self) -> None:
         """Show other processes how many spans have ended."""
         with self._lock:
-            self.slots[ENDED] = self.ends.read()
+            self.slots[ENDED] = self._ended()
 
     def journal(self, number: int, position: Position | None = None) -> None:
         """Count ended spans that were written, up to `position` of the stream."""
@@ -203,7 +193,7 @@ class Ledger:
         """Return a consistent reading."""
         with self._lock:
             slots = self.slots
-            ended = self.ends.read()  # before the starts: a span that ends in between is then seen as open, not as -1
+            ended = self._ended()  # before the starts: a span that ends in between is then seen as open, not as -1
             found = _found(slots[STARTED], ended, counters.committed(slots)[0], counters.dropped(slots))
             for name, settled in self._settled.items():
                 found.destinations[name] = _fates(found.journaled, settled)

@@ -9,6 +9,7 @@ from spanwise.journal.housekeeping import Housekeeping
 from spanwise.journal.process_ledger import Ledger
 from spanwise.recording.buffer import Buffer
 from spanwise.recording.processor import RecordingProcessor
+from spanwise.recording.run_attributes import RunAttributes
 
 if TYPE_CHECKING:
     from spanwise.config.settings import Settings
@@ -48,6 +49,7 @@ def processor_of(
     return RecordingProcessor(
         metrics=metrics, stream=stream, ledger=ledger, destinations=destinations, content_filter=content_filter,
         buffer=buffer, sync=sync, interval=settings.journal_interval, tidy=tidy,
+        run_attributes=RunAttributes(wanted=settings.run_budget),
     )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """The span processor through which everything passes: metrics, journal and destinations hang off it.
 
-Ending a span only appends to a queue; metrics, encoding and disk belong to one background thread, the network to
-others. Three things make the thread that ends a span do more: the queue is full or older than the interval (then it
-writes a batch itself, unless an event loop runs in it), `sync` (then it always writes), and the end of an outermost
-span (then it waits for the write). Nothing here raises into the host: what cannot be recorded is counted.
+Ending a span only appends to a queue; the stages of its way belong to one thread of ours, the network to others. Three
+things make the thread that ends a span wait for ours: the queue is full or older than the interval (unless an event
+loop runs in it), `sync`, and the end of an outermost span. Nothing here raises into the host: what cannot be recorded
+is counted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -21,7 +22,7 @@ from spanwise.otel.span import OwnSpan
 from spanwise.process import loop_end
 from spanwise.recording import scope
 from spanwise.recording.buffer import ORDINARY_BITS, Buffer
-from spanwise.recording.run_attributes import RunAttributes, is_run_end
+from spanwise.recording.run_attributes import RunAttributes
 from spanwise.recording.stages import BATCH, Stages
 
 if TYPE_CHECKING:
@@ -36,12 +37,15 @@ if TYPE_CHECKING:
     from spanwise.recording.metrics import SpanMetrics
     from spanwise.recording.stages import Destination
 
+_Ticket: TypeAlias = "threading.Lock"
 INTERVAL: Final = 0.2
 BUFFER: Final = 64 * 1024 * 1024
 FIRST_WAITS: Final = 100
 WAIT_NS: Final = 100_000_000
 _WAIT_SHARE: Final = 10
 _LONGEST_WAIT: Final = 1.0
+_LONGEST_SYNC: Final = 5.0
+_LONGEST_OPENING: Final = 0.1
 _WAIT_IN_LOOP: Final = 0.01
 _SHARE_ASLEEP: Final = 0.5
 """Of the interval; the rest is for writing, so that what ended just after a look is on disk in time."""
@@ -90,16 +94,17 @@ class RecordingProcessor(SpanProcessor):
             self._buffer, self.ledger, run_attributes=run_attributes or RunAttributes(), metrics=metrics,
             content_filter=content_filter, stream=stream, destinations=destinations,
         )  # fmt: skip
-        self._count_end = self.ledger.ends.tick
+        self.ledger.waiting = self._buffer.__len__
         self.began: Callable[[ReadableSpan], object] = self._stages.began.append
         """Have the start of a span written, so that it is seen while it is open."""
         self._closed = False
         self._open: set[int] = set()
-        self._wake = threading.Condition()
-        self._asked = 0
-        self._answered = 0
+        self._asks: SimpleQueue[_Ticket] = SimpleQueue()
+        """Who waits for our thread; no lock is in it that an interrupted thread of the host could go on holding."""
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self._is_run = threading.Lock()
+        """Held by our thread as long as it runs, so that there is one."""
         self._free_waits = FIRST_WAITS
         self._next_wait = 0
         if stream is not None:
@@ -165,8 +170,7 @@ class RecordingProcessor(SpanProcessor):
         if len(buffer.ended) >= buffer.room:
             self._crowded(span)
         else:
-            self._count_end()
-            buffer.ended.append(span)
+            buffer.ended.append(span)  # one step: an interrupt comes before it or after
         if weight:
             # Each line is one step, as no call is in it; `room` is reckoned anew by whoever takes spans out.
             buffer.heavy += weight
@@ -183,43 +187,38 @@ class RecordingProcessor(SpanProcessor):
         if len(self._buffer.ended) >= self._buffer.room:
             self._crowded(span)
         else:
-            self._count_end()
             self._buffer.ended.append(span)
         if span.parent is None or span.parent.is_remote:
             self._outermost_ended(span.end_time or 0)
 
     def _first_started(self) -> None:
-        self._stages.open()
         self._start()
         self._buffer.open()
+        self.flush_journal(_LONGEST_OPENING)
 
     def _crowded(self, span: ReadableSpan) -> None:
-        """Queue a span where there is no room to just append it: the first one, `sync`, full, behind, closed."""
+        """Queue a span where there is no room to just append it: the first one, `sync`, full, behind, closed.
+
+        A thread of the host writes nothing itself: it waits for ours, so that an interrupt finds no batch half written.
+        """
         if self._closed:
             return
-        self._count_end()
         if self._thread is None:
             self._start()
             self._buffer.open()
-        full = self._buffer.is_full
-        if full and (loop_end.running() is not None or self._stages.is_busy_here):
+        may_wait = loop_end.running() is None and not self._stages.is_busy_here
+        if self._buffer.is_full and may_wait:
+            self.flush_journal()
+        if self._buffer.is_full:
             self._buffer.release((span,))
+            self.ledger.take(1)
             self.ledger.drop("buffer_full", 1)
             return
         self._buffer.ended.append(span)
         if self._sync:
-            self._write_here(span)
-        elif (full or (self._buffer.room == 0 and len(self._buffer) >= BATCH)) and loop_end.running() is None:
-            self._stages.pass_batch(in_host=True)
-
-    def _write_here(self, span: ReadableSpan) -> None:
-        """Write what waits before going on; our own thread does it where a run has ended, as its budget takes time."""
-        if type(span) is OwnSpan and is_run_end(span):
-            self._flush_journal(time.monotonic() + _LONGEST_WAIT)
-            return
-        left = len(self._buffer)
-        while (taken := self._stages.pass_batch(in_host=True)) and (left := left - taken) > 0:
-            pass
+            self.flush_journal(_LONGEST_SYNC)
+        elif may_wait and self._buffer.room == 0 and len(self._buffer) >= BATCH:
+            self.flush_journal()
 
     def _outermost_ended(self, now_ns: int) -> None:
         """See to it that a process which ends without a word (`os._exit`) has its last run on disk.
@@ -238,7 +237,7 @@ class RecordingProcessor(SpanProcessor):
             written = self._flush_journal(time.monotonic() + _LONGEST_WAIT)
         else:
             loop_end.call(loop, self.flush_journal)
-            self._nudge()
+            self._ask()
         took += time.monotonic_ns()
         if not written:
             self._free_waits = 0
@@ -285,59 +284,70 @@ class RecordingProcessor(SpanProcessor):
         self._buffer.close()
         deadline = time.monotonic() + timeout
         self._flush_journal(deadline)
-        with self._wake:
-            self._stopping = True
-            self._wake.notify_all()
+        self._stopping = True
+        self._ask()
         if self._thread is not None:
             self._thread.join(max(0.1, deadline - time.monotonic()))
         for destination in self._destinations:
             destination.stop(deadline)
-        if self._stream is not None and not (self._thread is not None and self._thread.is_alive()):
+        if self._stream is not None and not self._is_run.locked():
             self._stream.close()
 
-    def _start(self) -> None:
-        with self._wake:
-            if self._thread is None and not self._stopping:
-                thread = threading.Thread(target=self._run, name="spanwise-recorder", daemon=True)
-                with suppress(RuntimeError):  # the interpreter is ending: whoever flushes writes
-                    thread.start()
-                    self._thread = thread
+    def _start(self) -> bool:
+        """Start our thread, unless it runs; false where none can be started, as the interpreter is ending."""
+        if self._is_run.locked():
+            return True
+        try:
+            threading.Thread(target=self._run, name="spanwise-recorder", daemon=True).start()
+        except RuntimeError:
+            return False
+        return True
 
     def _run(self) -> None:
-        while True:
-            self._write_out()
-            with self._wake:
-                self._wake.notify_all()
-                if self._stopping and not self._buffer:
-                    return
-                self._wake.wait_for(self._is_wanted, self._pause)
+        if not self._is_run.acquire(blocking=False):
+            return  # whoever started this one was not told of the other yet
+        try:
+            self._thread = threading.current_thread()
+            self._stages.open()
+            while not (self._stopping and not self._buffer):
+                asked = self._asked()
+                self._write_out()
+                for ticket in asked:
+                    ticket.release()
+        finally:
+            self._is_run.release()
 
-    def _is_busy(self) -> bool:
-        return bool(self._buffer) or self._is_wanted()
+    def _ask(self) -> _Ticket:
+        """Wake our thread; the ticket is released when what has ended by now is written."""
+        ticket = threading.Lock()
+        ticket.acquire()
+        self._asks.put(ticket)
+        return ticket
 
-    def _is_wanted(self) -> bool:
-        return self._stopping or self._asked > self._answered
-
-    def _nudge(self) -> int:
-        with self._wake:
-            self._asked += 1
-            self._wake.notify_all()
-            return self._asked
+    def _asked(self) -> list[_Ticket]:
+        """Return who waits, as soon as somebody does, or nobody after a pause."""
+        tickets: list[_Ticket] = []
+        with suppress(Empty):
+            tickets.append(self._asks.get(timeout=self._pause))
+            while True:
+                tickets.append(self._asks.get_nowait())
+        return tickets
 
     def _flush_journal(self, deadline: float) -> bool:
         if self._stopping or self._stages.is_busy_here:
             return not self._buffer
-        if self._thread is None or not self._thread.is_alive():
+        if not self._start():
             while self._stages.pass_batch(in_host=True):
                 pass
             return not self._buffer
-        with self._wake:
-            mine = self._nudge()
-            return self._wake.wait_for(lambda: self._answered >= mine, max(0.0, deadline - time.monotonic()))
+        return self._ask().acquire(timeout=max(0.0, deadline - time.monotonic()))
+
+    def _is_busy(self) -> bool:
+        return bool(self._buffer) or self._stopping or not self._asks.empty()
 
     def _write_out(self) -> None:
-        """Write what has ended by now, and answer for it to those who asked before."""
-        asked, left, began = self._asked, len(self._buffer), time.monotonic()
+        """Write what has ended by now."""
+        left, began = len(self._buffer), time.monotonic()
         self._stages.pass_starts()
         self._stages.close_segment_if_asked()
         while left > 0 and (taken := self._stages.pass_batch(in_host=False)):
@@ -348,7 +358,6 @@ class RecordingProcessor(SpanProcessor):
         self.ledger.publish()
         if self._clock_went_back():
             self._next_wait = 0
-        self._answered = asked
         if self._tidy is not None and not self._is_busy():
             self._tidy(self._is_busy)
 

@@ -5,6 +5,8 @@ A provider cannot give a processor back, so the one that it gets from us stays, 
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -93,13 +95,25 @@ def _own_provider(settings: Settings) -> TracerProvider:
     attributes: dict[str, Any] = {"service.name": settings.service_name}
     if settings.time_scale != Settings().time_scale:
         attributes[c.TIME_SCALE] = settings.time_scale
-    resource = Resource.create(attributes)
+    resource = Resource(_surroundings()).merge(Resource.create(attributes))
     if _newest is None or _newest.resource != resource:
         _newest = OwnProvider(resource)
         _own.add(_newest)
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         trace.set_tracer_provider(_newest)
     return _newest
+
+
+def _surroundings() -> dict[str, Any]:
+    """Return the machine and the interpreter, by the conventions' names; `OTEL_RESOURCE_ATTRIBUTES` goes before."""
+    machine = os.uname()
+    return {
+        "host.name": machine.nodename,
+        "host.arch": machine.machine,
+        "os.type": machine.sysname.lower(),
+        "process.runtime.name": sys.implementation.name,
+        "process.runtime.version": ".".join(map(str, sys.version_info[:3])),
+    }
 
 
 def attached(provider: TracerProvider | None) -> tuple[TracerProvider, ...]:

@@ -46,11 +46,11 @@ class RunAttributes:
     """Keeps the ended spans of open runs, and works out attributes; one thread at a time.
 
     Args:
-        runs: whether path and budget of runs are worked out at all.
+        wanted: whether anything is worked out at all.
     """
 
-    def __init__(self, *, runs: bool = True) -> None:
-        self._runs = runs
+    def __init__(self, *, wanted: bool = True) -> None:
+        self._wanted = wanted
         self._of_calls: list[Callable[[Attributes, int], Attributes]] | None = None
         self._of_runs: list[Callable[[Sequence[SpanRecord]], Attributes]] | None = None
         self.forget()
@@ -72,14 +72,15 @@ class RunAttributes:
             span: of ours; those of other libraries are nobody's call or run.
             in_host: whether this is a thread of the host, on which no budget is worked out.
         """
+        if not self._wanted:
+            return span
         with contained(WORKING_OUT):
             added: dict[str, Any] = {}
             if span.own_attributes.get(c.OPERATION_NAME) in _CALLS and c.USAGE_INPUT_TOKENS in span.own_attributes:
                 added = self._of_call(span)
-            elif self._runs and is_run_end(span):
+            elif is_run_end(span):
                 added = self._of_run(span, in_host=in_host)
-            if self._runs:
-                self._keep(span)
+            self._keep(span)
             if added and (span.is_watched or span.own_tracer.watch.others):
                 return rebuilt(span, attributes={**span.own_attributes, **added})
             span.own_attributes.update(added)

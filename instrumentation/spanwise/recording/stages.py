@@ -9,8 +9,8 @@
 | append  | adds the records to the journal                             | `disk_full`                 |
 | deliver | tells the destinations, whose own threads send              | nothing                     |
 
-Each stage takes a `Batch` and returns one. Mostly the recorder's thread runs them. A thread that ends spans faster than
-they can be written, or wants them written before it goes on, runs them itself; a lock keeps the two apart.
+Each stage takes a `Batch` and returns one. The recorder's thread runs them. Where there is none (a forked child that
+has not begun a span, an interpreter that is ending), whoever flushes does, and a lock keeps the two apart.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ class Stages:
             return 0
         with self._turn():
             taken = self._buffer.take(BATCH)
+            self._ledger.take(len(taken))
             if taken:
                 batch = self.enrich(Batch(taken), in_host=in_host)
                 batch = self.measure(batch)

@@ -14,12 +14,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.render.html import data, palette, sections
+from spanwise_profiling.render.html.comparison import section as comparison_section
 from spanwise_profiling.render.html.markup import escaped
 from spanwise_profiling.render.html.shells import asset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from spanwise_profiling.comparison.result import Comparison
     from spanwise_profiling.profile import Profile
 
 _MOST_RUNS: Final = 2
@@ -30,8 +32,12 @@ _SCRIPTS: Final = (
 """In the order in which they stand in the page, as one program."""
 
 
-def report(profiles: Sequence[Profile]) -> str:
+def report(profiles: Sequence[Profile], comparison: Comparison | None = None) -> str:
     """Return one or two profiles as one self-contained HTML file; two are compared, the second with the first.
+
+    Args:
+        profiles: of one run or two.
+        comparison: of the populations that two runs are typical of, to be shown above them.
 
     Raises:
         ValueError: neither one nor two are given.
@@ -39,6 +45,7 @@ def report(profiles: Sequence[Profile]) -> str:
     if not 1 <= len(profiles) <= _MOST_RUNS:
         raise ValueError(f"a report shows one run or compares two; {len(profiles)} were given")
     style, script = style_text(), script_text()
+    lead = "" if comparison is None else comparison_section(comparison)
     title = escaped(" and ".join(profile.run.title for profile in profiles))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -46,7 +53,7 @@ def report(profiles: Sequence[Profile]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         f"<title>{title}: spanwise profile</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"{sections.body(profiles)}\n"
+        f"{sections.body(profiles, lead)}\n"
         f'<script type="application/json" id="data">{data.script_text(data.payload(profiles))}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
     )

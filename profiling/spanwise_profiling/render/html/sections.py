@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 _MOST_BLOCKERS: Final = 6
 
 
-def body(profiles: Sequence[Profile]) -> str:
-    """Return everything in the page that people see."""
+def body(profiles: Sequence[Profile], lead: str = "") -> str:
+    """Return everything in the page that people see; `lead` is HTML that comes first."""
     parts = (
         shells.asset("before.html"),
         _header(profiles),
         "<main>",
+        lead,
         _figures(profiles),
         _warnings(profiles),
         '<div class="pair">',
