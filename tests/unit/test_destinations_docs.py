@@ -9,7 +9,7 @@ from support.pages import ROOT
 from spanwise.destinations import delivery, over_http
 from spanwise.destinations.batches import MOST_BYTES, MOST_SPANS
 from spanwise.destinations.delivery import LONGEST_PAUSE
-from spanwise.destinations.doubts import PROOFS
+from spanwise.destinations.doubts import REFUSALS
 from spanwise.destinations.sources import HELD
 from spanwise.destinations.transport import LONGEST_RETRY_AFTER
 
@@ -35,7 +35,8 @@ def test_the_codes_that_set_spans_aside_are_those_of_the_code() -> None:
     assert {int(code) for code in over_http.LATER} == {429, 502, 503, 504}
 
 
-def test_what_proves_a_spans_fault_is_that_of_the_code() -> None:
+def test_what_sets_a_span_aside_is_that_of_the_code() -> None:
     text = " ".join(PAGE.read_text(encoding="utf-8").split())
-    assert (PROOFS, "When ten others were accepted" in text) == (10, True)
-    assert (delivery._GOOD_REQUESTS, "grow again with each 16 that are accepted" in text) == (16, True)
+    assert (REFUSALS, "After ten refusals the span is set aside" in text) == (10, True)
+    assert f"at most {over_http.LONGEST_ANSWER // 1024} KiB" in text
+    assert (delivery._GOOD_REQUESTS, "grow again after each 16 that are accepted" in text) == (16, True)

@@ -1,8 +1,8 @@
 """Delivers spans in order: tries until they are taken, and narrows a failing request down to the spans at fault.
 
 Waiting between tries grows, with full jitter, so that many processes do not come back at once; a receiver that says
-when to come back is obeyed. What fails is sent again in halves, for the fault may be a span's, or the size's; one that
-fails alone is set aside at once where the receiver says that it is at fault, else only when that is proven (`doubts`).
+when to come back is obeyed. What fails is sent again in halves, for the fault may be a span's, or the size's. A span
+that fails alone is set aside at once where the receiver says that it is at fault, else after some refusals (`doubts`).
 Time is a parameter: a day of outage is a test of milliseconds.
 """
 
@@ -63,7 +63,7 @@ class Delivery:
         transport: a connection.
         time: for pauses.
         patience: seconds without success after which it gives up; without it, never.
-        chance: for the jitter and the turns.
+        chance: for the jitter.
     """
 
     def __init__(
@@ -86,7 +86,6 @@ class Delivery:
         none to compare it with. Other spans are to have their turn then.
         """
         parts: list[Sequence[Entry]] = [entries]
-        in_doubt = False
         while parts:
             part = parts.pop()
             if not self._doubts.left_to_send(part):
@@ -95,18 +94,17 @@ class Delivery:
                 parts += [part[1:], part[:1]]
             elif len(pieces := list(portions(part, self._most))) > 1:
                 parts += pieces[::-1]
-            elif (in_doubt or self._doubts.about(part[0])) and self._chance.random() < 1 / 2:
+            elif self._doubts.about(part[0]) and self._doubts.next_is_another():
                 parts.append(part)
                 others = self._doubts.left_to_send(entry for some in parts[::-1] for entry in some)[1:]
                 if not others:
                     return True
-                if not self._send_ahead(self._chance.choice(others), part[0], account):
+                if not self._send_ahead(self._doubts.another(others), part[0], account):
                     return False
             else:
                 reply = self._sent(part, account)
                 if reply is None:
                     return False
-                in_doubt = self._failed > 1
                 self._take(reply, part, parts, account)
         return True
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from spanwise.journal.folder import open_or_create
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -29,7 +31,7 @@ def keep(path: Path, entry: Entry | None, reason: str, number: int) -> None:
     about: dict[str, Any] = {"reason": reason, "spans": number, "timeUnixNano": str(time.time_ns())}
     line = msgspec.json.encode({**((entry and entry.alone()) or {"resourceSpans": []}), "setAside": about}) + b"\n"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_or_create(path, os.O_WRONLY | os.O_APPEND)
     try:
         os.write(descriptor, line)
     finally:

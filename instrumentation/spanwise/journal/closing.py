@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from spanwise.journal.folder import open_or_create
 from spanwise.process import own_threads
 
 if TYPE_CHECKING:
@@ -31,21 +33,24 @@ def path_of(folder: Path, stream: str) -> Path:
 def ask(folder: Path, streams: Iterable[str], patience: float | None = None) -> set[str]:
     """Have living processes close the segments that they write; returns the streams whose processes did, or ended.
 
+    A stream that cannot be asked, since the disk is full, counts as one whose process did not.
+
     Args:
         folder: the journal.
         streams: of whom it is asked.
         patience: seconds to wait for all of them; by default `PATIENCE`.
-
-    Raises:
-        OSError: the folder takes no file.
     """
     from spanwise.journal import scan  # noqa: PLC0415 - who records takes the name of the file from here, and no more
 
-    waiting = {stream: path_of(folder, stream) for stream in streams}
-    asked, until = set(waiting), time.monotonic() + (PATIENCE if patience is None else patience)
+    paths = {stream: path_of(folder, stream) for stream in streams}
+    until = time.monotonic() + (PATIENCE if patience is None else patience)
+    waiting: dict[str, Path] = {}
     try:
-        for path in waiting.values():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for stream, path in paths.items():
+            with suppress(OSError):  # a full disk takes no file to ask by
+                os.close(open_or_create(path, os.O_WRONLY))
+                waiting[stream] = path
+        asked = set(waiting)
         while True:
             waiting = {
                 stream: path for stream, path in waiting.items() if path.exists() and scan.is_alive(folder, stream)
@@ -54,5 +59,5 @@ def ask(folder: Path, streams: Iterable[str], patience: float | None = None) -> 
                 return asked - set(waiting)
             own_threads.sleep(_LOOK)
     finally:
-        for stream in asked:
-            path_of(folder, stream).unlink(missing_ok=True)
+        for path in paths.values():
+            path.unlink(missing_ok=True)

@@ -76,14 +76,19 @@ class CountsFile:
 
         self.path = path
         partial = path.with_suffix(".partial")
-        self._lock: int | None = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._lock: int | None = os.open(
+            partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
         try:
             with suppress(OSError):  # a file system without locks: whoever reads cannot tell either
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
             _fill(self._lock, partial)
             # Mapped through a description of its own: the lock's must be closed in a forked child, a mapping stays.
-            with partial.open("r+b") as file:
-                self._map = mmap.mmap(file.fileno(), SIZE)
+            mapped = os.open(partial, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                self._map = mmap.mmap(mapped, SIZE)
+            finally:
+                os.close(mapped)
             partial.rename(path)
         except OSError:
             os.close(self._lock)
@@ -131,26 +136,24 @@ class Reading(NamedTuple):
 def read(path: Path) -> Reading | None:
     """Return the counters in a file; none where it is no such file or of another machine's byte order.
 
-    Each counter is read before those that it is a part of, so that none is greater than what it belongs to.
+    Each counter is read before those that it is a part of, so that none is greater than what it belongs to. The file is
+    read and not mapped: who reads a mapping of a file that somebody makes shorter is ended by SIGBUS.
 
     Raises:
         OSError: it cannot be read.
     """
-    import mmap  # noqa: PLC0415 - as above
-
-    with path.open("rb") as file:
-        try:
-            mapped = mmap.mmap(file.fileno(), SIZE, access=mmap.ACCESS_READ)
-        except ValueError:  # shorter than that
-            return None
-    with mapped, memoryview(mapped) as view, view.cast("Q") as slots:
-        if slots[0] != _MAGIC:
-            return None
-        journaled, sequence, offset = committed(slots)
-        lost = dropped(slots)
-        ended = max(slots[ENDED], journaled + sum(lost.values()))
-        started = max(slots[STARTED], ended)
-        return Reading(slots[_PID], started, ended, lost, journaled, sequence, offset)
+    with path.open("rb", buffering=0) as file:
+        readings = [os.pread(file.fileno(), SIZE, 0) for _ in range(3)]
+    if any(len(one) != SIZE for one in readings):
+        return None
+    parts, ends, starts = (memoryview(one).cast("Q") for one in readings)
+    if parts[0] != _MAGIC:
+        return None
+    journaled, sequence, offset = committed(parts)
+    lost = dropped(parts)
+    ended = max(ends[ENDED], journaled + sum(lost.values()))
+    started = max(starts[STARTED], ended)
+    return Reading(starts[_PID], started, ended, lost, journaled, sequence, offset)
 
 
 def alive(path: Path) -> bool:

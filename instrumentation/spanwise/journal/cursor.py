@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from spanwise.errors import InputError
+from spanwise.journal.folder import open_or_create
 from spanwise.journal.format import Position
 from spanwise.process import own_threads
 
@@ -114,7 +115,10 @@ def open_cursor(folder: Path, destination: str, stream: str, *, make: bool = Tru
     if make:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
+        if make:
+            descriptor = open_or_create(path, os.O_RDWR)
+        else:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         if make:
             raise

@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from spanwise.journal.folder import create
 from spanwise.journal.format import MAGIC
 from spanwise.process.imports import apart_from_forks
 
@@ -80,8 +81,7 @@ def replace(path: Path, content: bytes) -> None:
 def _put(path: Path, write: Callable[[IO[bytes]], object], age: os.stat_result) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as target:
+        with os.fdopen(create(partial), "wb") as target:
             write(target)
         os.utime(partial, ns=(age.st_mtime_ns, age.st_mtime_ns))
         partial.replace(path)

@@ -16,6 +16,7 @@ import msgspec
 from spanwise.errors import InputError
 from spanwise.journal import counts as counters
 from spanwise.journal import cursor, process_ledger
+from spanwise.journal.folder import create, open_or_create
 from spanwise.journal.process_ledger import Counts
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def housekeeping(folder: Path, *, wait: bool = False) -> Generator[bool]:
     """
     import fcntl  # noqa: PLC0415 - with the rest of what POSIX only has
 
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_or_create(folder / _LOCK, os.O_RDWR)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -147,8 +148,7 @@ def _write(folder: Path, past: Past) -> None:
     content = msgspec.json.encode(past) + b"\n"
     partial = folder / f"{FILE}.{os.getpid()}.tmp"
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(create(partial), "wb") as file:
             file.write(content)
         partial.replace(folder / FILE)
     except OSError:

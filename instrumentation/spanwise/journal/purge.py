@@ -8,6 +8,8 @@ another.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -87,7 +89,8 @@ class _Eraser:
     def run(self) -> Erased:
         self._closed = self._closed_for_it()
         done_with = {*self._closed, *closed(self._folder)}
-        for path in sorted(done_with):
+        no_room = [path for path in sorted(done_with) if not self._has_room(path)]
+        for path in no_room:  # what was deleted since has made room
             self._segment(path)
         for path in self._segments().difference(done_with):
             self._erased.still_written += sum(count for kind, count in self._wanted_in(path) if kind in COUNTED)
@@ -109,8 +112,19 @@ class _Eraser:
         answered = closing.ask(self._folder, {scan.stream_of(path) for path in wanted})
         return {path for path in wanted if scan.stream_of(path) in answered}
 
+    def _has_room(self, path: Path) -> bool:
+        """Erase what is wanted of a segment; false, and nothing is done, where the disk is too full for that."""
+        try:
+            self._segment(path)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            return False
+        return True
+
     def _segment(self, path: Path) -> None:
         report, left, changed = scan.ScanReport(), 0, list[tuple[int, bytes]]()
+        counted: list[tuple[Record, int]] = []
         for record in scan.records(path, 0, report):
             if record.kind == HEADER:
                 continue
@@ -119,7 +133,7 @@ class _Eraser:
             if gone:
                 blank = payload.ljust(len(record.payload))
                 changed.append((record.start, pack(record.kind, blank, record.count)))
-                self._count(path, record, gone)
+                counted.append((record, gone))
         if changed and not self._dry_run:
             # What was closed for this stays as a file: its stream goes on, and ends with another one at any moment.
             is_empty = left == 0 and report.unknown == 0 and path not in self._closed
@@ -127,6 +141,8 @@ class _Eraser:
                 self._erased.files += 1
             else:
                 _overwrite(path, changed, report.damage)
+        for record, gone in counted:
+            self._count(path, record, gone)
 
     def _count(self, path: Path, record: Record, gone: int) -> None:
         if record.kind not in COUNTED:
@@ -169,13 +185,23 @@ class _Eraser:
 
 
 def _overwrite(path: Path, changed: Iterable[tuple[int, bytes]], damaged: Iterable[scan.Damage]) -> None:
-    """Replace records of a segment by others of their length; damage goes: it may hold what is to be erased."""
+    """Replace records of a segment by others of their length; damage goes: it may hold what is to be erased.
+
+    Where the disk is full, a segment that is not compressed is written in place: that needs no room.
+    """
     content = scan.content(path)
     for start, record in changed:
         content[start : start + len(record)] = record
     for damage in damaged:
         content[damage.offset : damage.offset + damage.length] = bytes(damage.length)
-    packing.replace(path, bytes(content))
+    try:
+        packing.replace(path, bytes(content))
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT} or path.suffix == packing.SUFFIX:
+            raise
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "wb") as file:  # of the same length; a descriptor is not truncated by that
+            file.write(content)
 
 
 _Part: TypeAlias = msgspec.Raw | msgspec.UnsetType

@@ -115,8 +115,7 @@ class SegmentWriter:
 
     def _begin(self) -> bytes:
         """Open the segment; returns the header that it still needs."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(self.path, flags, 0o600)
+        self._descriptor = folders.open_or_create(self.path, os.O_WRONLY | os.O_APPEND)
         self._opened = self._clock()
         self._size = os.fstat(self._descriptor).st_size
         return b"" if self._size else pack(HEADER, self._header())
