@@ -75,8 +75,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    return value
+    # All names at once: one that is used for the first time as the interpreter ends could not be imported any more.
+    for public, module in _MODULE_OF.items():
+        globals()[public] = getattr(import_module(f"{__name__}.{module}"), public)
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

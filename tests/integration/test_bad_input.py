@@ -312,8 +312,8 @@ def test_a_folder_that_is_read_only(tmp_path: Path) -> None:
     done = on_small_disk(tmp_path, *RUN, "--speed", "200", size="300k", mode="ro")
 
     assert one_line(tmp_path, done, code=4) == (
-        "disk/journal: runs cannot be recorded here (Read-only file system); free or unlock the disk, or name another "
-        "folder with --journal or SPANWISE_JOURNAL_DIR"
+        f"{tmp_path}/disk/journal: runs cannot be recorded here (Read-only file system); free or unlock the disk, or "
+        "name another folder with --journal or SPANWISE_JOURNAL_DIR"
     )
 
 

@@ -50,7 +50,7 @@ HEAVY = {
 
 def test_importing_loads_nothing_but_opentelemetry(tmp_path: Path) -> None:
     loaded = set(output(program(LOADED, tmp_path)).split())
-    assert {"spanwise", "opentelemetry"} <= loaded
+    assert "spanwise" in loaded
     assert loaded & (HEAVY | {"msgspec"}) == set()
 
 

@@ -141,7 +141,7 @@ def test_a_disk_that_is_read_only_for_a_while_costs_what_ends_meanwhile(tmp_path
 
 
 MESSAGE = (
-    "disk/journal: runs cannot be recorded here ({}); free or unlock the disk, or name another folder with "
+    "{}/disk/journal: runs cannot be recorded here ({}); free or unlock the disk, or name another folder with "
     "--journal or SPANWISE_JOURNAL_DIR\n"
 )
 
@@ -150,9 +150,9 @@ def test_a_full_disk_is_one_error_at_the_start(tmp_path: Path) -> None:
     said = on_small_disk(
         tmp_path, CANNOT_START, before="mkdir disk/journal; head -c 1M /dev/zero >disk/fill 2>/dev/null"
     )
-    assert said == MESSAGE.format("No space left on device")
+    assert said == MESSAGE.format(tmp_path, "No space left on device")
 
 
 def test_a_read_only_folder_is_one_error_at_the_start(tmp_path: Path) -> None:
     said = on_small_disk(tmp_path, CANNOT_START, before="mount -o remount,ro disk")
-    assert said == MESSAGE.format("Read-only file system")
+    assert said == MESSAGE.format(tmp_path, "Read-only file system")
