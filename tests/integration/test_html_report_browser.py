@@ -454,7 +454,7 @@ def test_without_a_script_the_figures_and_findings_are_there(browser: Browser, w
         shown = seen.page.locator("body").inner_text()
 
         assert "Model: writing" in shown
-        assert "bull worked twice" in shown
+        assert "Let bull work once on both inputs" in shown
         assert "drawn by a script, which is switched off" in shown
 
 

@@ -56,7 +56,10 @@ def reports(folder: Path, *reference: str) -> list[bytes]:
     options = [word for option, name in FILES.items() for word in (option, name)]
     made.append(spanwise("profile", *reference, *options, folder=folder))
     assert [run.returncode for run in made] == [0] * len(made), made[0].stderr
-    return [run.stdout.encode() for run in made] + [(folder / name).read_bytes() for name in FILES.values()]
+    # The hint at the end of the first screen names what was asked for.
+    return [run.stdout.partition("\nNext: ")[0].encode() for run in made] + [
+        (folder / name).read_bytes() for name in FILES.values()
+    ]
 
 
 def stored(jaeger_api: str, trace_id: str) -> int:
