@@ -72,7 +72,7 @@ def _link(link: Link) -> LinkRecord:
 
 def _identifier(text: str, digits: int) -> str:
     if len(text) != digits or _is_hexadecimal(text) is None:
-        raise ValueError(f"{text!r} is no id of {digits} hexadecimal digits")
+        raise ValueError(f"{text[:40]!r} is no id of {digits} hexadecimal digits")
     return text.lower()
 
 
