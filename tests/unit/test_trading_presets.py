@@ -85,7 +85,7 @@ def test_the_presets_take_what_they_were_made_for() -> None:
 
 @pytest.mark.slow
 def test_the_bound_is_the_run_on_a_virtual_clock_at_speed_one() -> None:
-    seconds, outcome = bound_of(SYSTEM, PRESETS["optimized"], shipped_profile(), seed=1)
+    seconds, outcome, _ = bound_of(SYSTEM, PRESETS["optimized"], shipped_profile(), seed=1)
 
     assert seconds == pytest.approx(as_shipped("optimized")[0])
     assert outcome == as_shipped("optimized")[1]
@@ -98,8 +98,10 @@ def test_the_bound_knows_no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     published: list[str] = []
 
     limited = dataclasses.replace(profile, models=tight)
-    free, _ = bound_of(SYSTEM, PRESETS["optimized"], profile, seed=1)
-    bound, _ = bound_of(SYSTEM, PRESETS["optimized"], limited, seed=1, publish=lambda agent, _: published.append(agent))
+    free = bound_of(SYSTEM, PRESETS["optimized"], profile, seed=1).seconds
+    bound = bound_of(
+        SYSTEM, PRESETS["optimized"], limited, seed=1, publish=lambda agent, _: published.append(agent)
+    ).seconds
 
     assert bound == free
     assert len(published) == 15
