@@ -196,7 +196,7 @@ class Step(Generic[T]):
     def skipped_for(self, needed: Step[Any]) -> StepSkippedError:
         """Return the error that this step is skipped with because `needed` did not end well."""
         failure = needed.failure
-        kinds: dict[type[BaseException], str] = {StepSkippedError: "was skipped", StepCancelledError: "was cancelled"}
+        kinds: dict[type, str] = {StepSkippedError: "was skipped", StepCancelledError: "was cancelled"}
         happened = kinds.get(type(failure), "failed")
         skipped = StepSkippedError(f"step {self.name!r} was skipped: {needed.name!r}, which it needs, {happened}")
         skipped.__cause__ = failure.__cause__ if isinstance(failure, StepSkippedError) else failure
