@@ -19,7 +19,7 @@ import uuid
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 from spanwise.errors import nearest
 from spanwise_pipeline.caches.stores import LocalStore
@@ -57,12 +57,15 @@ class Threads:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """A pool of worker processes: `context.pool(name)`. The fields are the arguments of `ProcessPool`."""
+    """A pool of worker processes: `context.pool(name)`. The fields but the last are the arguments of `ProcessPool`."""
 
     name: str
     workers: int
     reuse: bool = True
     start_seconds: float = 0.0
+    """Where a start is simulated, the first processes are really started before the run."""
+    modules: tuple[str, ...] = ()
+    """Imported in these processes before the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,8 @@ class Resources:
         try:
             for need in self._needs:
                 self._make(need)
+                if isinstance(need, Processes) and need.start_seconds and not self._virtual:
+                    await cast("ProcessPool", self._pools[need.name]).prepare(need.modules)
         except BaseException:
             await self._closing.aclose()
             raise

@@ -43,7 +43,8 @@ def _tls() -> ssl.SSLContext:
 def warm_up() -> None:
     """Load what the client loads in its first call (40 ms), so that a run in scaled time does not count it."""
     _tls()
-    import_module("openai.resources.chat.completions")
+    for module in ("openai.resources.chat.completions.completions", "openai.lib.streaming.chat", "anyio._backends._asyncio"):
+        import_module(module)
 
 
 class Listener(Protocol):
