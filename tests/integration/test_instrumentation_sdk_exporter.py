@@ -16,7 +16,7 @@ from support.otlp_receiver import receiving
 from support.pages import ROOT
 
 import spanwise
-from spanwise.integrations.traces_exporter import JournalExporter
+from spanwise.launch.traces_exporter import JournalExporter
 from spanwise.journal import ledger as ledgers
 from spanwise.journal import reader
 from spanwise.journal.ledger import Counts

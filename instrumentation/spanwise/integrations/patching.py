@@ -1,0 +1,33 @@
+"""Putting a function of ours in the place of another library's, and that one back."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def replace(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[], None]:
+    """Replace an attribute of a class or a module by what `make` makes of it; returns what puts it back.
+
+    Where somebody has replaced ours since, that stays.
+
+    Raises:
+        AttributeError: there is no such attribute.
+    """
+    before = getattr(owner, name)
+    is_own = name in vars(owner)
+    ours = functools.wraps(before)(make(before))
+    setattr(owner, name, ours)
+
+    def put_back() -> None:
+        if vars(owner).get(name) is not ours:
+            return
+        if is_own:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)
+
+    return put_back
