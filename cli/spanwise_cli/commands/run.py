@@ -12,7 +12,7 @@ import typer
 from spanwise.errors import InputError, UnavailableError
 from spanwise_cli.options import JOURNAL_DIR_VARIABLE
 
-_SETTINGS: Final = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+_SETTINGS: Final = {"allow_interspersed_args": False}
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,10 @@ def run(
     journal: Annotated[
         Path | None,
         typer.Option(
-            "--journal", metavar="DIR", envvar=JOURNAL_DIR_VARIABLE, help="Folder to record in.",
+            "--journal",
+            metavar="DIR",
+            envvar=JOURNAL_DIR_VARIABLE,
+            help="Folder to record in.",
             show_default=".spanwise here",
         ),
     ] = None,
@@ -52,7 +55,7 @@ def run(
         prepare(Path(folder))
     words = [sys.executable, *(["-m"] if is_module else []), program, *(arguments or [])]
     sys.stdout.flush()
-    os.execve(sys.executable, words, variables)
+    os.execve(sys.executable, words, variables)  # noqa: S606 - no shell: these are the words of the command line
 
 
 def _check(program: str) -> None:
@@ -62,7 +65,9 @@ def _check(program: str) -> None:
     except IsADirectoryError:
         if (Path(program) / "__main__.py").is_file():
             return
-        raise InputError(f"{program}: is a folder without __main__.py; name a Python file, or a module with -m") from None
+        raise InputError(
+            f"{program}: is a folder without __main__.py; name a Python file, or a module with -m"
+        ) from None
     except FileNotFoundError:
         raise InputError(f"{program}: there is no such file; name a Python file, or a module with -m") from None
     except OSError as error:

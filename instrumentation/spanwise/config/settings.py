@@ -28,7 +28,7 @@ DESTINATIONS: Final[Mapping[str, str]] = {
 }
 """Name to module of each destination. The module has a class `Settings` and an object `DESTINATION`."""
 MASK: Final = "***"
-INTEGRATIONS: Final = ("http_servers", "langchain", "openai", "openai_agents")
+INTEGRATIONS: Final = ("http_servers",)
 """Libraries that `spanwise.integrations` records."""
 Causality = Literal["off", "sampled", "on"]
 Durability = Literal["interval", "sync"]
@@ -203,7 +203,7 @@ class Settings(NamedTuple):
         Setting(
             d.some_of(*INTEGRATIONS),
             f"all, none, or some of {', '.join(INTEGRATIONS)}",
-            "libraries that are [recorded as they are](integrations.md), with commas; `all`, `none`",
+            "libraries that are [recorded as they are](run.md#libraries), with commas; `all`, `none`",
             separator=",",
             empty="none",
         ),

@@ -78,7 +78,7 @@ def begin(name: str, elsewhere: SpanContext | None = None) -> SpanContext | None
 
 def end() -> None:
     """End the run of this program, with the exception that ended the program, where one did."""
-    global _run  # noqa: PLW0603 - as above
+    global _run
     ended, _run = _run, None
     if ended is not None:
         ended.end(getattr(sys, "last_value", None))

@@ -82,6 +82,8 @@ class Request(Lazy):
 
     def end(self, error: BaseException | None = None) -> None:
         """End it."""
+        if error is None and self._status >= _FAILED:
+            self.fail(str(self._status))
         if (error is not None or self._status >= _FAILED) and not self._span.was_left:
             self._span.announce()
         super().end(error)
@@ -93,8 +95,6 @@ class Request(Lazy):
             self.set(c.HTTP_ROUTE, self.route)
         if self._status:
             self.set(c.HTTP_RESPONSE_STATUS_CODE, self._status)
-        if self._status >= _FAILED:
-            self.fail(str(self._status))
 
 
 class AsgiRequests:

@@ -18,8 +18,8 @@ from spanwise import conventions as c
 from spanwise.config.settings import Settings
 from spanwise.otel.span import OwnLink
 from spanwise.otel.values import text
-from spanwise.recording.lazy_span import LazySpan
 from spanwise.recording import telemetry as active_telemetry
+from spanwise.recording.lazy_span import LazySpan
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
