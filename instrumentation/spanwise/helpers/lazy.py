@@ -18,12 +18,8 @@ if TYPE_CHECKING:
 class Lazy(SpanHelper):
     """A helper of a lazy span; it needs recording to be set up."""
 
-    _span: LazySpan
-
-    @property
-    def lazy_span(self) -> LazySpan:
-        """The span, once it is started."""
-        return self._span
+    lazy_span: LazySpan
+    """The span, once it is started."""
 
     def _begin(self, context: Context) -> None:
         telemetry = active_telemetry.active()
@@ -32,6 +28,6 @@ class Lazy(SpanHelper):
         self._above = scopes.of(context)
         self._filter, self._hashes = telemetry.content_filter, telemetry.settings.fingerprints
         attributes = {**self._above.names, **self._attributes}
-        self._span = telemetry.own_tracer.start_lazily(self._name, self._kind, attributes, context)
+        self._span = self.lazy_span = telemetry.own_tracer.start_lazily(self._name, self._kind, attributes, context)
         if task_hook.watcher is not None:
             task_hook.watcher.started(self._span)

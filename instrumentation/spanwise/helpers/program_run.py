@@ -42,23 +42,23 @@ class ProgramRun(Lazy, Workflow):
 
     def _begin(self, context: Context) -> None:
         super()._begin(context)
-        self._span.gives_way = True
+        self.lazy_span.gives_way = True
         if self._elsewhere is not None:
-            self._span.leave_to(self._elsewhere)
+            self.lazy_span.leave_to(self._elsewhere)
 
     def leave_to_parent(self) -> None:
         """Be the run of the process that this one was forked from."""
-        self._span.leave_to()
+        self.lazy_span.leave_to()
 
     def follow(self, telemetry: Telemetry) -> None:
         """Go on in another set-up of recording."""
         if telemetry.own_tracer is not None:
-            self._span.own_tracer = telemetry.own_tracer
+            self.lazy_span.own_tracer = telemetry.own_tracer
 
     def end(self, error: BaseException | None = None) -> None:
         """End it, and record it unless the program had runs of its own and nothing besides."""
-        if not self._span.was_left and sys.modules.keys().isdisjoint(_SERVERS):
-            self._span.announce()
+        if not self.lazy_span.was_left and sys.modules.keys().isdisjoint(_SERVERS):
+            self.lazy_span.announce()
         super().end(error)
 
 

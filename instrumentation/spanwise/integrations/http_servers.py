@@ -7,6 +7,7 @@ instrumentation records the request, its span is the request's.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
@@ -22,7 +23,7 @@ from spanwise.recording.lazy_span import in_request, outside
 from spanwise.recording.telemetry import own_tracer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 
 _READING: Final = contained("reading a request")
 _FAILED: Final = 500
@@ -46,7 +47,7 @@ def add_to_uvicorn() -> Callable[[], None]:
 
 def add_to_gunicorn() -> Callable[[], None]:
     """Record the requests of gunicorn's own workers; those of other servers' workers are recorded there."""
-    from gunicorn.workers.base import Worker  # noqa: PLC0415 - it is loaded
+    worker_class: Any = import_module("gunicorn.workers.base").Worker  # it has no types
 
     def load_wsgi(before: Callable[..., Any]) -> Callable[..., Any]:
         def load(worker: Any) -> None:
@@ -56,7 +57,7 @@ def add_to_gunicorn() -> Callable[[], None]:
 
         return load
 
-    return replace(Worker, "load_wsgi", load_wsgi)
+    return replace(worker_class, "load_wsgi", load_wsgi)
 
 
 class Request(Lazy):
@@ -84,8 +85,8 @@ class Request(Lazy):
         """End it."""
         if error is None and self._status >= _FAILED:
             self.fail(str(self._status))
-        if (error is not None or self._status >= _FAILED) and not self._span.was_left:
-            self._span.announce()
+        if (error is not None or self._status >= _FAILED) and not self.lazy_span.was_left:
+            self.lazy_span.announce()
         super().end(error)
 
     def _before_end(self) -> None:
@@ -107,14 +108,14 @@ class AsgiRequests:
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Serve a request; a WebSocket is one run, too, and the life of the application is none."""
         if scope["type"] not in {"http", "websocket"} or own_tracer() is None:
             await self.app(scope, receive, send)
             return
         request = Request(scope.get("method", "WEBSOCKET"), scope["path"], scope.get("scheme", "http"))
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 request.answered(message["status"])
             await send(message)
@@ -161,7 +162,7 @@ class WsgiRequests:
         context = request.inside(_taken_up(headers))
         token, served = attach(context), in_request.set(request.lazy_span)
         try:
-            body = self.app(environ, answer)
+            body: Iterable[bytes] = self.app(environ, answer)
         except BaseException as error:
             request.end(error)
             raise
@@ -213,7 +214,7 @@ def _taken_up(headers: Mapping[str, str]) -> Context:
     return Context({**outside(current()), **extract(headers).context})
 
 
-def _route_of(scope: dict[str, Any]) -> str:
+def _route_of(scope: Mapping[str, Any]) -> str:
     """Return the form of a request's path, where the framework leaves it in the scope as Starlette and FastAPI do."""
     route = getattr(scope.get("route"), "path", "")
     return route if isinstance(route, str) else ""

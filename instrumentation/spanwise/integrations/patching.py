@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 def replace(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[[], None]:
@@ -17,13 +17,13 @@ def replace(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable
     Raises:
         AttributeError: there is no such attribute.
     """
-    before = getattr(owner, name)
-    is_own = name in vars(owner)
+    own: Mapping[str, Any] = vars(owner)
+    before, is_own = getattr(owner, name), name in own
     ours = functools.wraps(before)(make(before))
     setattr(owner, name, ours)
 
     def put_back() -> None:
-        if vars(owner).get(name) is not ours:
+        if own.get(name) is not ours:
             return
         if is_own:
             setattr(owner, name, before)

@@ -83,7 +83,7 @@ class LazySpan(OwnSpan):
     def end(self, end_time: int | None = None) -> None:
         """End it, where it was announced; what takes ended spans is given an ordinary one."""
         if self.is_announced:
-            self.__class__ = OwnSpan
+            self.__class__ = OwnSpan  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
             self.end(end_time)
 
 

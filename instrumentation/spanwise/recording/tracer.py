@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.sdk.trace import ReadableSpan, Tracer
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Link, SpanContext, SpanKind
 
@@ -96,7 +96,7 @@ class OwnTracer:
         self._plain_ids = type(tracer.id_generator) is RandomIdGenerator
         self._root_flags = SAMPLED | (_RANDOM if self._ids_are_random() else 0)
         self._ledger = recorder.ledger
-        self.began = recorder.began
+        self.began: Callable[[ReadableSpan], object] = recorder.began
         self.take: Callable[[OwnSpan], None] = recorder.take
 
     @property
