@@ -138,7 +138,11 @@ def test_what_the_program_waited_for_is_recorded_from_its_first_line_on(tmp_path
     assert run(tmp_path, "app.py") == (0, "", "")
     spans = list(reader.read(tmp_path / ".spanwise"))
     root = next(span for span in spans if span.name == "invoke_workflow app.py")
-    waits = [str(span.attributes["spanwise.wait.resource"]) for span in spans if span.parent_id == root.span_id and span.is_wait]
+    waits = [
+        str(span.attributes["spanwise.wait.resource"])
+        for span in spans
+        if span.parent_id == root.span_id and span.is_wait
+    ]
     assert sorted(waits) == ["gather", "sleep"]
 
 

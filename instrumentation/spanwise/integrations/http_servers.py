@@ -169,7 +169,8 @@ class WsgiRequests:
         finally:
             in_request.reset(served)
             detach(token)
-        if isinstance(body, environ.get("wsgi.file_wrapper", ())):
+        is_file: bool = isinstance(body, environ.get("wsgi.file_wrapper", ()))
+        if is_file:
             request.end()  # the server sends the file itself
             return body
         return _Body(body, request, context)

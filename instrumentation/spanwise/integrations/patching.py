@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ def replace(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable
     Raises:
         AttributeError: there is no such attribute.
     """
-    own: Mapping[str, Any] = vars(owner)
+    own = cast("Mapping[str, Any]", vars(owner))
     before, is_own = getattr(owner, name), name in own
     ours = functools.wraps(before)(make(before))
     setattr(owner, name, ours)
