@@ -43,7 +43,7 @@ def _of_class(schema: type[Any]) -> dict[str, Any]:
             properties[field.name]["default"] = field.default
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             required.append(field.name)
-    found = {"type": "object", "description": _first_line(schema), "properties": properties}
+    found: dict[str, Any] = {"type": "object", "description": _first_line(schema), "properties": properties}
     found["additionalProperties"] = False
     return found | ({"required": required} if required else {})
 

@@ -15,7 +15,16 @@ from spanwise.errors import InputError, UnavailableError, nearest
 from spanwise_cli.commands.compare import share_of
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.opening import progress
-from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_cli.options import (
+    DEFAULT_JOURNAL,
+    JournalOption,
+    JsonOption,
+    MarkdownOption,
+    PricesOption,
+    check_one_output,
+    console,
+    emit_json,
+)
 from spanwise_profiling.render.glyphs import glyphs_for
 
 if TYPE_CHECKING:
@@ -74,12 +83,9 @@ def gate(
     ignore_environment: Annotated[
         bool, typer.Option("--ignore-environment", help="Let seconds decide though machine or load differ.")
     ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
+    markdown: MarkdownOption = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the checks as JUnit XML.")] = None,
-    prices: Annotated[
-        Path | None,
-        typer.Option("--prices", metavar="FILE", help="What tokens cost, in place of the table that comes with it."),
-    ] = None,
+    prices: PricesOption = None,
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Prove that the gate can tell: equal runs, and a planted slowdown.")
     ] = False,
@@ -95,8 +101,7 @@ def gate(
 
     Example: spanwise gate preset=new --baseline preset=old --budgets budgets.yaml
     """
-    if markdown and json:
-        raise InputError("--markdown and --json: each is all that is printed; give one of them")
+    check_one_output(markdown=markdown, json=json)
     from spanwise_profiling.gate import GateResult, Rules  # noqa: PLC0415 - loads numpy, as few commands do
 
     rules = Rules(
@@ -166,10 +171,12 @@ def _missing(file: Budgets | None, measured: dict[str, list[Profile]]) -> list[C
     """Return a check for each workflow that has budgets of its own for a gate, and no run."""
     from spanwise_profiling.gate import Check  # noqa: PLC0415 - likewise
 
-    named = {} if file is None else file.workflows
+    if file is None:
+        return []
+    text = "no run of this workflow was found, and its budgets say what a run may take"
     return [
-        Check("runs", name, "runs", "nothing_measured", "no run of this workflow was found, and its budgets have a run")
-        for name, given in named.items()
+        Check("runs", name, "runs", "nothing_measured", text)
+        for name, given in file.workflows.items()
         if given.run is not None and name not in measured
     ]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from spanwise_profiling.gate.result import CheckKind, Outcome
-    from spanwise_profiling.profile import Profile
+    from spanwise_profiling.profile import Profile, Share
 
 Over: TypeAlias = Literal["each", "share", "mean", "ratio"]
 _MOST_PARTS: Final = 4
@@ -72,18 +72,21 @@ def check_failures(profiles: Sequence[Profile]) -> Check:
 
 def where_the_time_went(profile: Profile) -> tuple[str, ...]:
     """Return the agents (without agents, the buckets) with most of a run's critical path, a line each."""
-    run, named = profile.run, [share for share in profile.agents if share.name]
-    parts = [(share.name, share.on_path_ns, dict(share.budget_ns)) for share in named]
+    run = profile.run
+    parts = [(share.name, share.on_path_ns, _mostly(share)) for share in profile.agents if share.name]
     if not parts:
-        parts = [(bucket, spent, {}) for bucket, spent in profile.budget_ns.items() if spent]
+        parts = [(bucket, spent, "") for bucket, spent in profile.budget_ns.items() if spent]
     parts.sort(key=lambda part: (-part[1], part[0]))
     lines = [f"run {run.run_id[:12]} took {in_seconds(run.seconds)}:"]
-    for name, spent, buckets in parts[:_MOST_PARTS]:
-        longest = max(buckets.items(), key=lambda item: item[1], default=None)
-        mostly = f", mostly {longest[0]}" if longest is not None and longest[1] else ""
-        share = 100 * spent / run.duration_ns if run.duration_ns else 0.0
-        lines.append(f"{name}: {in_seconds(run.scaled(spent))} ({share:.0f} %) of the critical path{mostly}")
+    for name, spent, mostly in parts[:_MOST_PARTS]:
+        part = 100 * spent / run.duration_ns if run.duration_ns else 0.0
+        lines.append(f"{name}: {in_seconds(run.scaled(spent))} ({part:.0f} %) of the critical path{mostly}")
     return tuple(lines)
+
+
+def _mostly(share: Share) -> str:
+    bucket, spent = max(share.budget_ns.items(), key=lambda item: item[1], default=("", 0))
+    return f", mostly {bucket}" if spent else ""
 
 
 def _check(limit: Limit, profiles: Sequence[Profile]) -> Check | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from spanwise_profiling.profile import Profile
-    from spanwise_profiling.runs import Totals
+    from spanwise_profiling.runs import Run
 
     Values: TypeAlias = Callable[[Profile, str | None], Sequence[float] | None]
     Parts: TypeAlias = Callable[[Profile, str | None], tuple[float, float]]
@@ -44,8 +44,13 @@ class Ratio(NamedTuple):
     """Numerator and denominator."""
 
 
-def _total(title: str, unit: str, value: Callable[[Totals], int]) -> Measure:
-    return Measure(title, unit, lambda one, _: [value(one.run.totals)])
+def _of_run(title: str, unit: str, value: Callable[[Run], float]) -> Measure:
+    """Return a measure with one value for each run."""
+
+    def values(profile: Profile, _subject: str | None) -> Sequence[float]:
+        return [value(profile.run)]
+
+    return Measure(title, unit, values)
 
 
 def _cost(profile: Profile, _subject: str | None) -> Sequence[float] | None:
@@ -65,16 +70,16 @@ def _lookups(profile: Profile, cache: str | None) -> tuple[float, float]:
 
 
 MEASURES: Final[Mapping[str, Measure]] = {
-    "seconds": Measure("duration", "s", lambda one, _: [one.run.seconds]),
-    "tokens": _total("tokens", "tokens", lambda totals: totals.tokens),
-    "input_tokens": _total("input tokens", "tokens", lambda totals: totals.input_tokens),
-    "output_tokens": _total("output tokens", "tokens", lambda totals: totals.output_tokens),
+    "seconds": _of_run("duration", "s", lambda run: run.seconds),
+    "tokens": _of_run("tokens", "tokens", lambda run: run.totals.tokens),
+    "input_tokens": _of_run("input tokens", "tokens", lambda run: run.totals.input_tokens),
+    "output_tokens": _of_run("output tokens", "tokens", lambda run: run.totals.output_tokens),
     "cost": Measure("cost", "", _cost),
-    "model_calls": _total("model calls", "", lambda totals: totals.llm_calls),
-    "tool_calls": _total("tool calls", "", lambda totals: totals.tool_calls),
-    "retries": _total("retries", "", lambda totals: totals.retries),
-    "errors": _total("errors", "", lambda totals: totals.errors),
-    "tokens_per_second": Measure("tokens a second", "tokens/s", lambda one, _: [one.run.tokens_per_second]),
+    "model_calls": _of_run("model calls", "", lambda run: run.totals.llm_calls),
+    "tool_calls": _of_run("tool calls", "", lambda run: run.totals.tool_calls),
+    "retries": _of_run("retries", "", lambda run: run.totals.retries),
+    "errors": _of_run("errors", "", lambda run: run.totals.errors),
+    "tokens_per_second": _of_run("tokens a second", "tokens/s", lambda run: run.tokens_per_second),
 }
 """By the key of a limit."""
 RATIOS: Final[Mapping[str, Ratio]] = {

@@ -57,7 +57,10 @@ class GateResult:
         found = {check.outcome for check in self.checks if check.decides or check.outcome != "inconclusive"}
         if not self.checks:
             return "nothing_measured"
-        return next((outcome for outcome in _WORST_FIRST if outcome in found), "pass")
+        for outcome in _WORST_FIRST:
+            if outcome in found:
+                return outcome
+        return "pass"
 
     @property
     def exit_code(self) -> int:
