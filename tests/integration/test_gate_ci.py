@@ -126,8 +126,8 @@ def test_the_github_job_fails_a_change_that_calls_once_more_and_still_comments(c
 
 
 _ONE_MORE = """call.usage(100 + seed, 20)
-            with spanwise.llm_call("sim-small") as again:
-                again.usage(100 + seed, 20)"""
+        with spanwise.llm_call("sim-small") as again:
+            again.usage(100 + seed, 20)"""
 
 
 def test_the_gitlab_job_does_the_same(checkout: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -219,12 +220,13 @@ def test_the_json_schema_takes_what_the_file_takes_and_refuses_unknown_keys() ->
     schema = json.loads(schema_text())
     shipped = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     jsonschema.validate(shipped, schema)
-    for wrong in (
+    mistakes: list[dict[str, Any]] = [
         {**shipped, "colour": "red"},
         {"workflows": {}},
         {"version": 1, "default": {"duration": {"p95": "fast"}}},
         {"version": 1, "default": {"duration": {"severity": "loud"}}},
-    ):
+    ]
+    for wrong in mistakes:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
 

@@ -152,6 +152,36 @@ def test_a_count_may_grow_by_what_is_allowed(share: float, expected: str) -> Non
     assert found["input tokens"].outcome == "fail"
 
 
+def seeded(*tokens: int, first: int) -> list[Profile]:
+    """Return a run for each seed, with calls of so many input tokens."""
+    return measured(
+        [run(first + i, 8.0, begin=100.0 * i + first, seed=i, tokens=(one, 20)) for i, one in enumerate(tokens)]
+    )
+
+
+def test_a_count_that_grew_in_every_pair_fails_however_few_pairs_and_however_much_seeds_differ() -> None:
+    found = regression(seeded(100, 900, first=1), seeded(101, 901, first=50))
+    assert found["input tokens"].outcome == "fail"
+    assert found["input tokens"].text == (
+        "input tokens: 202 to 1,802, of the baseline 200 to 1,800; more in 2 of 2 pairs by seed, fewer in 0"
+    )
+    assert found["output tokens"].outcome == "pass"
+
+
+def test_a_count_that_grew_in_some_pairs_fails_only_beyond_chance() -> None:
+    some = regression(seeded(100, 200, 300, first=1), seeded(100, 210, 300, first=50))["input tokens"]
+    assert some.outcome == "pass"
+    assert some.text.endswith("more in 1 of 3 pairs by seed, fewer in 0 (p 1, which can be chance)")
+    before, after = [100 + i for i in range(10)], [99, *(140 + i for i in range(9))]
+    assert regression(seeded(*before, first=1), seeded(*after, first=50))["input tokens"].outcome == "fail"
+
+
+def test_a_paired_count_may_grow_by_what_is_allowed() -> None:
+    before, after = seeded(100, 200, first=1), seeded(110, 220, first=50)
+    assert regression(before, after, allow={"input tokens": 0.1})["input tokens"].outcome == "pass"
+    assert regression(before, after, allow={"input tokens": 0.09})["input tokens"].outcome == "fail"
+
+
 def test_slower_runs_in_turn_fail_and_say_where_the_time_went() -> None:
     check = regression(*sides(12, 1.2))["duration"]
     assert check.outcome == "fail"

@@ -1,8 +1,9 @@
 """Whether runs are worse than a baseline: counts first and by themselves, then cost, then seconds.
 
-Counts that no run of a side differs in decide after one run of each; others by their test. Seconds decide only between
-runs that were made in turn in the same surroundings, and only where the change is at least the margin and its interval
-excludes zero: on a shared machine anything else raises false alarms.
+A count fails where it grew in every pair of runs of the same seed, or beyond chance; without pairs, where no run
+differs from the others of its side, or beyond chance. Seconds decide only between runs that were made in turn in the
+same surroundings, and only where the change is at least the margin and its interval excludes zero: on a shared machine
+anything else raises false alarms.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise.errors import NothingMeasuredError
 from spanwise_profiling.comparison import compare, statistics
+from spanwise_profiling.comparison.counts import COUNTS as TOTALS
+from spanwise_profiling.comparison.pairing import pairs_of
 from spanwise_profiling.comparison.result import MARGIN
 from spanwise_profiling.gate.limits import where_the_time_went
 from spanwise_profiling.gate.result import Check
@@ -20,6 +23,7 @@ from spanwise_profiling.render.numbers import seconds as in_seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from spanwise_profiling.comparison.pairing import Pairs
     from spanwise_profiling.comparison.result import Cause, Comparison, Count
     from spanwise_profiling.gate.result import CheckKind, Outcome
     from spanwise_profiling.profile import Profile
@@ -73,11 +77,10 @@ def check_regression(
             baseline, head, margin=rules.margin, pair=rules.pair, ignore_surroundings=rules.ignore_surroundings
         )
     except NothingMeasuredError as error:
-        side = {"A": "the baseline", "B": "the runs to judge"}
-        what = str(error).partition("; ")[0]
-        text = f"{side.get(what[:1], what[:1])}: {what[3:]}"
+        side, _, what = str(error).partition("; ")[0].partition(": ")
+        text = f"{'the baseline' if side == 'A' else 'the runs to judge'}: {what}"
         return [*failures, Check("runs", workflow, "runs", "nothing_measured", text)], None
-    checks = [*failures, *_counts(workflow, found, rules), *_cost(workflow, found)]
+    checks = [*failures, *_counts(workflow, found, baseline, head, rules), *_cost(workflow, found)]
     return [*checks, _seconds(workflow, found, baseline, head, rules)], found
 
 
@@ -106,10 +109,36 @@ def _failures(workflow: str, baseline: Sequence[Profile], head: Sequence[Profile
     yield Check("failures", workflow, "failures", outcome, text, float(failed_b), float(failed_a))
 
 
-def _counts(workflow: str, found: Comparison, rules: Rules) -> Iterator[Check]:
+def _counts(
+    workflow: str, found: Comparison, baseline: Sequence[Profile], head: Sequence[Profile], rules: Rules
+) -> Iterator[Check]:
+    sound = [[one for one in side if one.run.state == "ended" and one.run.error is None] for side in (baseline, head)]
+    pairs = pairs_of(*sound) if rules.pair else None
     for count in found.counts:
-        if count.name in COUNTS:
-            yield _count(workflow, count, rules.allow.get(count.name, 0.0))
+        allowed = rules.allow.get(count.name, 0.0)
+        if count.name in COUNTS and pairs is not None:
+            yield _paired_count(workflow, count.name, pairs, allowed)
+        elif count.name in COUNTS:
+            yield _count(workflow, count, allowed)
+
+
+def _paired_count(workflow: str, name: str, pairs: Pairs, allowed: float) -> Check:
+    """Judge a count pair by pair: growth in every pair decides, however few; in some of them, the test does."""
+    value = TOTALS[name]
+    a, b = ([value(pair[side].run.totals) for pair in pairs.members] for side in (0, 1))
+    grown = sum(two > one * (1 + allowed) for one, two in zip(a, b, strict=True))
+    fewer = sum(two < one for one, two in zip(a, b, strict=True))
+    text = f"{name}: {_range((min(b), max(b)))}, of the baseline {_range((min(a), max(a)))}"
+    outcome: Outcome = "fail" if grown == len(a) else "pass"
+    if 0 < grown < len(a) or (grown and len(set(a)) > 1):
+        text += f"; more in {grown} of {len(a)} pairs by {pairs.by}, fewer in {fewer}"
+    if 0 < grown < len(a):
+        p = statistics.signed_rank([two - one for one, two in zip(a, b, strict=True)])
+        if sum(b) > sum(a) * (1 + allowed) and p <= statistics.ALPHA:
+            outcome = "fail"
+        text += f" (p {p:.2g}{'' if outcome == 'fail' else ', which can be chance'})"
+    text += f"; {100 * allowed:.3g} % more is allowed" if allowed else ""
+    return Check(name, workflow, "count", outcome, text, float(max(b)), max(a) * (1 + allowed))
 
 
 def _count(workflow: str, count: Count, allowed: float) -> Check:
@@ -119,9 +148,9 @@ def _count(workflow: str, count: Count, allowed: float) -> Check:
     if count.change == "more":
         outcome = "fail" if count.b[1] > limit else "pass"
         text += f" (p {count.p:.2g})" if count.p is not None else ""
-        text += f"; {100 * allowed:.3g} % more is allowed" if allowed else ""
     elif count.p is not None and count.change == "inconclusive":
         text += "; runs vary, and this can be chance"
+    text += f"; {100 * allowed:.3g} % more is allowed" if allowed else ""
     return Check(count.name, workflow, "count", outcome, text, float(count.b[1]), limit)
 
 
