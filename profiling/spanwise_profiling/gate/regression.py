@@ -77,8 +77,8 @@ def check_regression(
             baseline, head, margin=rules.margin, pair=rules.pair, ignore_surroundings=rules.ignore_surroundings
         )
     except NothingMeasuredError as error:
-        side, _, what = str(error).partition("; ")[0].partition(": ")
-        text = f"{'the baseline' if side == 'A' else 'the runs to judge'}: {what}"
+        letter, _, what = str(error).partition("; ")[0].partition(": ")
+        text = f"{'the baseline' if letter == 'A' else 'the runs to judge'}: {what}"
         return [*failures, Check("runs", workflow, "runs", "nothing_measured", text)], None
     checks = [*failures, *_counts(workflow, found, baseline, head, rules), *_cost(workflow, found)]
     return [*checks, _seconds(workflow, found, baseline, head, rules)], found
