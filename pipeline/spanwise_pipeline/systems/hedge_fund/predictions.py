@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spanwise_pipeline.systems.hedge_fund.prompts import as_lines, facts_of
+from spanwise_pipeline.systems.hedge_fund.prompts import SIGNALS, as_lines, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,4 +58,6 @@ def view_of(agent: str, text: str, tickers: Sequence[str], as_of: str) -> View:
         )  # fmt: skip
     except (KeyError, ValueError) as problem:
         raise UnreadablePredictionError(f"{agent} wrote no whole prediction: {problem}") from None
+    if strange := {prediction.signal for prediction in predictions} - set(SIGNALS):
+        raise UnreadablePredictionError(f"{agent} wrote no signal: {', '.join(sorted(strange))}")
     return View(text, predictions)

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 WORDS_LINE: Final = "Use about 4 words for each fact."
 _FACT: Final = re.compile(r"^([a-z][a-z0-9_]*) = (.+?)\s*$", re.MULTILINE)
 _NUMBER: Final = {"type": "number"}
-_TEXT: Final = {"type": "string"}
-_SIGNAL: Final = {"type": "string", "enum": ["bullish", "neutral", "bearish"]}
-_ACTION: Final = {"type": "string", "enum": ["buy", "hold", "sell"]}
+SIGNALS: Final = ("bullish", "neutral", "bearish")
+UNKNOWN: Final = "unknown"
+"""What a form is filled in with where a signal or an action does not follow."""
+_SIGNAL: Final = {"type": "string", "enum": [UNKNOWN, *SIGNALS]}
+_ACTION: Final = {"type": "string", "enum": [UNKNOWN, "buy", "hold", "sell"]}
 PREDICTION: Final = {"score": _NUMBER, "signal": _SIGNAL, "confidence": _NUMBER}
 """What an analyst states of each share, in JSON schema."""
 _LIMITS: Final = dict.fromkeys(("range", "turnover", "consensus", "best", "worst", "limit"), _NUMBER)
@@ -36,16 +38,14 @@ class Task:
     agent: str
     step: str
     lines: tuple[str, ...]
-    """`State`, `Compute` and `Conclude` lines, in order."""
+    """`Compute` and `Conclude` lines, in order."""
     form: dict[str, Any]
     """JSON schema of the answer."""
 
 
-def _form(
-    title: str, tickers: Sequence[str], of_each: Mapping[str, Any], besides: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return the JSON schema of an answer that states the facts `of_each` share, and some `besides`."""
-    facts = {**(besides or {}), **{f"{name}_{t.lower()}": kind for t in tickers for name, kind in of_each.items()}}
+def _form(title: str, tickers: Sequence[str], of_each: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of an answer that states the facts `of_each` share."""
+    facts = {f"{name}_{ticker.lower()}": kind for ticker in tickers for name, kind in of_each.items()}
     return {
         "title": title, "type": "object", "properties": facts, "required": list(facts), "additionalProperties": False,
     }  # fmt: skip
@@ -93,7 +93,7 @@ def risk_task(request: Request, analysts: Sequence[str]) -> Task:
 
 def portfolio_task(request: Request, analysts: Sequence[str]) -> Task:
     """Return what the portfolio manager is asked: what to do with each share, and with how many of it."""
-    lines = ["State as_of, tickers."]
+    lines: list[str] = []
     for ticker in request.tickers:
         t = ticker.lower()
         signals = ", ".join(f"{analyst}_signal_{t}" for analyst in analysts)
@@ -105,7 +105,7 @@ def portfolio_task(request: Request, analysts: Sequence[str]) -> Task:
             ),
             f"Compute shares_{t}: round(cash * limit_{t} / day_{request.days}_close_{t}).",
         ]
-    form = _form("decision", request.tickers, _DECISION, {"as_of": _TEXT, "tickers": _TEXT})
+    form = _form("decision", request.tickers, _DECISION)
     return Task("portfolio_manager", "portfolio_decision", tuple(lines), form)
 
 

@@ -56,12 +56,16 @@ def grade_texts(texts: Mapping[str, str], request: Request) -> Grade:
 def decision_of(texts: Mapping[str, str], request: Request) -> dict[str, Any]:
     """Return the decision and what it rests on, as the managers state it, in canonical order."""
     stated = facts_of(texts.get("risk_manager", "")) | facts_of(texts.get("portfolio_manager", ""))
-    names = ["as_of", "tickers"]
-    for ticker in request.tickers:
-        names += [f"{name}_{ticker.lower()}" for name in ("action", "shares", "vote", "consensus", "limit", "range")]
-    answer: dict[str, Any] = {name: _number_or_text(stated[name]) for name in names if name in stated}
-    answer["analysts"] = sum(analyst.name in texts for analyst in ANALYSTS)
-    return dict(sorted(answer.items()))
+    names = ("action", "shares", "vote", "consensus", "limit", "range")
+    answer: dict[str, Any] = {
+        ticker: {
+            name: _number_or_text(stated[f"{name}_{ticker.lower()}"])
+            for name in names
+            if f"{name}_{ticker.lower()}" in stated
+        }
+        for ticker in request.tickers
+    }
+    return {"as_of": request.as_of, "analysts": sum(a.name in texts for a in ANALYSTS), **answer}
 
 
 def expected_values(request: Request) -> dict[str, Values]:
@@ -111,7 +115,7 @@ def _limits(request: Request, known: Values) -> Values:
 
 
 def _decision(request: Request, known: Values) -> Values:
-    decision: Values = {"as_of": request.as_of, "tickers": str(known["tickers"])}
+    decision: Values = {}
     for ticker in request.tickers:
         t = ticker.lower()
         vote = Counter(str(known[f"{analyst.name}_signal_{t}"]) for analyst in ANALYSTS).most_common(1)[0][0]

@@ -6,6 +6,7 @@ The database is a real file; only the way to a remote server is simulated, in th
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing, contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
@@ -52,6 +53,8 @@ class PredictionStore:
         self._clock = clock
         self._pooled = pooled
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        self._creating = threading.Lock()
+        self._created = False
 
     async def write(self, predictions: Sequence[Prediction]) -> None:
         """Store `predictions` in one transaction: all of them or, after an error, none."""
@@ -94,11 +97,13 @@ class PredictionStore:
     def _connect(self) -> sqlite3.Connection:
         self._clock.sleep_in_thread(CONNECT)
         connection = sqlite3.connect(self._file, timeout=_PATIENCE, check_same_thread=False)
-        # A write-ahead log lets several analysts write at once. The file lives as long as the run, so nothing waits
-        # for the disk: the server's time for that is part of `TRANSACTION`.
-        connection.execute("PRAGMA journal_mode = WAL")
+        # The file lives as long as the run, so nothing waits for the disk: that time of a server is in `TRANSACTION`.
         connection.execute("PRAGMA synchronous = OFF")
-        connection.execute(_TABLE)
+        with self._creating:  # two connections that change the mode of a new file at once refuse each other
+            if not self._created:
+                connection.execute("PRAGMA journal_mode = WAL")  # lets several analysts write at once
+                connection.execute(_TABLE)
+                self._created = True
         return connection
 
     def _taken(self) -> sqlite3.Connection | None:

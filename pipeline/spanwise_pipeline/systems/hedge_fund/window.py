@@ -35,8 +35,6 @@ def prepare(request: Request) -> dict[str, str]:
         ValueError: a ticker without prices, or too few days of them.
     """
     facts = {
-        "tickers": " and ".join(request.tickers),
-        "as_of": request.as_of,
         "cash": f"{request.cash:g}",
         "max_position": f"{request.max_position:g}",
         "risk_budget": f"{request.risk_budget:g}",
