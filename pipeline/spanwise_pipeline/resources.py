@@ -63,9 +63,8 @@ class Processes:
     workers: int
     reuse: bool = True
     start_seconds: float = 0.0
-    """Where a start is simulated, the first processes are really started before the run."""
     modules: tuple[str, ...] = ()
-    """Imported in these processes before the run."""
+    """Imported in the first processes, which are then started before the run: only `start_seconds` count in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ class Resources:
         try:
             for need in self._needs:
                 self._make(need)
-                if isinstance(need, Processes) and need.start_seconds and not self._virtual:
+                if isinstance(need, Processes) and need.modules:
                     await cast("ProcessPool", self._pools[need.name]).prepare(need.modules)
         except BaseException:
             await self._closing.aclose()
