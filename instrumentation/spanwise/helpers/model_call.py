@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from spanwise import conventions as c
 from spanwise.content import fingerprints
 from spanwise.content import messages as forms
+from spanwise.helpers.attempts import Attempt, Attempts
 from spanwise.helpers.base import TELLING, harmless
 from spanwise.helpers.returning import Returning
 from spanwise.helpers.streams import AsyncStream, Stream
@@ -39,6 +40,7 @@ class ModelCall(Returning):
     _first_ns = 0
     _streamed = False
     _instructions = ""
+    _attempts: Attempts | None = None
 
     def start(self) -> Self:
         """Start the span without making it current; end it with `end`, or let its stream do so."""
@@ -162,7 +164,27 @@ class ModelCall(Returning):
                 told[c.RESPONSE_FINISH_REASONS] = tuple(islice(finish_reasons, MOST))
             self._span.set_attributes(told)
 
+    def attempt(self, *, beside: bool = False) -> Attempt:
+        """Return a block for one request of this call, where it may take several (see `spanwise.helpers.attempts`).
+
+        Args:
+            beside: the request is sent while another one is still open, and the first answer is taken.
+        """
+        if self._attempts is None:
+            self._attempts = Attempts(self)
+        return Attempt(self._attempts, beside=beside)
+
+    def streams(self) -> None:
+        """Note that the answer is streamed."""
+        self._streamed = True
+
+    def answered_by(self, chunks: int, first_ns: int) -> None:
+        """Take over how many chunks a request had, and when the first one came (performance counter)."""
+        self.chunks, self._first_ns = chunks, first_ns
+
     def _before_end(self) -> None:
+        if self._attempts is not None:
+            self._attempts.end()
         if not self.chunks:
             return
         told: dict[str, AttributeValue] = {
