@@ -180,7 +180,13 @@ class Wire:
 def _finish(draft: Draft | ResponseDraft, model: str, call: ModelCall, *, done: bool) -> Reply:
     usage = draft.usage
     if usage.reported:
-        call.usage(usage.input, usage.output, cached_tokens=usage.cached or None)
+        call.usage(
+            usage.input,
+            usage.output,
+            cached_tokens=usage.cached,
+            cache_written_tokens=usage.cache_written,
+            reasoning_tokens=usage.reasoning,
+        )
     reply = draft.finish(model, done=done)
     call.response(id=draft.id, model=reply.model, finish_reasons=[reply.finish_reason])
     call.output(reply.text, tool_calls=reply.requested(), finish_reason=reply.finish_reason)
