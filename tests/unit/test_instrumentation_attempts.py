@@ -13,7 +13,7 @@ from spanwise.testing import capture
 
 
 def usage(span: dict[str, Any]) -> tuple[Any, Any]:
-    return tuple(span["attributes"][f"spanwise.usage.{name}_tokens"] for name in ("input", "output"))  # type: ignore[return-value]
+    return tuple(span["attributes"][f"spanwise.usage.{name}_tokens"] for name in ("input", "output"))
 
 
 def test_usage_that_is_told_several_times_counts_once_above_the_call_and_none_is_a_count_that_is_not_known() -> None:

@@ -180,7 +180,9 @@ def test_a_resource_without_a_scale_is_in_real_time() -> None:
 
 def test_each_request_of_a_call_counts_as_an_attempt_and_the_call_once() -> None:
     several = CALL | {"spanwise.attempts": 2}
-    requests = [{"spanwise.retry.attempt": 1, "error.type": "429", "spanwise.retry.scheduled": True}]
+    requests: list[dict[str, Any]] = [
+        {"spanwise.retry.attempt": 1, "error.type": "429", "spanwise.retry.scheduled": True}
+    ]
     found = samples(observed(built(several), *map(built, [*requests, {"spanwise.retry.attempt": 2}])))
     assert [
         one for one in found if one[0].endswith(("attempts_total", "retries_total", "operation_duration_seconds_count"))
