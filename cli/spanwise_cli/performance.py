@@ -189,12 +189,12 @@ def recorded(journal: Path | None = None) -> Generator[RecordedRuns]:
         finally:
             last = recording.active()
             spanwise.shutdown()
-            folders = dict.fromkeys((folder, *([last.settings.journal_dir] if last is not None else [])))
-            found = {
-                run.run_id: run for one in folders if one is not None for run in load_runs(one)
-                if run.start_ns >= began_ns and run.is_workflow
-            }  # fmt: skip
-            runs.profiles = measured(sorted(found.values(), key=lambda run: run.start_ns))
+            folders = {folder}
+            if last is not None and last.settings.journal_dir is not None:
+                folders.add(Path(last.settings.journal_dir))
+            found = {run.run_id: run for one in folders for run in load_runs(one) if run.is_workflow}
+            made = [run for run in found.values() if run.start_ns >= began_ns]
+            runs.profiles = measured(sorted(made, key=lambda run: run.start_ns))
             if journal is not None:  # files of a journal have names of their own, also those of other test processes
                 shutil.copytree(folder, journal, dirs_exist_ok=True)
             if variable is None:
