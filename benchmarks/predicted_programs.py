@@ -23,12 +23,13 @@ from spanwise_profiling.runs import runs_of
 from spanwise_profiling.trace import build_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from spanwise_profiling.runs import Run
 
 Body: TypeAlias = Callable[["Program"], Awaitable[None]]
 _BEGIN_NS: Final = 1_790_000_000_000_000_000
+_TRACE: Final = "1" * 32
 _OPERATIONS: Final = {
     "agent": ("invoke_agent", c.AGENT_NAME), "tool": ("execute_tool", c.TOOL_NAME),
     "chat": ("chat", c.REQUEST_MODEL), "retrieval": ("retrieval", c.DATA_SOURCE_ID),
@@ -50,29 +51,33 @@ class Program:
         return usual * random.Random(f"{self.seed}/{name}").lognormvariate(0, spread)
 
     @contextmanager
-    def span(self, kind: str, name: str, links: tuple[str, ...] = (), **attributes: Any) -> Generator[dict[str, Any]]:
-        """Record what happens inside as a span; yields its attributes."""
+    def span(self, kind: str, name: str, about: Mapping[str, Any] | None = None) -> Generator[str]:
+        """Record what happens inside as a span of some kind; yields its id."""
+        operation, subject = _OPERATIONS[kind]
+        with self._recorded({c.OPERATION_NAME: operation, subject: name, **(about or {})}, []) as span_id:
+            yield span_id
+
+    @contextmanager
+    def wait(self, kind: str, resource: str) -> Generator[list[str]]:
+        """Record what happens inside as a wait; who ended it is to be added to the list."""
+        released: list[str] = []
+        with self._recorded({c.WAIT_KIND: kind, c.WAIT_RESOURCE: resource}, released):
+            yield released
+
+    @contextmanager
+    def _recorded(self, attributes: dict[str, Any], released: list[str]) -> Generator[str]:
         self.ids += 1
         span_id, parent = f"{self.ids:016x}", self._here.get()
         start, token = self.now(), self._here.set(span_id)
-        attributes["id"] = span_id
         try:
-            yield attributes
+            yield span_id
         finally:
             self._here.reset(token)
-            linked = tuple(LinkRecord("1" * 32, other, {c.LINK_REASON: "waits_on"}) for other in links)
-            if kind == "wait":
-                about = {c.WAIT_KIND: attributes.pop("wait"), c.WAIT_RESOURCE: name}
-                released = attributes.pop("released", None)
-                linked = (LinkRecord("1" * 32, released, {c.LINK_REASON: "waits_on"}),) if released else ()
-            else:
-                operation, subject = _OPERATIONS[kind]
-                about = {c.OPERATION_NAME: operation, subject: name}
-            attributes.pop("id")
+            links = tuple(LinkRecord(_TRACE, other, {c.LINK_REASON: "waits_on"}) for other in released)
             self.spans.append(
                 SpanRecord(
-                    trace_id="1" * 32, span_id=span_id, parent_id=parent, name=f"{kind} {name}", kind=1, start_ns=start,
-                    end_ns=self.now(), attributes={**about, **attributes}, links=linked,
+                    trace_id=_TRACE, span_id=span_id, parent_id=parent, name="", kind=1, start_ns=start,
+                    end_ns=self.now(), attributes=attributes, links=links,
                 )
             )  # fmt: skip
 
@@ -81,9 +86,9 @@ class Program:
         """Return the time on the virtual clock, nanoseconds since 1970."""
         return _BEGIN_NS + round(asyncio.get_running_loop().time() * 1e9)
 
-    async def call(self, kind: str, name: str, usual: float, factor: float = 1.0, **attributes: Any) -> None:
+    async def call(self, kind: str, name: str, usual: float, factor: float = 1.0) -> None:
         """Make a call that takes `factor` times a drawn duration."""
-        with self.span(kind, name, **attributes):
+        with self.span(kind, name):
             await asyncio.sleep(factor * self.seconds(name, usual))
 
 
@@ -219,7 +224,7 @@ def cached(draw: random.Random) -> Case:
                 await asyncio.sleep(program.seconds(f"question{question}", 2.0, 0.2))
 
             async def ask(question: int) -> None:
-                with program.span("retrieval", "source", **{c.REQUEST_HASH: f"h{question}"}):
+                with program.span("retrieval", "source", {c.REQUEST_HASH: f"h{question}"}):
                     if not cache:
                         await fetch(question)
                         return
@@ -273,7 +278,7 @@ def raised_limit(draw: random.Random) -> Case:
                 with program.span("agent", f"agent{i}"):
                     await program.call("tool", f"prepare{i}", 1.0)
                     if limit.locked():
-                        with program.span("wait", "llm", wait="concurrency"):
+                        with program.wait("concurrency", "llm"):
                             await limit.acquire()
                     else:
                         await limit.acquire()
@@ -326,9 +331,9 @@ def fewer_tokens(draw: random.Random) -> Case:
             for i in range(count):
                 tokens = round(program.seconds(f"tokens{i}", 400))
                 written = tokens * share
-                attributes = {c.USAGE_INPUT_TOKENS: 100, c.USAGE_OUTPUT_TOKENS: tokens}
+                attributes: dict[str, Any] = {c.USAGE_INPUT_TOKENS: 100, c.USAGE_OUTPUT_TOKENS: tokens}
                 attributes[c.RESPONSE_TIME_TO_FIRST_CHUNK] = first
-                with program.span("chat", "model", **attributes):
+                with program.span("chat", "model", attributes):
                     await asyncio.sleep(first + written * token)
 
         return run
@@ -357,25 +362,25 @@ def background(draw: random.Random) -> Case:
 
 
 def linked_queue(draw: random.Random) -> Case:
-    """A producer and a consumer whose recorded waits name each other; the producer gets faster or slower."""
-    count, factor = draw.randint(3, 7), draw.choice([0.3, 0.5, 2.0])
+    """A producer and a consumer whose recorded waits name each other; the producer gets faster."""
+    count, factor = draw.randint(3, 7), draw.choice([0.3, 0.5, 0.8])
 
     def body(factor: float) -> Body:
         async def run(program: Program) -> None:
             queue: asyncio.Queue[str] = asyncio.Queue()
 
             async def produce() -> None:
-                with program.span("agent", "producer") as span:
+                with program.span("agent", "producer") as producer:
                     for i in range(count):
                         await program.call("tool", f"make{i}", 2.0, factor)
-                        queue.put_nowait(span["id"])
+                        queue.put_nowait(producer)
 
             async def consume() -> None:
                 with program.span("agent", "consumer"):
                     for i in range(count):
                         if queue.empty():
-                            with program.span("wait", "items", wait="queue") as wait:
-                                wait["released"] = await queue.get()
+                            with program.wait("queue", "items") as released:
+                                released.append(await queue.get())
                         else:
                             queue.get_nowait()
                         await program.call("tool", f"use{i}", 1.5)

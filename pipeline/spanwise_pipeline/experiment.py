@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import spanwise
 from spanwise.config import strict_yaml
@@ -45,6 +46,10 @@ class Experiment:
     speed: float = 1.0
     seed: int = 1
     base_url: str | None = None
+    redis: str | None = None
+    """Address of a Redis for the system's shared stores."""
+    keep: Path | None = None
+    """Folder below which the folders of the runs stay."""
 
 
 class Watcher(Protocol):
@@ -81,11 +86,16 @@ def parse_overrides(system: System, settings: Iterable[str]) -> dict[str, Any]:
 
 
 def check_presets(system: System, presets: Sequence[str]) -> tuple[str, ...]:
-    """Return `presets`, or all of the system's when none is given; raises `InputError` with the nearest name."""
+    """Return the names of `presets`, or all of the system's when none is given.
+
+    Raises:
+        InputError: no preset and no alias has that name; says the nearest one.
+    """
+    known = {name: name for name in system.presets} | dict(system.aliases)
     for preset in presets:
-        if preset not in system.presets:
-            raise InputError(f"unknown preset {preset!r} of {system.name}; {nearest(preset, system.presets)}")
-    return tuple(presets) or tuple(system.presets)
+        if preset not in known:
+            raise InputError(f"unknown preset {preset!r} of {system.name}; {nearest(preset, known)}")
+    return tuple(known[preset] for preset in presets) or tuple(system.presets)
 
 
 def plans_of(experiment: Experiment) -> list[tuple[str, RunPlan]]:
@@ -107,6 +117,8 @@ def plans_of(experiment: Experiment) -> list[tuple[str, RunPlan]]:
                 profile=profile,
                 base_url=experiment.base_url,
                 api_key=os.environ.get("OPENAI_API_KEY", "simulated") if experiment.base_url else "simulated",
+                redis=experiment.redis,
+                keep=experiment.keep,
             )
             plans.append((preset, plan))
     return plans
@@ -128,6 +140,39 @@ def check_endpoint(experiment: Experiment) -> bool:
             f"use --speed {stated:g}, or start it with --speed {experiment.speed:g}"
         )
     return stated is not None
+
+
+def check_redis(url: str) -> None:
+    """Ask the Redis at `url` for an answer.
+
+    Raises:
+        InputError: `url` is no address of a Redis.
+        UnavailableError: nothing answers there, or the client library is not installed.
+    """
+    try:
+        asyncio.run(_ask_redis(url))
+    except ModuleNotFoundError as missing:
+        raise UnavailableError(f"--redis: {missing}") from None
+    except ValueError as problem:
+        raise InputError(f"--redis: {problem}; give an address such as redis://127.0.0.1:6379/0") from None
+
+
+async def _ask_redis(url: str) -> None:
+    from spanwise_pipeline.caches.redis_store import RedisStore  # noqa: PLC0415 - an extra
+
+    store = RedisStore(url)
+    from redis.exceptions import RedisError  # noqa: PLC0415 - likewise
+
+    try:
+        await store.get("spanwise")
+    except (RedisError, OSError) as problem:
+        place = urlsplit(url)  # without the password that it may have
+        raise UnavailableError(
+            f"--redis: no Redis answers at {place.hostname or place.path}:{place.port or 6379} ({problem}); "
+            "start it, or leave --redis and SPANWISE_REDIS_URL out"
+        ) from None
+    finally:
+        await store.close()
 
 
 @contextmanager
@@ -196,7 +241,7 @@ def _bound(plan: RunPlan) -> float | None:
     if plan.profile is None:
         return None
     with paused():
-        return bound_of(plan.system, plan.flags, plan.profile, plan.seed)[0]
+        return bound_of(plan.system, plan.flags, plan.profile, plan.seed).seconds
 
 
 def first_error(finished: Iterable[Executed]) -> SpanwiseError | None:

@@ -204,6 +204,7 @@ class ProcessPool:
         self._reuse = reuse
         self._start_seconds = start_seconds
         self._idle: list[_Worker] = []
+        self._threads: ThreadPoolExecutor | None = None
         self._started_virtually = 0
 
     def __repr__(self) -> str:
@@ -241,9 +242,13 @@ class ProcessPool:
         if not self._reuse or self._started_virtually < self._workers.statistics().busy:
             self._started_virtually += 1
             await self._clock.sleep(self._start_seconds)
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(
+                self._workers.statistics().workers, thread_name_prefix=self._workers.name
+            )
         remember_loop()
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(None, lambda: context.run(answer_call, call))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(answer_call, call))
 
     async def _in_process(self, call: bytes) -> bytes:
         worker = self._idle.pop() if self._idle else await self._start()
@@ -274,6 +279,8 @@ class ProcessPool:
         await self._workers.idle()
         while self._idle:
             await self._idle.pop().end()
+        if self._threads is not None:
+            self._threads.shutdown()
 
 
 def _pickled(call: object) -> bytes:

@@ -23,10 +23,12 @@ from spanwise.errors import InputError, SpanwiseError, UnavailableError
 from spanwise_pipeline.calls.wire import warm_up
 from spanwise_pipeline.clock import Clock
 from spanwise_pipeline.provider_process import ProviderProcess
+from spanwise_pipeline.resources import Resources
 from spanwise_pipeline.system import SystemContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from spanwise_pipeline.provider.profile import Profile
     from spanwise_pipeline.system import Outcome, System
@@ -50,6 +52,10 @@ class RunPlan:
     """Whether the endpoint is a simulated provider, which gets labels and a seed."""
     publish: Callable[[str, float], None] = field(default=lambda _agent, _seconds: None)
     """Told an agent's name and the system seconds since the start whenever one has finished a text."""
+    redis: str | None = None
+    """Address of the Redis for the system's shared stores; without one they are in memory."""
+    keep: Path | None = None
+    """Folder below which the system's folder stays after the run; without one it is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class RunReport:
     """System seconds to the first published text."""
     client_cpu_share: float
     """CPU time of this process over wall time, while the system ran."""
+    answer_s: float | None = None
+    """System seconds to the answer; background steps may go on after it."""
 
     @property
     def answer_sha256(self) -> str | None:
@@ -97,24 +105,29 @@ async def _recorded(plan: RunPlan, base_url: str, provider: ProviderProcess | No
         first.append(seconds)
         plan.publish(agent, seconds)
 
-    context = SystemContext(
-        base_url=base_url,
-        api_key=plan.api_key,
-        clock=clock,
-        seed=plan.seed if plan.simulated else None,
-        label_requests=plan.simulated,
-        publish=publish,
-    )
     outcome: Outcome | None = None
+    answer_s: float | None = None
     error: SpanwiseError | None = None
     span = spanwise.workflow(
         plan.system.name, variant=plan.variant, flags=asdict(plan.flags), seed=plan.seed if plan.simulated else None
     )
     try:
-        with span:
-            span.set(c.RUN_LOAD, round(os.getloadavg()[0] / (os.cpu_count() or 1), 2))
-            outcome = await plan.system.run(context, plan.flags)
-            span.grade(outcome.grade, outcome.score)
+        async with _resources(plan, clock) as resources:
+            context = SystemContext(
+                base_url=base_url,
+                api_key=plan.api_key,
+                clock=clock,
+                seed=plan.seed if plan.simulated else None,
+                label_requests=plan.simulated,
+                publish=publish,
+                resources=resources,
+            )
+            with span:
+                span.set(c.RUN_LOAD, round(os.getloadavg()[0] / (os.cpu_count() or 1), 2))
+                async with resources.background:
+                    outcome = await plan.system.run(context, plan.flags)
+                    answer_s = (time.perf_counter() - began) * plan.speed
+                    span.grade(outcome.grade, outcome.score)
     except Exception as problem:  # noqa: BLE001 - any fault of a run becomes its report; the span has its type
         error = _explain(problem, base_url, provider)
     wall = time.perf_counter() - began
@@ -125,6 +138,18 @@ async def _recorded(plan: RunPlan, base_url: str, provider: ProviderProcess | No
         error=error,
         first_result_s=first[0] if first else None,
         client_cpu_share=(time.process_time() - cpu_began) / wall,
+        answer_s=answer_s,
+    )
+
+
+def _resources(plan: RunPlan, clock: Clock) -> Resources:
+    return Resources(
+        plan.system.name,
+        plan.system.needs(plan.flags),
+        clock=clock,
+        redis=plan.redis,
+        keep=plan.keep,
+        label=f"{plan.variant}-seed{plan.seed}",
     )
 
 

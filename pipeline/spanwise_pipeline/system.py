@@ -1,7 +1,7 @@
-"""What a system of agents is to the runner: a name, flags with presets, and a coroutine that answers.
+"""What a system of agents is to the runner: a name, flags with presets, what it needs, and a coroutine that answers.
 
-A system gets its clock, its model endpoint and a place to publish results from its context, and knows nothing of
-recording, speed or presets.
+A system gets its clock, its model endpoint, the resources that it declared and a place to publish results from its
+context, and knows nothing of recording, speed or presets.
 """
 
 from __future__ import annotations
@@ -10,15 +10,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spanwise_pipeline.calls.client import ModelClient
+from spanwise_pipeline.clock import Clock
+from spanwise_pipeline.resources import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import httpx2
 
+    from spanwise_pipeline.caches.stores import Store
     from spanwise_pipeline.calls.retrying import Retries
-    from spanwise_pipeline.clock import Clock
+    from spanwise_pipeline.limits.model import ModelLimits
+    from spanwise_pipeline.pools import Pool
+    from spanwise_pipeline.resources import Need
+    from spanwise_pipeline.scheduling.background import Background
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,30 @@ class SystemContext:
     """Called with an agent's name and its finished text, as soon as there is one."""
     transport: Callable[[bool], httpx2.AsyncBaseTransport] | None = None
     """Makes what replaces the network when a bound is computed; told whether connections are pooled."""
+    resources: Resources = field(default_factory=lambda: Resources("", clock=Clock()))
+    """What the system declared in its needs; nothing by default."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this run, empty at first; raises `UndeclaredError`."""
+        return self.resources.folder
+
+    def pool(self, name: str) -> Pool:
+        """Return a declared pool of threads or processes; raises `UndeclaredError`."""
+        return self.resources.pool(name)
+
+    def store(self, name: str) -> Store | None:
+        """Return a declared store for a `Cache`, `None` for memory alone; raises `UndeclaredError`."""
+        return self.resources.store(name)
+
+    def limits(self, name: str) -> ModelLimits:
+        """Return declared limits for a `ModelClient`; raises `UndeclaredError`."""
+        return self.resources.limits(name)
+
+    @property
+    def background(self) -> Background:
+        """For background steps: `Flow(background=context.background)`. They are waited for once the answer is there."""
+        return self.resources.background
 
     def model_client(self, *, pooled: bool = True, retries: Retries | None = None, **settings: Any) -> ModelClient:
         """Return a client for the run's endpoint; the system closes it. `settings` are more of `ModelClient`'s."""
@@ -107,3 +137,7 @@ class System:
     """Profile of the simulated provider."""
     published: Mapping[str, Published]
     targets: Published
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Other names of presets, where the authors have their own for the old behaviour or the best one."""
+    needs: Callable[[Any], Iterable[Need]] = lambda _flags: ()
+    """What a run with these flags needs besides its model."""

@@ -32,6 +32,6 @@ def test_an_example_prints_what_the_page_says(page: str, example: re.Match[str])
     names: dict[str, Any] = {"__name__": "example"}
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile("\n" * line + example["code"], str(DOCS / page), "exec"), names)
+        exec(compile("\n" * line + example["code"], str(DOCS / page), "exec", dont_inherit=True), names)
 
     assert printed.getvalue() == example["output"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path  # noqa: TC003 - typer asks for the option's type
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -109,6 +110,21 @@ def run(
             show_default="a simulated provider of its own for each run",
         ),
     ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="SPANWISE_REDIS_URL",
+            help="Share the system's caches in this Redis, under a prefix of each run.",
+            show_default="in memory",
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Keep what each run writes in a folder below this one.", show_default="removed"
+        ),
+    ] = None,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
@@ -130,7 +146,11 @@ def run(
         speed=speed,
         seed=seed,
         base_url=base_url,
+        redis=redis,
+        keep=keep,
     )
+    if redis is not None:
+        experiments.check_redis(redis)
     simulated = experiments.check_endpoint(experiment)
     with (
         experiments.recording(chosen.name, journal=journal, speed=speed) as telemetry,

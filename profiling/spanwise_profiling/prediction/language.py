@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise.errors import InputError, nearest
 from spanwise_profiling.prediction import changes as ch
@@ -174,10 +174,12 @@ def changes_in(path: Path) -> list[Change]:
         document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())}); {form}") from None
-    if not isinstance(document, dict) or list(document) != ["changes"] or not isinstance(document["changes"], list):
+    known = cast("dict[str, object]", document) if isinstance(document, dict) else {}
+    lines = known.get("changes")
+    if not isinstance(lines, list) or len(known) != 1:
         raise InputError(form)
     found: list[Change] = []
-    for number, line in enumerate(document["changes"], start=1):
+    for number, line in enumerate(cast("list[object]", lines), start=1):
         if not isinstance(line, str):
             raise InputError(f"{path}: change {number} is no line of text; quote it")
         try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -58,6 +60,21 @@ class _Known:
     bold: Graph
     found: Sequence[Slots]
     """Limits that its times show."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """What one run comes to; seconds for each draw."""
+
+    before: float
+    careful: Sequence[float]
+    bold: Sequence[float]
+    plan: Plan
+    """Of the first draw, with the careful graph."""
+    outcome: Outcome
+    doubts: tuple[Doubt, ...]
+    costs: tuple[float, float] | None
+    tokens: tuple[float, float]
 
 
 class Recorded:
@@ -116,50 +133,49 @@ class Recorded:
             raise InputError("nothing to predict; give a change, such as --change 'cache market_data at 80 %'")
         planner = Planner(changes, [known.graph for known in self._known])
         draws = min(_DRAWS, max(1, _SIMULATIONS // len(self._known))) if planner.is_random else 1
-        careful, bold, doubts = np.empty((2, len(self._known), draws)), np.empty((2, len(self._known), draws)), []
-        costs, tokens = [], []
-        first: list[tuple[Plan, Outcome]] = []
-        for number, known in enumerate(self._known):
-            spending = Spending(known.run, self._table)
-            for draw in range(draws):
-                plan = planner.plan(number, known.graph, known.run.scale, known.found, draw)
-                outcome = self._simulated(plan, changes)
-                careful[1, number, draw] = known.run.scaled(outcome.duration_ns)
-                bolder = planner.plan(number, known.bold, known.run.scale, known.found, draw)
-                bold[1, number, draw] = known.run.scaled(self._simulated(bolder, changes).duration_ns)
-                if not draw:
-                    first.append((plan, outcome))
-                    doubts.extend(doubts_of(known.run, plan, outcome, changes))
-                    costs.append(spending.costs(plan, outcome))
-                    tokens.append(spending.tokens(plan, outcome))
-            careful[0, number] = bold[0, number] = known.run.scaled(known.graph.times[1] - known.graph.times[0])
-        told = _once([*doubts, *doubts_of_few(len(self._known))])
-        widens = any(doubt.widens for doubt in told)
-        middle = int(np.argsort(np.mean(careful[1], axis=1), kind="stable")[(len(self._known) - 1) // 2])
-        known, (plan, outcome) = self._known[middle], first[middle]
+        each = [self._predicted(number, changes, planner, draws) for number in range(len(self._known))]
+        doubts = _once([doubt for one in each for doubt in one.doubts], doubts_of_few(len(each)))
+        before = np.array([[one.before] * draws for one in each])
+        careful = np.stack([before, np.array([one.careful for one in each])])
+        bold = np.stack([before, np.array([one.bold for one in each])])
+        widens = any(doubt.widens for doubt in doubts)
+        middle = sorted(range(len(each)), key=lambda number: float(np.mean(each[number].careful)))[(len(each) - 1) // 2]
         return Prediction(
             workflow=self.workflow,
             changes=tuple(self._matched(place, change, planner) for place, change in enumerate(changes)),
             run_ids=self.run_ids,
             left_out=tuple(self.left_out),
             median=_figure(careful, bold, 50, widens=widens),
-            p95=_figure(careful, bold, _TAIL, widens=widens) if len(self._known) >= _FEWEST_FOR_TAIL else None,
-            cost=_cost(costs),
+            p95=_figure(careful, bold, _TAIL, widens=widens) if len(each) >= _FEWEST_FOR_TAIL else None,
+            cost=_cost([one.costs for one in each]),
             currency=self._table.currency,
-            tokens=tuple(float(np.median([both[side] for both in tokens])) for side in (0, 1)),  # type: ignore[arg-type]
-            doubts=told,
-            explanation=explanation_of(known.run, plan, outcome),
+            tokens=(median(one.tokens[0] for one in each), median(one.tokens[1] for one in each)),
+            doubts=doubts,
+            explanation=explanation_of(self._known[middle].run, each[middle].plan, each[middle].outcome),
         )
 
-    def _simulated(self, plan: Plan, changes: Sequence[Change]) -> Outcome:
-        try:
-            return simulate(plan.graph, plan.edits)
-        except StandstillError:
-            caps = [change.text for change in changes if change.kind == "cap"]
-            raise InputError(
-                f"{'; '.join(caps)}: the run would stand still, because spans that hold a place wait for others that "
-                "need one; limit the inner spans only"
-            ) from None
+    def _predicted(self, number: int, changes: Sequence[Change], planner: Planner, draws: int) -> _Predicted:
+        """Return what one run comes to."""
+        known = self._known[number]
+
+        def simulated(graph: Graph, draw: int) -> tuple[Plan, Outcome]:
+            plan = planner.plan(number, graph, known.run.scale, known.found, draw)
+            return plan, _simulated(plan, changes)
+
+        careful = [simulated(known.graph, draw) for draw in range(draws)]
+        bold = [simulated(known.bold, draw) for draw in range(draws)]
+        plan, outcome = careful[0]
+        spending = Spending(known.run, self._table)
+        return _Predicted(
+            before=known.run.scaled(known.graph.times[1] - known.graph.times[0]),
+            careful=[known.run.scaled(one.duration_ns) for _, one in careful],
+            bold=[known.run.scaled(one.duration_ns) for _, one in bold],
+            plan=plan,
+            outcome=outcome,
+            doubts=tuple(doubts_of(known.run, plan, outcome, changes)),
+            costs=spending.costs(plan, outcome),
+            tokens=spending.tokens(plan, outcome),
+        )
 
     def _matched(self, place: int, change: Change, planner: Planner) -> Matched:
         names: Counter[str] = Counter()
@@ -183,16 +199,27 @@ def predict(runs: Sequence[Run], changes: Sequence[Change], table: Prices | None
     return Recorded(runs, table).predict(changes)
 
 
+def _simulated(plan: Plan, changes: Sequence[Change]) -> Outcome:
+    try:
+        return simulate(plan.graph, plan.edits)
+    except StandstillError:
+        caps = [change.text for change in changes if change.kind == "cap"]
+        raise InputError(
+            f"{'; '.join(caps)}: the run would stand still, because spans that hold a place wait for others that need "
+            "one; limit the inner spans only"
+        ) from None
+
+
 def _limited(found: Iterable[Slots]) -> Edits:
     edits = Edits(slots=list(found))
     edits.together.extend(slots.members for slots in edits.slots)
     return edits
 
 
-def _once(doubts: Iterable[Doubt]) -> tuple[Doubt, ...]:
+def _once(*doubts: Iterable[Doubt]) -> tuple[Doubt, ...]:
     """Return one doubt of each name and change."""
     found: dict[tuple[str, str], Doubt] = {}
-    for doubt in doubts:
+    for doubt in chain(*doubts):
         found.setdefault((doubt.id, doubt.text.partition(":")[0] if ":" in doubt.text else ""), doubt)
     return tuple(found.values())
 

@@ -109,7 +109,7 @@ class _Simulation:
         graph, rank = self._graph, self._graph.rank
         for group in self._edits.together:
             first = start_of(group[0])
-            causes = graph.causes(first)
+            causes: Sequence[int] = graph.causes(first)
             ends = [end_of(node) for node in group]
             inherited = {cause for node in group[1:] for cause in graph.causes(start_of(node))} - set(ends)
             inside = {start_of(node) for node in group}
@@ -129,8 +129,8 @@ class _Simulation:
                 wanted = {*graph.causes(follower), *self._before[follower], *dropped}
                 self._before[follower] = self._earlier(wanted, rank[follower])
         after: list[list[int]] = [[] for _ in self._before]
-        for event, causes in enumerate(self._before):
-            for cause in causes:
+        for event, earlier in enumerate(self._before):
+            for cause in earlier:
                 after[cause].append(event)
         self._after = after
 
