@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "run": "Run a Python program with recording on, unchanged; its exit status is returned.",
     "runs": "List recorded runs, newest first.",
     "show": "Show one run as a tree with a timeline, and its agents by their seconds.",
     "profile": "Show what runs waited for, where their seconds went, and what to change first.",
