@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.pages import ROOT, named, pages
 from support.populations import record_sides
+from support.predictions import record_desks
 from support.profiles import desk_spans
 from support.traces import chat, failing, line_of, record, workflow
 
@@ -50,12 +51,17 @@ def a_desk(folder: Path) -> None:
     record(folder / ".spanwise", *desk_spans())
 
 
+def desks(folder: Path) -> None:
+    record_desks(folder / ".spanwise")
+
+
 NEEDS: dict[str, Callable[[Path], None]] = {
     "docs/compare.md": two_presets,
     "docs/findings/README.md": failed_calls,
     "docs/formats.md": a_file,
     "docs/howto/traces-elsewhere.md": a_file,
     "docs/html-report.md": a_desk,
+    "docs/predict.md": desks,
     "docs/usage.md": a_run,
     "profiling/README.md": a_desk,
 }
