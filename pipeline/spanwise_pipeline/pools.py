@@ -232,7 +232,7 @@ class ProcessPool:
     async def _prepared_worker(modules: tuple[str, ...]) -> _Worker:
         worker = await _Worker.start()
         try:
-            await worker.ask(_pickled((import_modules, modules, {})))
+            await worker.ask(_pickled((import_modules, (modules,), dict[str, object]())))
         except BaseException:
             await worker.end(kill=True)
             raise
@@ -315,7 +315,7 @@ def _pickled(call: object) -> bytes:
         raise TypeError(f"a process pool takes functions of modules and plain values: {error}") from None
 
 
-def import_modules(*modules: str) -> None:
+def import_modules(modules: Iterable[str]) -> None:
     """Import modules, so that a later call need not."""
     for module in modules:
         import_module(module)

@@ -27,7 +27,7 @@ _SIGNAL: Final = {"type": "string", "enum": [UNKNOWN, *SIGNALS]}
 _ACTION: Final = {"type": "string", "enum": [UNKNOWN, "buy", "hold", "sell"]}
 PREDICTION: Final = {"score": _NUMBER, "signal": _SIGNAL, "confidence": _NUMBER}
 """What an analyst states of each share, in JSON schema."""
-_LIMITS: Final = dict.fromkeys(("range", "turnover", "consensus", "best", "worst", "limit"), _NUMBER)
+_LIMITS: Final[Mapping[str, Any]] = dict.fromkeys(("range", "turnover", "consensus", "best", "worst", "limit"), _NUMBER)
 _DECISION: Final = {"vote": _SIGNAL, "action": _ACTION, "shares": _NUMBER}
 
 

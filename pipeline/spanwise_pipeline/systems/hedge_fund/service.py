@@ -72,10 +72,11 @@ class DataService:
 
 
 @functools.cache
-def _companies() -> dict[str, Any]:
+def companies() -> dict[str, Any]:
+    """Return what is known of each company besides its prices, by ticker."""
     text = files("spanwise_pipeline.systems.hedge_fund").joinpath("data/companies.json").read_text(encoding="utf-8")
-    companies: dict[str, Any] = json.loads(text)["companies"]
-    return companies
+    found: dict[str, Any] = json.loads(text)["companies"]
+    return found
 
 
 def price_figures(ticker: str, as_of: str) -> Figures:
@@ -93,19 +94,19 @@ def price_figures(ticker: str, as_of: str) -> Figures:
 
 def account_figures(ticker: str, as_of: str) -> Figures:
     """Return the last accounts that were filed by the day."""
-    filed = [accounts for accounts in _companies()[ticker]["accounts"] if accounts["filed"] <= as_of]
+    filed = [accounts for accounts in companies()[ticker]["accounts"] if accounts["filed"] <= as_of]
     return {name: float(value) for name, value in filed[-1].items() if name != "filed"}
 
 
 def estimate_figures(ticker: str, as_of: str) -> Figures:
     """Return the last estimates of analysts that were out by the day."""
-    known = [estimate for estimate in _companies()[ticker]["estimates"] if estimate["date"] <= as_of]
+    known = [estimate for estimate in companies()[ticker]["estimates"] if estimate["date"] <= as_of]
     return {name: float(value) for name, value in known[-1].items() if name != "date"}
 
 
 def news_figures(ticker: str, as_of: str) -> Figures:
     """Return the number and tone of the news of the last ten days with any, and insiders' trades on these days."""
-    days = [day for day in _companies()[ticker]["news"] if day["date"] <= as_of][-_NEWS_DAYS:]
+    days = [day for day in companies()[ticker]["news"] if day["date"] <= as_of][-_NEWS_DAYS:]
     names = {
         "news": "articles", "positive_news": "positive", "negative_news": "negative",
         "insider_buys": "insider_buys", "insider_sells": "insider_sells",
