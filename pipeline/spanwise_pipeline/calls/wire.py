@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from spanwise_pipeline.calls.reply import Reply
 
 LINGER_S: Final = 0.05
-"""Real seconds that the end of a stream is waited for when its JSON is complete: about what a new connection costs.
+"""System seconds that the end of a stream is waited for when its JSON is complete: about what a new connection costs.
 A stream that ends by then tells its usage and leaves its connection; a longer one is closed."""
 _call: ContextVar[ModelCall | None] = ContextVar("call", default=None)
 """The call whose request is on its way: the client library has no other way to tell the connection from here."""
@@ -71,11 +71,20 @@ class Wire:
         timeout: real seconds without a byte, or without a connection, that end a request.
         pooled: keep connections alive between requests.
         transport: replaces the network.
+        linger: real seconds that the end of a stream is waited for when its JSON is complete.
     """
 
     def __init__(
-        self, *, base_url: str, api_key: str, timeout: float, pooled: bool, transport: httpx2.AsyncBaseTransport | None
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        timeout: float,
+        pooled: bool,
+        transport: httpx2.AsyncBaseTransport | None,
+        linger: float = LINGER_S,
     ) -> None:
+        self._linger = linger
         parts = urlsplit(base_url)
         self.server = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         limits = httpx2.Limits(max_connections=100, max_keepalive_connections=50 if pooled else 0)
@@ -140,9 +149,8 @@ class Wire:
             call.set(c.STREAM_CLOSED_EARLY, True)  # noqa: FBT003 - an attribute's value
         return _finish(draft, model, call, done=events.done or closed)
 
-    @staticmethod
     async def _events(
-        stream: AsyncIterator[Any], draft: Draft | ResponseDraft, call: ModelCall, listener: Listener
+        self, stream: AsyncIterator[Any], draft: Draft | ResponseDraft, call: ModelCall, listener: Listener
     ) -> bool:
         """Read all events, or until the listener has enough; returns whether the stream was left before its end."""
         until: float | None = None
@@ -159,7 +167,7 @@ class Wire:
             if call.chunks == 1:
                 listener.on_first()
             if listener.has_enough(draft.add(event)) and until is None:
-                until = asyncio.get_running_loop().time() + LINGER_S
+                until = asyncio.get_running_loop().time() + self._linger
 
     async def embed(
         self, request: dict[str, Any], call: ModelCall, on_headers: Callable[[Mapping[str, str]], None]
