@@ -86,11 +86,16 @@ def parse_overrides(system: System, settings: Iterable[str]) -> dict[str, Any]:
 
 
 def check_presets(system: System, presets: Sequence[str]) -> tuple[str, ...]:
-    """Return `presets`, or all of the system's when none is given; raises `InputError` with the nearest name."""
+    """Return the names of `presets`, or all of the system's when none is given.
+
+    Raises:
+        InputError: no preset and no alias has that name; says the nearest one.
+    """
+    known = {name: name for name in system.presets} | dict(system.aliases)
     for preset in presets:
-        if preset not in system.presets:
-            raise InputError(f"unknown preset {preset!r} of {system.name}; {nearest(preset, system.presets)}")
-    return tuple(presets) or tuple(system.presets)
+        if preset not in known:
+            raise InputError(f"unknown preset {preset!r} of {system.name}; {nearest(preset, known)}")
+    return tuple(known[preset] for preset in presets) or tuple(system.presets)
 
 
 def plans_of(experiment: Experiment) -> list[tuple[str, RunPlan]]:

@@ -137,5 +137,7 @@ class System:
     """Profile of the simulated provider."""
     published: Mapping[str, Published]
     targets: Published
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Other names of presets, where the authors have their own for the old behaviour or the best one."""
     needs: Callable[[Any], Iterable[Need]] = lambda _flags: ()
     """What a run with these flags needs besides its model."""

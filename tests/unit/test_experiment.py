@@ -9,6 +9,7 @@ import pytest
 from support.finished import SYSTEM
 
 import spanwise
+from spanwise.errors import InputError
 from spanwise_cli.finished import read_back
 from spanwise_pipeline import experiment
 from spanwise_pipeline.system import Outcome
@@ -30,6 +31,17 @@ class Silent:
 
     def end(self) -> None:
         pass
+
+
+def test_a_preset_is_found_by_its_name_and_its_alias() -> None:
+    system = replace(SYSTEM, aliases={"baseline": "slow", "optimized": "fast"})
+
+    assert experiment.check_presets(system, ["optimized", "slow"]) == ("fast", "slow")
+    assert experiment.check_presets(system, []) == ("slow", "fast")
+    with pytest.raises(
+        InputError, match=r"unknown preset 'basline' of desk; did you mean 'baseline'\? Allowed: baseline"
+    ):
+        experiment.check_presets(system, ["basline"])
 
 
 def test_a_run_that_crosses_segments_of_the_journal_is_read_back_whole(tmp_path: Path) -> None:

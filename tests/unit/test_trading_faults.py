@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from support.trading import PRESETS, SPEED, full_context, in_full, shipped_profile, unspoiled
+from support.systems import unspoiled
+from support.trading import PRESETS, SPEED, full_context, in_full, shipped_profile
 
 import spanwise
 from spanwise.testing import capture, run_virtual
@@ -47,7 +48,7 @@ def test_a_flaky_provider_costs_time_and_nothing_else(preset: str) -> None:
             flags, failing(error_500=0.05, drop=0.05, malformed=0.05, stall=0.05, stall_s=5.0), seed=2
         )
 
-    assert outcome.answer == unspoiled(flags).answer
+    assert outcome.answer == unspoiled(SYSTEM, flags).answer
     assert outcome.grade == "A+"
     assert attempts(spans(), "spanwise.retry.scheduled") > 0
     assert seconds > quiet

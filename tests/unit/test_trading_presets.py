@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from support.trading import FLAGS, PRESETS, as_shipped, full_context, in_full, shipped_profile, unspoiled
+from support.systems import unspoiled
+from support.trading import FLAGS, PRESETS, as_shipped, full_context, in_full, shipped_profile
 
-from spanwise.errors import InputError
 from spanwise.testing import run_virtual
 from spanwise_pipeline.bound import bound_of
-from spanwise_pipeline.flags import flags_of
-from spanwise_pipeline.systems import NAMES, system_named
 from spanwise_pipeline.systems.trading import SYSTEM, prompts
 from spanwise_pipeline.systems.trading.desk import Desk
 from spanwise_pipeline.systems.trading.flags import TradingFlags
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PACKAGE = Path(str(files("spanwise_pipeline.systems.trading")))
 TIME_FLAGS = (
@@ -35,34 +28,6 @@ def test_the_baseline_has_nothing_switched_on_and_optimized_everything() -> None
     assert PRESETS["optimized"] == TradingFlags(**dict.fromkeys(FLAGS, True))
     on = [flag for flag in FLAGS if getattr(PRESETS["published"], flag)]
     assert on == ["parallel_analysts", "batch_tools", "market_cache", "async_fetch"]
-
-
-def test_every_flag_is_off_by_default_and_says_what_it_does() -> None:
-    assert TradingFlags() == TradingFlags(**dict.fromkeys(FLAGS, False))
-    assert all(info.text.endswith(".") for info in flags_of(TradingFlags))
-
-
-def preset_names_read(module: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and node.value in PRESETS:
-            yield f"{module.name}:{node.lineno}"
-        if isinstance(node, ast.Attribute) and node.attr in PRESETS:
-            yield f"{module.name}:{node.lineno}"
-
-
-def test_no_code_that_runs_knows_a_preset_s_name() -> None:
-    modules = [module for module in PACKAGE.glob("*.py") if module.name != "__init__.py"]
-
-    assert len(modules) > 7
-    assert [place for module in modules for place in preset_names_read(module)] == []
-
-
-def test_systems_are_found_by_name_with_the_nearest_one_named() -> None:
-    assert NAMES == ("trading",)
-    assert system_named("trading") is SYSTEM
-    with pytest.raises(InputError) as caught:
-        system_named("tradng")
-    assert str(caught.value) == "unknown system 'tradng'; did you mean 'trading'? Allowed: trading"
 
 
 def test_a_run_can_be_had_again_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +91,7 @@ def test_each_flag_alone_makes_the_baseline_faster_and_cached_reports_need_a_sec
 def test_a_second_run_of_the_same_desk_finds_its_cache_warm(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "WORDS", dict.fromkeys(prompts.WORDS, (12, 12)))
     flags = dataclasses.replace(TradingFlags(parallel_analysts=True, async_fetch=True), **{flag: True})
-    answer = unspoiled(flags).report
+    answer = unspoiled(SYSTEM, flags).report
 
     async def main() -> list[tuple[float, int, int]]:
         profile = shipped_profile()
