@@ -78,7 +78,8 @@ class Instructions:
 
 
 _LINE: Final = re.compile(
-    r"[ \t]*(?:[-*][ \t]+)?(?P<verb>Title:|State |Compute |Conclude |Use about |Answer in JSON|Call the tools? )(?P<rest>.*)"
+    r"[ \t]*(?:[-*][ \t]+)?"
+    r"(?P<verb>Title:|State |Compute |Conclude |Use about |Answer in JSON|Call the tools? )(?P<rest>.*)"
 )
 _WORDS: Final = re.compile(r"(\d+) words for each fact")
 _WORDS_AFTER_JSON: Final = re.compile(r"(?:, then about (\d+) words)?")

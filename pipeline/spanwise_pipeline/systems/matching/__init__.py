@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spanwise_pipeline import Folder, Outcome, Published, System, in_thread, load_presets
-from spanwise_pipeline.systems.matching.storage import CAPACITY, Files
 from spanwise_pipeline.systems.matching.flags import MatchingFlags
 from spanwise_pipeline.systems.matching.matching import Matching
 from spanwise_pipeline.systems.matching.programme import shipped
 from spanwise_pipeline.systems.matching.rubric import answer_of, documents_in, grade_documents
+from spanwise_pipeline.systems.matching.storage import CAPACITY, Files
 
 if TYPE_CHECKING:
     from spanwise_pipeline import SystemContext

@@ -30,6 +30,8 @@ class Topic:
     registration: str
     required: tuple[str, ...]
     """Fields of a valid answer."""
+    checks: Mapping[str, str]
+    """What a critic works out again, to the field of the answer that it must be equal to."""
     propose: Paragraphs
     """The matcher's prompt."""
     check: Callable[[Mapping[str, object]], Awaitable[Paragraphs]]
@@ -49,30 +51,29 @@ class Conversations:
         """Return the answer that was agreed on, an empty one where the rounds did not bring one."""
         said: list[str] = []
         async with Flow() as turns:
-            for number in range(1, ROUNDS + 1):
-                answer = object_in(await self._turn(turns, f"{topic.name}_matcher", topic, number, topic.propose + said))
+            for _ in range(ROUNDS):
+                answer = object_in(await self._turn(turns, topic, "matcher", [*topic.propose, *said]))
                 if not is_valid(answer, topic.required, topic.registration):
                     said = [prompts.objection(topic.required)]
                     continue
                 if not self.has_critic or self._flags.skip_critic:
                     return answer
-                verdict = await self._turn(turns, f"{topic.name}_critic", topic, number, await topic.check(answer))
-                if approves(verdict):
+                verdict = await self._turn(turns, topic, "critic", await topic.check(answer))
+                if approves(verdict, answer, topic.checks):
                     return answer
                 said = [verdict]
         return {}
 
-    async def _turn(
-        self, turns: Flow, agent: str, topic: Topic, number: int, paragraphs: Sequence[str]
-    ) -> str:
-        """Let one agent speak, as a step of its own."""
-        step = f"{topic.registration}_{agent}" if number == 1 else f"{topic.registration}_{agent}_{number}"
+    async def _turn(self, turns: Flow, topic: Topic, part: str, paragraphs: Sequence[str]) -> str:
+        """Let the matcher or the critic speak, as a step of its own."""
+        agent = f"{topic.name}_{part}"
+        step = f"{topic.registration}_{agent}"
 
         async def speak() -> str:
             reply = await self._models.chat(
                 model=MODEL,
                 messages=[{"role": "user", "content": "\n\n".join(paragraphs)}],
-                stop_early=self._flags.stop_at_json and agent.endswith("_matcher"),
+                stop_early=self._flags.stop_at_json and part == "matcher",
                 agent=agent,
                 step=step,
             )

@@ -13,6 +13,7 @@ from spanwise_pipeline import Flow, fetch, in_thread
 from spanwise_pipeline.systems.matching import prompts
 from spanwise_pipeline.systems.matching.answers import cost_of
 from spanwise_pipeline.systems.matching.conversation import Conversations, Topic
+from spanwise_pipeline.systems.matching.programme import Programme, shipped
 from spanwise_pipeline.systems.matching.storage import (
     CAPACITY,
     CAPACITY_SECONDS,
@@ -21,15 +22,14 @@ from spanwise_pipeline.systems.matching.storage import (
     match_file,
     order_file,
 )
-from spanwise_pipeline.systems.matching.programme import Programme, shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spanwise_pipeline import ModelClient, Step, SystemContext
-    from spanwise_pipeline.systems.matching.storage import Files
     from spanwise_pipeline.systems.matching.flags import MatchingFlags
     from spanwise_pipeline.systems.matching.programme import Registration
+    from spanwise_pipeline.systems.matching.storage import Files
 
 SOURCES: Final = ("offers", "incentives", "registrations")
 CONVERSATION_1: Final = "phase 1 conversation"
@@ -128,8 +128,16 @@ class Matching:
             return prompts.check_offer(registration, known, await self._free(), answer)
 
         propose = prompts.match_offer(registration, known, await self._free(), explained=explained)
+        offers = [offer.id for offer in known.offers]
         return await self._conversations.hold(
-            Topic("offer", registration.id, prompts.OFFER_FIELDS, propose, check)
+            Topic(
+                "offer",
+                registration.id,
+                (*prompts.OFFER_FIELDS, *prompts.figures(offers, prompts.OFFER_WORKING)),
+                prompts.checks("offer", "score", offers),
+                propose,
+                check,
+            )
         )
 
     async def _take(self, registration: Registration, known: Programme, offer: dict[str, Any]) -> dict[str, Any]:
@@ -161,14 +169,23 @@ class Matching:
         cost = cost_of(offer)
         if cost is None:
             return {}
+        match = {"score": offer["score"], "offer": offer["offer"], "cost": cost}
         explained = self._conversations.has_critic
 
         async def check(answer: Mapping[str, object]) -> prompts.Paragraphs:
-            return prompts.check_incentive(registration, known, cost, answer)
+            return prompts.check_incentive(registration, known, match, answer)
 
-        propose = prompts.match_incentive(registration, known, cost, explained=explained)
+        propose = prompts.match_incentive(registration, known, match, explained=explained)
+        incentives = [incentive.id for incentive in known.incentives]
         return await self._conversations.hold(
-            Topic("incentive", registration.id, prompts.INCENTIVE_FIELDS, propose, check)
+            Topic(
+                "incentive",
+                registration.id,
+                (*prompts.INCENTIVE_FIELDS, *prompts.figures(incentives, prompts.INCENTIVE_WORKING)),
+                prompts.checks("incentive", "amount", incentives),
+                propose,
+                check,
+            )
         )
 
     async def _order(self, registration: Registration, incentive: dict[str, Any]) -> None:
@@ -182,9 +199,7 @@ class Matching:
             order = {"order": f"PO-{name}"} | {
                 field: match[field] for field in ("registration", "supplier", "offer", "cost", "amount", "net_price")
             }
-            await self._files.write(
-                {match_file(name): match, order_file(name): order, STATUS: dict(self._status)}
-            )
+            await self._files.write({match_file(name): match, order_file(name): order, STATUS: dict(self._status)})
             written.append(order_file(name))
         await self._files.settle(*written)
         self._context.publish("registrations", f"{name}: {self._status[name]}")

@@ -18,6 +18,12 @@ NONE: Final = "none"
 """Stands for the offer or incentive where none is right."""
 OFFER_FIELDS: Final = ("registration", "offer", "score")
 INCENTIVE_FIELDS: Final = ("registration", "incentive", "amount", "net_price")
+OFFER_WORKING: Final = ("cost", "saving", "payback", "score", "fits", "rank")
+"""Figures that a matcher gives of each offer, besides the fields of its answer."""
+INCENTIVE_WORKING: Final = ("amount", "fits", "rank", "rest")
+"""Likewise of each incentive."""
+CHECKED: Final = {"open": "fits", "check": "rank"}
+"""Figures that a critic gives of each candidate, and those of the matcher that they must be equal to."""
 _WORDS: Final = {"offer": 40, "incentive": 22}
 """Words that a matcher adds below its JSON for the critic."""
 
@@ -47,17 +53,19 @@ def check_offer(
     """Return the prompt of the critic of phase 1; `proposal` is the matcher's answer."""
     return [
         _household(registration, programme),
-        _proposal(proposal, OFFER_FIELDS),
-        *(f"{_offer(offer, free)}\n{_rank_of(offer.id)}" for offer in programme.offers),
-        _choice("offer", "score", [offer.id for offer in programme.offers]),
-        _verdict("proposed_offer == offer and proposed_score == score and proposed_registration == registration"),
+        _proposal(proposal),
+        *(f"{_offer(offer, free)}\n{_check_of(offer.id)}" for offer in programme.offers),
+        _choice("choice", "best", [offer.id for offer in programme.offers], figure_of="check"),
+        _verdict("offer == choice and score == best"),
     ]
 
 
-def match_incentive(registration: Registration, programme: Programme, cost: float, *, explained: bool) -> Paragraphs:
-    """Return the prompt of the matcher of phase 2; `cost` is the matched offer's."""
+def match_incentive(
+    registration: Registration, programme: Programme, match: Mapping[str, object], *, explained: bool
+) -> Paragraphs:
+    """Return the prompt of the matcher of phase 2; `match` is what phase 1 has found."""
     return [
-        _applicant(registration, cost),
+        _applicant(registration, match),
         *(f"{_incentive(incentive)}\n{_amounts_of(incentive.id)}" for incentive in programme.incentives),
         (
             f"State registration.\n{_choice('incentive', 'amount', [each.id for each in programme.incentives])}\n"
@@ -68,24 +76,32 @@ def match_incentive(registration: Registration, programme: Programme, cost: floa
 
 
 def check_incentive(
-    registration: Registration, programme: Programme, cost: float, proposal: Mapping[str, object]
+    registration: Registration, programme: Programme, match: Mapping[str, object], proposal: Mapping[str, object]
 ) -> Paragraphs:
     """Return the prompt of the critic of phase 2; `proposal` is the matcher's answer."""
     return [
-        _applicant(registration, cost),
-        _proposal(proposal, INCENTIVE_FIELDS),
-        *(f"{_incentive(incentive)}\n{_amount_of(incentive.id)}" for incentive in programme.incentives),
-        _choice("incentive", "amount", [each.id for each in programme.incentives]),
-        _verdict(
-            "proposed_incentive == incentive and proposed_amount == amount and proposed_net_price == round(cost - amount, 2)"
-            " and proposed_registration == registration"
-        ),
+        _applicant(registration, match),
+        _proposal(proposal),
+        *(f"{_incentive(incentive)}\n{_grant_of(incentive.id)}" for incentive in programme.incentives),
+        _choice("choice", "best", [each.id for each in programme.incentives], figure_of="check"),
+        _verdict("incentive == choice and amount == best and net_price == round(cost - best, 2)"),
     ]
 
 
 def objection(fields: Iterable[str]) -> str:
     """Return what a matcher is told whose answer lacks a required field."""
     return f"The last answer was no JSON object with {', '.join(fields)}; give all of them."
+
+
+def figures(candidates: Iterable[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of figures of each candidate."""
+    return tuple(f"{candidate}_{name}" for candidate in candidates for name in names)
+
+
+def checks(kind: str, figure: str, candidates: Iterable[str]) -> dict[str, str]:
+    """Return what a critic must state, and the field of the matcher's answer that each must be equal to."""
+    found = {f"{each}_{mine}": f"{each}_{theirs}" for each in candidates for mine, theirs in CHECKED.items()}
+    return found | {"choice": kind, "best": figure}
 
 
 def _household(registration: Registration, programme: Programme) -> str:
@@ -97,14 +113,11 @@ def _household(registration: Registration, programme: Programme) -> str:
     )
 
 
-def _applicant(registration: Registration, cost: float) -> str:
+def _applicant(registration: Registration, match: Mapping[str, object]) -> str:
     return _lines(
-        {
-            "registration": registration.id,
-            "measure": registration.measure,
-            "income": registration.income,
-            "cost": cost,
-        }
+        {"registration": registration.id}
+        | {name: match[name] for name in ("score", "offer", "cost")}
+        | {"measure": registration.measure, "income": registration.income}
     )
 
 
@@ -131,12 +144,12 @@ def _figures_of(o: str) -> str:
     )
 
 
-def _rank_of(o: str) -> str:
+def _check_of(o: str) -> str:
     cost = f"({o}_base + {o}_per_m2 * floor_area)"
     saving = f"yearly_demand * {o}_share * energy_price"
     return (
-        f"Conclude {o}_fits: 1 if {_fits(o, cost)}; else 0.\n"
-        f"Compute {o}_rank: round({o}_fits * (10 / round({cost} / ({saving}), 2) + {o}_rating / 10), 4)."
+        f"Conclude {o}_open: 1 if {_fits(o, cost)}; else 0.\n"
+        f"Compute {o}_check: round({o}_open * (10 / round({cost} / ({saving}), 2) + {o}_rating / 10), 4)."
     )
 
 
@@ -156,10 +169,10 @@ def _amounts_of(i: str) -> str:
     )
 
 
-def _amount_of(i: str) -> str:
+def _grant_of(i: str) -> str:
     return (
-        f"Conclude {i}_fits: 1 if {_entitles(i)}; else 0.\n"
-        f"Compute {i}_rank: round({i}_fits * min({i}_most, {i}_share * cost), 2)."
+        f"Conclude {i}_open: 1 if {_entitles(i)}; else 0.\n"
+        f"Compute {i}_check: round({i}_open * min({i}_most, {i}_share * cost), 2)."
     )
 
 
@@ -167,18 +180,21 @@ def _entitles(i: str) -> str:
     return f"{i}_measure == measure and income <= {i}_max_income"
 
 
-def _choice(kind: str, figure: str, candidates: Sequence[str]) -> str:
-    ranks = ", ".join(f"{name}_rank" for name in candidates)
-    cases = "; ".join(f"{name} if {name}_rank == {figure}" for name in candidates)
-    return f"Compute {figure}: max({ranks}).\nConclude {kind}: {NONE} if {figure} <= 0; {cases}; else {NONE}."
+def _choice(kind: str, best: str, candidates: Sequence[str], *, figure_of: str = "rank") -> str:
+    figures_of_all = [f"{name}_{figure_of}" for name in candidates]
+    cases = "; ".join(f"{name} if {figure} == {best}" for name, figure in zip(candidates, figures_of_all, strict=True))
+    return (
+        f"Compute {best}: max({', '.join(figures_of_all)}).\n"
+        f"Conclude {kind}: {NONE} if {best} <= 0; {cases}; else {NONE}."
+    )
 
 
 def _form(kind: str, *, explained: bool) -> str:
     return f"Answer in JSON, then about {_WORDS[kind]} words." if explained else "Answer in JSON."
 
 
-def _proposal(proposal: Mapping[str, object], fields: Sequence[str]) -> str:
-    return _lines({f"proposed_{name}": proposal[name] for name in fields})
+def _proposal(proposal: Mapping[str, object]) -> str:
+    return _lines({name: value for name, value in proposal.items() if name != "registration"})
 
 
 def _verdict(condition: str) -> str:

@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from spanwise_pipeline.systems.matching.storage import CAPACITY, STATUS, match_file, order_file
 from spanwise_pipeline.systems.matching.programme import Programme, shipped
 from spanwise_pipeline.systems.matching.prompts import NONE
+from spanwise_pipeline.systems.matching.storage import CAPACITY, STATUS, match_file, order_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,9 +61,7 @@ def grade_documents(documents: Documents, registrations: Sequence[str]) -> Grade
 
 def answer_of(documents: Documents, registrations: Iterable[str]) -> dict[str, Any]:
     """Return what was matched to each registration, and what is left of the offers, as the files have it."""
-    matches = {
-        name: {field: documents[match_file(name)].get(field) for field in _MATCH} for name in registrations
-    }
+    matches = {name: {field: documents[match_file(name)].get(field) for field in _MATCH} for name in registrations}
     return {"matches": matches, "capacity": documents[CAPACITY]}
 
 

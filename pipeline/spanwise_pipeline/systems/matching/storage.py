@@ -7,7 +7,7 @@ registration is reported as done only once all its files are on disk.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from spanwise_pipeline import Writer, fetch, in_thread
 
@@ -53,19 +53,19 @@ class Files:
             folder,
             most=100 if self._batched else 1,
             clock=clock,
-            append_seconds=BATCH_SECONDS if self._batched else 0.0,
+            append_seconds=BATCH_SECONDS if self._batched else WRITE_SECONDS,
         )
         self._receipts: dict[str, Receipt] = {}
         """Of the last queued write of each file."""
         self._held: dict[str, Any] = {}
         """Documents of a run that writes in batches, as they will be on disk."""
 
-    async def __aenter__(self) -> Files:
+    async def __aenter__(self) -> Self:
         """Open the folder."""
         await self._writer.__aenter__()
         return self
 
-    async def __aexit__(self, *reason: Any) -> None:
+    async def __aexit__(self, *reason: object) -> None:
         """Write what is queued."""
         await self._writer.__aexit__(*reason)
 
@@ -85,7 +85,6 @@ class Files:
                 self._held[name] = document
                 self._receipts[name] = await self._writer.write(name, document)
             else:
-                await self._clock.sleep(WRITE_SECONDS)
                 await (await self._writer.write(name, document))
 
     async def settle(self, *names: str) -> None:
