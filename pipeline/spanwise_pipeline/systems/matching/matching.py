@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from spanwise_pipeline import Flow, fetch, in_thread
+from spanwise_pipeline import Flow, fetch
 from spanwise_pipeline.systems.matching import prompts
 from spanwise_pipeline.systems.matching.answers import cost_of
 from spanwise_pipeline.systems.matching.conversation import Conversations, Topic
@@ -19,6 +19,7 @@ from spanwise_pipeline.systems.matching.storage import (
     CAPACITY_SECONDS,
     LOAD_SECONDS,
     STATUS,
+    lasting,
     match_file,
     order_file,
 )
@@ -100,8 +101,7 @@ class Matching:
     async def _load(self) -> Programme:
         async def load(source: str) -> Any:
             async def read() -> Any:
-                await self._context.clock.sleep(LOAD_SECONDS)
-                return await in_thread(shipped, source)
+                return await lasting(self._context.clock, LOAD_SECONDS, shipped, source)
 
             return await fetch(source, {"source": source}, read)
 

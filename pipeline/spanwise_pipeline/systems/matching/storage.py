@@ -6,13 +6,14 @@ registration is reported as done only once all its files are on disk.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from spanwise_pipeline import Writer, fetch, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from spanwise_pipeline import Clock, Receipt
@@ -96,8 +97,15 @@ class Files:
             await receipt
 
     async def _read(self, name: str, seconds: float) -> Any:
-        await self._clock.sleep(seconds)
-        return await in_thread(_document, self._folder / name)
+        return await lasting(self._clock, seconds, _document, self._folder / name)
+
+
+async def lasting(clock: Clock, seconds: float, function: Callable[[Any], Any], given: Any) -> Any:
+    """Return what a blocking function makes of `given`, after the time that slow storage takes for it."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(clock.sleep(seconds))
+        reading = group.create_task(in_thread(function, given))
+    return reading.result()
 
 
 def _document(path: Path) -> Any:
