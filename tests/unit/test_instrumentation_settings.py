@@ -75,6 +75,7 @@ ENVIRONMENT = {
     "SPANWISE_SPAN_HOOK": "desk.privacy:keep",
     "SPANWISE_PROPAGATE_TO": "*.Internal, localhost:8080",
     "SPANWISE_THREAD_CONTEXT": "no",
+    "SPANWISE_INTEGRATIONS": "none",
     "SPANWISE_DISABLED": "true",
     "SPANWISE_OTLP_ENDPOINT": "http://collector:4318",
     "SPANWISE_OTLP_PROTOCOL": "grpc",
@@ -113,6 +114,7 @@ GIVEN = Settings(
     span_hook="desk.privacy:keep",
     propagate_to=("*.internal", "localhost:8080"),
     thread_context=False,
+    integrations=(),
     disabled=True,
     destinations=SENT_TO,
 )

@@ -113,8 +113,12 @@ def _print(found: Comparison, *, plain: bool, markdown: bool) -> None:
             out.print(part, soft_wrap=True)
 
 
-def share_of(text: str) -> float:
+def share_of(text: str, option: str = "--margin ") -> float:
     """Return the share that `text` means: `3%` or 0.03.
+
+    Args:
+        text: what was given.
+        option: what it was given to, for the message.
 
     Raises:
         InputError: it is neither, or not between 0 and 100 %.
@@ -125,7 +129,7 @@ def share_of(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 < share < 1:
-        raise InputError(f"--margin {text}: give a share between 0 and 1, or a percentage such as 3%")
+        raise InputError(f"{option}{text}: give a share between 0 and 1, or a percentage such as 3%")
     return share
 
 

@@ -28,6 +28,8 @@ DESTINATIONS: Final[Mapping[str, str]] = {
 }
 """Name to module of each destination. The module has a class `Settings` and an object `DESTINATION`."""
 MASK: Final = "***"
+INTEGRATIONS: Final = ("http_servers",)
+"""Libraries that `spanwise.integrations` records."""
 Causality = Literal["off", "sampled", "on"]
 Durability = Literal["interval", "sync"]
 
@@ -196,6 +198,16 @@ class Settings(NamedTuple):
             "threads and thread pools continue the span that they are started or asked in",
         ),
     ] = True
+    integrations: Annotated[
+        tuple[str, ...],
+        Setting(
+            d.some_of(*INTEGRATIONS),
+            f"all, none, or some of {', '.join(INTEGRATIONS)}",
+            "libraries that are [recorded as they are](run.md#libraries), with commas; `all`, `none`",
+            separator=",",
+            empty="none",
+        ),
+    ] = INTEGRATIONS
     disabled: Annotated[
         bool,
         Setting(

@@ -23,6 +23,7 @@ from spanwise.helpers.model_call import ModelCall
 from spanwise.helpers.returning import Returning
 from spanwise.otel.values import clean, text
 from spanwise.recording import scope as scopes
+from spanwise.recording.lazy_span import outside
 from spanwise.recording.scope import with_span
 from spanwise.recording.tracer import bits
 
@@ -60,10 +61,14 @@ class Workflow(_Enclosing):
     """A span `invoke_workflow {name}`: one run."""
 
     def _begin(self, context: Context) -> None:
+        context = outside(context)
         # an outermost one gets a run id of its own
         if c.RUN_ID not in self._attributes and scopes.of(context).workflow is None:
             self._attributes = {**self._attributes, c.RUN_ID: f"{bits(128):032x}"}
         super()._begin(context)
+
+    def _inside(self, context: Context) -> Context:
+        return super()._inside(outside(context))
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
         run_id = self._attributes.get(c.RUN_ID)

@@ -13,7 +13,9 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.trace import SpanKind
 
 from spanwise.journal.counts import STARTED
 from spanwise.journal.process_ledger import Ledger
@@ -21,6 +23,7 @@ from spanwise.otel.span import OwnSpan
 from spanwise.process import loop_end, own_threads
 from spanwise.recording import scope
 from spanwise.recording.buffer import ORDINARY_BITS, Buffer
+from spanwise.recording.lazy_span import LazySpan, in_request
 from spanwise.recording.run_attributes import RunAttributes
 from spanwise.recording.stages import BATCH, Stages
 
@@ -135,6 +138,10 @@ class RecordingProcessor(SpanProcessor):
         """Count a span of another library and give it the names of its workflow and agent."""
         if isinstance(span, OwnSpan) or self._closed:
             return  # its tracer counted it
+        if isinstance(above := trace.get_current_span(parent_context), LazySpan):
+            above.adopt(span)
+        elif span.kind is SpanKind.SERVER and (request := in_request.get()) is not None:
+            request.was_left = True  # the framework records the request itself, in a trace of its own
         self.ledger.slots[STARTED] += 1
         self._open.add(span.get_span_context().span_id)
         inherited = scope.current(parent_context).names
