@@ -10,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,6 @@ def test_kills_lose_nothing_that_was_reported_as_done(tmp_path: Path, preset: st
         with subprocess.Popen([*JOB, str(folder), preset], cwd=TESTS, stdout=subprocess.PIPE, text=True) as job:
             assert job.stdout is not None
             reported = [job.stdout.readline().strip() for _ in range(wanted)]
-            time.sleep(chance.uniform(0, 0.05))
             job.kill()
             reported += job.stdout.read().split()
         check_reported(folder, reported)

@@ -13,16 +13,17 @@ from support.systems import Call, Spoiling, calls_of, direct, unspoiled
 from support.virtual_recording import recorded_at_speed_one
 
 from spanwise.config import strict_yaml
+from spanwise_pipeline import Writer
 from spanwise_pipeline.bound import bound_of
 from spanwise_pipeline.provider.profile import Profile
-from spanwise_pipeline.systems.matching import SYSTEM, programme, rubric
+from spanwise_pipeline.systems.matching import SYSTEM, matching, programme, rubric
 from spanwise_pipeline.systems.matching.answers import approves, is_valid, object_in
 from spanwise_profiling.analysis import profile_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spanwise_pipeline import Outcome
+    from spanwise_pipeline import Outcome, WriterStatistics
     from spanwise_pipeline.systems.matching.flags import MatchingFlags
 
 BASELINE, PUBLISHED, OPTIMIZED = SYSTEM.presets.values()
@@ -103,30 +104,26 @@ def test_batched_writes_save_less_than_its_authors_say_however_fast_the_model_is
     assert 0.01 < 1 - seconds(replace(BASELINE, batch_writes=True), pace=pace) / before < 0.05
 
 
-def batches(flags: MatchingFlags, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many files each batch of a run wrote."""
-    from spanwise_pipeline import writer  # noqa: PLC0415 - its inside is looked at
+def written(flags: MatchingFlags, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """How many files a run wrote, and in how many batches."""
+    readings: list[WriterStatistics] = []
+    close = Writer.__aexit__
 
-    found: list[int] = []
-    carry_out = writer._Log.carry_out
-
-    def note(self: Any, records: Any) -> None:
-        found.append(len(records))
-        carry_out(self, records)
+    async def note(self: Writer, *reason: Any) -> None:
+        await close(self, *reason)
+        readings.append(self.statistics())
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer._Log, "carry_out", note)
+        patch.setattr(Writer, "__aexit__", note)
         bound_of(SYSTEM, flags, PROFILE, 1)
-    return found
+    [reading] = readings
+    return reading.written, reading.batches
 
 
 @pytest.mark.slow
 def test_thirty_writes_become_ten_and_leave_the_same_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    one_by_one = batches(replace(BASELINE, **FIVE), monkeypatch)
-    batched = batches(replace(BASELINE, batch_writes=True, **FIVE), monkeypatch)
-
-    assert one_by_one == [1] * 30
-    assert batched == [3] * 10
+    assert written(replace(BASELINE, **FIVE), monkeypatch) == (30, 30)
+    assert written(replace(BASELINE, batch_writes=True, **FIVE), monkeypatch) == (30, 10)
     assert unspoiled(SYSTEM, replace(BASELINE, batch_writes=True, **FIVE)) == unspoiled(
         SYSTEM, replace(BASELINE, **FIVE)
     )
@@ -211,15 +208,15 @@ def test_what_lacks_a_field_is_sent_back_with_the_reason_and_the_critic_is_not_a
 
 
 def without_fitting_offer(monkeypatch: pytest.MonkeyPatch) -> None:
-    document = programme.shipped("registrations")
-    document["registrations"][0]["budget"] = 1000
     shipped = programme.shipped
-    found = {"registrations": document}
-    for module in (programme, rubric):
-        monkeypatch.setattr(module, "shipped", lambda name: found.get(name) or shipped(name))
-    from spanwise_pipeline.systems.matching import matching  # noqa: PLC0415 - patched as the others
+    poor = shipped("registrations")
+    poor["registrations"][0]["budget"] = 1000
 
-    monkeypatch.setattr(matching, "shipped", lambda name: found.get(name) or shipped(name))
+    def changed(name: str) -> Any:
+        return poor if name == "registrations" else shipped(name)
+
+    for module in (matching, rubric):
+        monkeypatch.setattr(module, "shipped", changed)
 
 
 @pytest.mark.parametrize("flags", [BASELINE, OPTIMIZED])

@@ -12,7 +12,7 @@ from spanwise_pipeline.systems.matching.flags import MatchingFlags
 from spanwise_pipeline.systems.matching.matching import Matching
 from spanwise_pipeline.systems.matching.programme import shipped
 from spanwise_pipeline.systems.matching.rubric import answer_of, documents_in, grade_documents
-from spanwise_pipeline.systems.matching.storage import CAPACITY, Files
+from spanwise_pipeline.systems.matching.storage import CAPACITY, Files, writer_of
 
 if TYPE_CHECKING:
     from spanwise_pipeline import SystemContext
@@ -25,7 +25,8 @@ async def run(context: SystemContext, flags: MatchingFlags) -> Outcome:
     (context.folder / CAPACITY).write_text(json.dumps(shipped("capacity")), encoding="utf-8")
     models = context.model_client(pooled=flags.pooled_connections)
     try:
-        async with Files(context.folder, context.clock, flags) as kept:
+        async with writer_of(context.folder, context.clock, flags) as writer:
+            kept = Files(context.folder, writer, context.clock, flags)
             registrations = await Matching(context, flags, kept, models).run()
     finally:
         await models.close()

@@ -49,6 +49,7 @@ class Matching:
         self._files = files
         self._conversations = Conversations(models, flags, context.publish)
         self._status: dict[str, str] = {}
+        self._reading = asyncio.Lock()
         self._capacity: dict[str, int] | None = None
         """What is free of each offer, where the file is read once."""
 
@@ -113,12 +114,15 @@ class Matching:
 
     async def _free(self) -> dict[str, int]:
         """Return what is free of each offer."""
-        if self._capacity is not None:
+        if not self._flags.capacity_once:
+            return await self._read_capacity()
+        async with self._reading:
+            if self._capacity is None:
+                self._capacity = await self._read_capacity()
             return self._capacity
+
+    async def _read_capacity(self) -> dict[str, int]:
         capacity: dict[str, int] = await self._files.read(CAPACITY, CAPACITY_SECONDS)
-        if self._flags.capacity_once:
-            self._capacity = self._capacity or capacity
-            return self._capacity
         return capacity
 
     async def _match_offer(self, registration: Registration, known: Programme) -> dict[str, Any]:

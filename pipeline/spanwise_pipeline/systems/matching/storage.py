@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from spanwise_pipeline import Writer, fetch, in_thread
 
@@ -43,32 +43,25 @@ def order_file(registration: str) -> str:
     return f"purchase_orders/PO-{registration}.json"
 
 
-class Files:
-    """Reads and writes the documents of one run; a block, at whose end everything is on disk."""
+def writer_of(folder: Path, clock: Clock, flags: MatchingFlags) -> Writer:
+    """Return the writer of a run's folder, to be opened."""
+    if flags.batch_writes:
+        return Writer(folder, clock=clock, append_seconds=BATCH_SECONDS)
+    return Writer(folder, most=1, clock=clock, append_seconds=WRITE_SECONDS)
 
-    def __init__(self, folder: Path, clock: Clock, flags: MatchingFlags) -> None:
+
+class Files:
+    """Reads and writes the documents of one run, through an open writer."""
+
+    def __init__(self, folder: Path, writer: Writer, clock: Clock, flags: MatchingFlags) -> None:
         self._folder = folder
+        self._writer = writer
         self._clock = clock
         self._batched = flags.batch_writes
-        self._writer = Writer(
-            folder,
-            most=100 if self._batched else 1,
-            clock=clock,
-            append_seconds=BATCH_SECONDS if self._batched else WRITE_SECONDS,
-        )
         self._receipts: dict[str, Receipt] = {}
         """Of the last queued write of each file."""
         self._held: dict[str, Any] = {}
         """Documents of a run that writes in batches, as they will be on disk."""
-
-    async def __aenter__(self) -> Self:
-        """Open the folder."""
-        await self._writer.__aenter__()
-        return self
-
-    async def __aexit__(self, *reason: object) -> None:
-        """Write what is queued."""
-        await self._writer.__aexit__(*reason)
 
     async def read(self, name: str, seconds: float) -> Any:
         """Return the document of a file, as all writes before have left it."""
