@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "show": "Show one run as a tree with a timeline, and its agents by their seconds.",
     "profile": "Show what runs waited for, where their seconds went, and what to change first.",
     "explain": "Tell one finding of a run's profile whole: its spans, what it would save, and how it is done.",
+    "predict": "Predict what a change would save in recorded runs, with an interval and what may be wrong about it.",
     "compare": "Compare two sets of runs: faster, slower, same or not enough runs; how sure, and where it comes from.",
     "gate": "Judge runs by their budgets and against a baseline.",
     "export": "Send recorded runs to a destination, or write them to a file of OTLP/JSON lines.",

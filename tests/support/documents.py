@@ -56,6 +56,27 @@ _MEASURED = {
     "name": str, "unit": str, "a": NUMBER, "b": NUMBER, "difference": NUMBER, "interval": _INTERVAL, "ratio": NUMBER,
     "ratio_interval": _INTERVAL, "p": NUMBER, "detectable": OPTIONAL, "change": str,
 }  # fmt: skip
+_FIGURE = {"before": NUMBER, "after": NUMBER, "saves": NUMBER, "low": NUMBER, "high": NUMBER}
+PREDICT: dict[str, Any] = {
+    "schema": str,
+    "workflow": str,
+    "runs": list,
+    "left_out": list,
+    "changes": [{"text": str, "kind": str, "spans": int, "runs": int, "names": dict}],
+    "median": _FIGURE,
+    "p95": (_FIGURE, type(None)),
+    "cost": (_FIGURE | {"currency": str}, type(None)),
+    "tokens": {"before": NUMBER, "after": NUMBER},
+    "warnings": [{"id": str, "text": str, "widens": bool}],
+    "explanation": {
+        "run_id": str,
+        "before_s": NUMBER,
+        "after_s": NUMBER,
+        "floor_s": NUMBER,
+        "path": [{"name": str, "before_s": NUMBER, "after_s": NUMBER}],
+    },
+}
+"""`predict`."""
 COMPARE: dict[str, Any] = {
     "schema": str,
     "verdict": str,

@@ -1,0 +1,89 @@
+"""A journal of runs to predict from: a plan, three analysts one after another, a judge."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+from support.traces import agent, chat, identifier, record, run_of, span, workflow
+
+from spanwise import conventions as c
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from spanwise.journal.reader import SpanRecord
+    from spanwise_profiling.runs import Run
+
+MODEL: Final = "gpt-4.1-mini"
+ANALYSTS: Final = ("market_analyst", "news_analyst", "risk_analyst")
+TOKEN: Final = 0.01
+FIRST: Final = 0.5
+
+
+class Desk:
+    """Lays the spans of one run one after another."""
+
+    def __init__(self, number: int, begin: float) -> None:
+        self.number, self.begin, self.clock, self.ids = number, begin, begin, 1
+        self.spans: list[SpanRecord] = []
+        self._draw = random.Random(number)
+
+    def call(self, parent: int, tokens: int, attributes: Mapping[str, Any] | None = None) -> float:
+        """Add a streamed call of about so many output tokens."""
+        tokens = round(tokens * self._draw.lognormvariate(0, 0.1))
+        return self._add(
+            lambda number, start, end: chat(
+                number, start, end, parent=parent, trace=self.number, model=MODEL, tokens=(1000, tokens),
+                attributes={c.RESPONSE_TIME_TO_FIRST_CHUNK: FIRST, **(attributes or {})},
+            ),
+            FIRST + tokens * TOKEN,
+        )  # fmt: skip
+
+    def fetch(self, parent: int, question: str) -> float:
+        """Add a retrieval from the prices."""
+        about = {c.OPERATION_NAME: "retrieval", c.DATA_SOURCE_ID: "market_data", c.REQUEST_HASH: question}
+        return self._add(
+            lambda number, start, end: span(
+                number, start, end, parent=parent, trace=self.number, name="retrieval market_data", attributes=about
+            ),
+            1.0,
+        )
+
+    def agent(self, name: str, *, question: str | None = None, tokens: int) -> None:
+        """Add an agent that fetches, if it has a question, and calls the model."""
+        self.ids += 1
+        own, start = self.ids, self.clock
+        if question is not None:
+            self.fetch(own, question)
+        self.call(own, tokens)
+        self.spans.append(agent(own, start, self.clock, name=name, parent=1, trace=self.number))
+
+    def _add(self, make: Any, seconds: float) -> float:
+        self.ids += 1
+        self.spans.append(make(self.ids, self.clock, self.clock + seconds))
+        self.clock += seconds
+        return self.clock
+
+    def run(self, preset: str = "baseline") -> Run:
+        """Return the run with what was added."""
+        about = {c.RUN_ID: identifier(self.number, 32), c.RUN_VARIANT: preset, c.RUN_SEED: self.number}
+        root = workflow(1, self.begin, self.clock, name="desk", trace=self.number, attributes=about)
+        return run_of(root, *self.spans)
+
+
+def desk(number: int, *, begin: float = 0.0) -> Run:
+    """Return run `number`: seconds differ from run to run, what is done does not."""
+    run = Desk(number, begin)
+    run.agent("planner", tokens=100)
+    for name, question in zip(ANALYSTS, ("prices", "news", "prices"), strict=True):
+        run.agent(name, question=question, tokens=400)
+    run.agent("judge", tokens=200)
+    return run.run()
+
+
+def record_desks(folder: Path, count: int = 8) -> None:
+    """Record so many runs into the journal `folder`."""
+    for number in range(1, count + 1):
+        record(folder, *(one for _, one in desk(number, begin=100.0 * number).walk()), file=f"{number:03}")
