@@ -64,7 +64,7 @@ BROKEN: Final = ("failed", "async_failed")
 
 
 def call_of(span: SpanRecord, spans: list[SpanRecord]) -> Call:
-    attempts = [one for one in spans if one.parent_id == span.span_id and one.name.startswith("attempt ")]
+    attempts = [one for one in spans if one.parent_id == span.span_id and one.name == "attempt"]
     error = span.attributes.get("error.type")
     return Call(
         span.attributes["gen_ai.operation.name"], "gen_ai.usage.input_tokens" in span.attributes,

@@ -101,7 +101,11 @@ def test_it_goes_on_in_another_set_up_of_recording(journal: Path) -> None:
 
 
 def test_tokens_of_calls_that_other_libraries_record_are_summed_once(journal: Path) -> None:
-    call = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 2}
+    call: dict[str, str | int] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 2,
+    }
     tracer = get_tracer("other")
     with (
         spanwise.agent("a"),

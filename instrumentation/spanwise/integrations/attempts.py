@@ -1,8 +1,8 @@
 """Attempts of one model call: the OpenAI SDK repeats a request that failed, and instrumentations see one long call.
 
 The SDK's `request` is one call with all its attempts, and the HTTP client's `send` below it is one attempt. Where there
-were several, each becomes a span `attempt 1`, `attempt 2` below the call's span, with the back-off between them as
-waits. They are recorded when the request is over, since only then is it known which of them was the last.
+were several, each becomes a span `attempt` below the call's span, with the back-off between them as waits. They are
+recorded when the request is over, since only then is it known which of them was the last.
 """
 
 from __future__ import annotations
@@ -145,9 +145,11 @@ def _answered(attempt: Attempt, response: Any) -> None:
 
 def _record(attempts: list[Attempt]) -> None:
     """Record several attempts below the current span, where that is a model call's."""
-    if len(attempts) < 2 or not model_calls.is_one(trace.get_current_span()):  # noqa: PLR2004 - one is the call itself
+    call = trace.get_current_span()
+    if len(attempts) < 2 or not model_calls.is_one(call):  # noqa: PLR2004 - one is the call itself
         return
     with _TELLING:
+        call.set_attribute(c.ATTEMPTS, len(attempts))
         for number, attempt in enumerate(attempts, 1):
             _record_one(attempt, number, is_last=attempt is attempts[-1])
         for failed, following in pairwise(attempts):
@@ -162,7 +164,7 @@ def _record_one(attempt: Attempt, number: int, *, is_last: bool) -> None:
         about[c.ERROR_TYPE] = attempt.error
         if not is_last:
             about[c.RETRY_SCHEDULED] = True
-    span = start_span(c.span_name(c.ATTEMPT_SPAN, str(number)), SpanKind.CLIENT, about, start_ns=attempt.start_ns)
+    span = start_span(c.ATTEMPT_SPAN, SpanKind.CLIENT, about, start_ns=attempt.start_ns)
     if attempt.error is not None:
         span.set_status(Status(StatusCode.ERROR))
     span.end(attempt.end_ns)

@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan
 from spanwise.recording import model_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _INSTRUMENTATION: Final = "opentelemetry.instrumentation.genai.openai"
 
@@ -38,8 +38,8 @@ def add_instrumentation() -> Callable[[], object]:
 def _is_instrumented() -> bool:
     """Return whether something stands in the place of the SDK's methods; all instrumentations use wrapt for it."""
     completions: Any = import_module("openai.resources.chat.completions").Completions
-    create: object = vars(completions)["create"]
-    return hasattr(create, "_self_wrapper")
+    methods: Mapping[str, object] = completions.__dict__
+    return hasattr(methods["create"], "_self_wrapper")
 
 
 class _CallsOnce(trace.TracerProvider):
