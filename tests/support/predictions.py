@@ -73,17 +73,25 @@ class Desk:
         return run_of(root, *self.spans)
 
 
-def desk(number: int, *, begin: float = 0.0) -> Run:
-    """Return run `number`: seconds differ from run to run, what is done does not."""
+def desk(number: int, *, begin: float = 0.0, preset: str = "baseline") -> Run:
+    """Return run `number`: seconds differ from run to run, what is done does not.
+
+    Of the preset `parallel` the analysts work side by side, of `baseline` one after another.
+    """
     run = Desk(number, begin)
     run.agent("planner", tokens=100)
+    started, ended = run.clock, run.clock
     for name, question in zip(ANALYSTS, ("prices", "news", "prices"), strict=True):
+        run.clock = started if preset == "parallel" else run.clock
         run.agent(name, question=question, tokens=400)
+        ended = max(ended, run.clock)
+    run.clock = ended
     run.agent("judge", tokens=200)
-    return run.run()
+    return run.run(preset)
 
 
-def record_desks(folder: Path, count: int = 8) -> None:
+def record_desks(folder: Path, count: int = 8, *, preset: str = "baseline", first: int = 1) -> None:
     """Record so many runs into the journal `folder`."""
-    for number in range(1, count + 1):
-        record(folder, *(one for _, one in desk(number, begin=100.0 * number).walk()), file=f"{number:03}")
+    for number in range(first, first + count):
+        one = desk(number, begin=100.0 * number, preset=preset)
+        record(folder, *(span for _, span in one.walk()), file=f"{number:03}")
