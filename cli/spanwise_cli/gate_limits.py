@@ -13,6 +13,7 @@ from spanwise_profiling.gate import Limit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from spanwise.config.run_budget import RunBudget
     from spanwise_alerts.budgets import Budgets, CacheBudget, DurationBudget, WorkflowBudgets
 
 
@@ -23,10 +24,17 @@ def limits_of(budgets: Budgets, workflow: str) -> list[Limit]:
     return [] if given is None else list(_limits(given, path, optional=own is None))
 
 
+def run_limits(budget: RunBudget, place: str) -> list[Limit]:
+    """Return the limits on single runs; `place` is where they are written."""
+    return [
+        Limit(name=f"run.{name}", measure=name, bound=bound, place=f"{place}.{name}")
+        for name, bound in budget.limits().items()
+    ]
+
+
 def _limits(given: WorkflowBudgets, path: str, *, optional: bool) -> Iterator[Limit]:
     if given.run is not None:
-        for name, bound in given.run.limits().items():
-            yield Limit(name=f"run.{name}", measure=name, bound=bound, place=f"{path}.run.{name}")
+        yield from run_limits(given.run, f"{path}.run")
     if given.duration is not None:
         yield from _durations(given.duration, f"{path}.duration")
     if given.tokens_per_second is not None:

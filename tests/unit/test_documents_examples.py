@@ -24,6 +24,7 @@ ELSEWHERE = {
     "docs/gate.md": "test_gate_docs.py",
     "docs/populations.md": "test_profiling_populations.py",
     "docs/provider.md": "test_provider_docs.py",
+    "docs/pytest.md": "test_pytest_plugin.py",
     "docs/runtime.md": "test_pipeline_docs.py",
 }
 """Pages whose examples other tests run, as they need more than a working directory."""

@@ -310,7 +310,7 @@ def test_a_comment_can_be_found_again_and_shows_names_as_they_are() -> None:
     row = next(line for line in lines if "tokens: 1" in line)
     assert r"\<b\>\|@" in row
     assert "@team" not in row
-    assert "**duration: where the time went**" in lines
+    assert "**duration: where it went**" in lines
 
 
 def test_a_comment_that_says_nothing_was_measured_says_it_loudly() -> None:

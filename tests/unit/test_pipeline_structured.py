@@ -146,7 +146,7 @@ def test_an_answer_of_another_structure_is_tried_again_and_then_an_error_that_sa
         asking(transport, lambda client: decide(client, response_format=wanted), retries=Retries(attempts=2))
 
     assert len(transport.requests) == 2
-    assert [span["attributes"].get("spanwise.retry.scheduled") for span in spans() if span["name"] == "chat m"] == [
+    assert [span["attributes"].get("spanwise.retry.scheduled") for span in spans() if span["name"] == "attempt"] == [
         True, None,
     ]  # fmt: skip
     found, _ = asking(Stream([answer], [GOOD]), decide)
@@ -367,7 +367,7 @@ def test_a_batch_that_fails_is_tried_again() -> None:
         vectors, _ = asking(embedder, lambda client: client.embed(model="e", texts=["one"]), retries=Retries())
 
     assert (vectors, embedder.batches) == ([[3.0]], [1, 1])
-    assert [span["attributes"].get("spanwise.retry.scheduled") for span in spans()] == [True, None]
+    assert [span["attributes"].get("spanwise.retry.scheduled") for span in spans()] == [None, True, None, None]
 
 
 def test_the_simulated_provider_embeds() -> None:

@@ -29,7 +29,8 @@ def _context(isolated_provider: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Path:
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(program_run, "_SERVERS", ())  # another test may have loaded one
     spanwise.configure(journal_dir=tmp_path, integrations="none")
     program_run.begin("app.py")
     return tmp_path

@@ -15,7 +15,7 @@ from spanwise_profiling.gate.result import Check
 from spanwise_profiling.render.numbers import seconds as in_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from spanwise_profiling.gate.result import CheckKind, Outcome
     from spanwise_profiling.profile import Profile, Share
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 Over: TypeAlias = Literal["each", "share", "mean", "ratio"]
 _MOST_PARTS: Final = 4
 _ROUNDING: Final = 1e-9
+_BY_AGENT: Final[Mapping[str, Callable[[Share], int]]] = {
+    "model_calls": lambda share: share.calls,
+    "tokens": lambda share: share.input_tokens + share.output_tokens,
+    "input_tokens": lambda share: share.input_tokens,
+    "output_tokens": lambda share: share.output_tokens,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +90,17 @@ def where_the_time_went(profile: Profile) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _details(measure: str, profile: Profile) -> tuple[str, ...]:
+    """Return what the worst run spent of the measure, and on what."""
+    if measure == "seconds":
+        return where_the_time_went(profile)
+    value = _BY_AGENT.get(measure)
+    parts = [] if value is None else [(value(share), share.name) for share in profile.agents if share.name]
+    parts.sort(key=lambda part: (-part[0], part[1]))
+    title = MEASURES[measure].title
+    return tuple(f"{name}: {spent:,} {title}" for spent, name in parts[:_MOST_PARTS] if spent)
+
+
 def _mostly(share: Share) -> str:
     bucket, spent = max(share.budget_ns.items(), key=lambda item: item[1], default=("", 0))
     return f", mostly {bucket}" if spent else ""
@@ -134,7 +151,7 @@ def _check_values(limit: Limit, profiles: Sequence[Profile]) -> Check | None:
     }[limit.over]
     allowed = f"{'at least' if limit.least else 'at most'} {quantity(limit.bound, measure.unit)}"
     text = f"{title}: {quantity(shown, measure.unit)}{_of_what(limit, len(broken), len(known), measure.of)}; {allowed}"
-    details = where_the_time_went(profile) if fails and limit.measure == "seconds" else ()
+    details = _details(limit.measure, profile) if fails else ()
     return _made(limit, profiles, "fail" if fails else "pass", text, value=shown, unit=measure.unit, details=details)
 
 

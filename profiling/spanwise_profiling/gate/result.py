@@ -36,7 +36,7 @@ class Check:
     place: str | None = None
     """Where the limit is written: the key in the budget file, or an option."""
     details: tuple[str, ...] = ()
-    """Where the time went, a line each; only of a check about seconds that failed."""
+    """Of a check that failed: where the time, the calls or the tokens went, a line each."""
     decides: bool = True
     """Whether an inconclusive outcome keeps the gate from passing."""
 

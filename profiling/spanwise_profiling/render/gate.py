@@ -78,7 +78,7 @@ def gate_markdown(result: GateResult) -> str:
         line
         for check in result.of("fail")
         if check.details
-        for line in ("", f"**{escaped(check.name)}: where the time went**", "", *_list(check.details))
+        for line in ("", f"**{escaped(check.name)}: where it went**", "", *_list(check.details))
     ]
     rows = [
         f"| {_ICONS[check.outcome]} | {escaped(check.workflow)} | {escaped(check.name)} | {escaped(check.text)} |"
