@@ -169,7 +169,7 @@ def of_programs(count: int) -> bool:
 
 def main() -> int:
     """Measure and print; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--programs", type=int, default=1000)
     parser.add_argument("--system", action="append", choices=NAMES, help="of all registered systems, only this")

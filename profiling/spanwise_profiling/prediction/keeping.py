@@ -112,9 +112,20 @@ class Scores:
             kept = self.kept[line["id"]]
             self.scored[kept.id] = Scored(kept, float(line["measured"]), int(line["runs"]))
             return
-        words = {name: tuple(str(one) for one in line[name]) for name in ("run_ids", "changes", "kinds")}
-        numbers = {name: float(line[name]) for name in ("before", "after", "low", "high")}
-        kept = Kept(str(line["id"]), int(line["at_ns"]), str(line["workflow"]), **words, **numbers)
+        run_ids, changes, verbs = (tuple(map(str, line[name])) for name in ("run_ids", "changes", "kinds"))
+        before, after, low, high = (float(line[name]) for name in ("before", "after", "low", "high"))
+        kept = Kept(
+            str(line["id"]),
+            int(line["at_ns"]),
+            str(line["workflow"]),
+            run_ids,
+            changes,
+            verbs,
+            before,
+            after,
+            low,
+            high,
+        )
         self.kept[kept.id] = kept
 
     def keep(self, found: Prediction, at_ns: int) -> Kept:

@@ -83,7 +83,7 @@ def _tried(recorded: Recorded, changes: Sequence[tuple[_Texts, Finding]]) -> Sug
     except InputError:
         return None
     order: tuple[Confidence, ...] = ("low", "medium", "high")
-    confidence = min((finding.confidence for _, finding in changes), key=order.index)
+    confidence = order[min(order.index(finding.confidence) for _, finding in changes)]
     return Suggestion(texts, "; ".join(finding.title for _, finding in changes), confidence, prediction)
 
 
