@@ -238,8 +238,8 @@ def test_an_unknown_key_in_the_project_is_answered_with_the_nearest_name(tmp_pat
     with pytest.raises(InputError) as error:
         resolved(tmp_path)
     assert str(error.value).startswith(
-        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: allow_attributes, buffer_size, "
-        "capture_content, "
+        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: "
+        "allow_attributes, buffer_size, capture_content, "
     )
 
 

@@ -149,9 +149,9 @@ class ContentFilter:
         if type(span) is OwnSpan and span.plain and self._is_harmless(span):
             return span
         given, had, linked = span.attributes or {}, span.events, span.links
-        about = self._foreign if not isinstance(span, OwnSpan) else None
-        name, attributes, status = self.text(span.name), self.attributes(given, about), self._status(span.status)
-        events, links = [self._event(one, about) for one in had], [self.link(one) for one in linked]
+        foreign = self._foreign if not isinstance(span, OwnSpan) else None
+        name, attributes, status = self.text(span.name), self.attributes(given, foreign), self._status(span.status)
+        events, links = [self._event(one, foreign) for one in had], [self.link(one) for one in linked]
         unchanged = name is span.name and attributes is given and status is span.status
         if unchanged and _alike(events, had) and _alike(links, linked):
             return span
@@ -164,8 +164,8 @@ class ContentFilter:
         """
         given = dict(span.attributes or {})  # another thread may be setting one
         if self._hook is None:
-            about = self._foreign if not isinstance(span, OwnSpan) else None
-            return unended(span, self.text(span.name), self.attributes(given, about), end_ns)
+            foreign = self._foreign if not isinstance(span, OwnSpan) else None
+            return unended(span, self.text(span.name), self.attributes(given, foreign), end_ns)
         operation = given.get(c.OPERATION_NAME)
         known = operation if isinstance(operation, str) and operation in _OPERATIONS else ""
         about = {c.OPERATION_NAME: known, c.RUN_ID: given.get(c.RUN_ID)}

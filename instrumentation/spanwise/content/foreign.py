@@ -8,7 +8,7 @@ that the user allows. Everything else is left out, and the span says which names
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise import conventions as c
 from spanwise.process.memo import Memo
@@ -69,6 +69,5 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, str):
         return _is_identifier(value) is not None
     if isinstance(value, list | tuple):
-        members: Sequence[object] = value  # pyright: ignore[reportUnknownVariableType]
-        return all(map(_is_plain, members))
+        return all(map(_is_plain, cast("Sequence[object]", value)))
     return isinstance(value, bool | int | float)
