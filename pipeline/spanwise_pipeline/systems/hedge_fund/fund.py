@@ -65,9 +65,9 @@ class Fund:
         self.predictions = PredictionStore(
             context.folder / "predictions.sqlite", context.pool("database"), context.clock, pooled=flags.pooled_database
         )
-        self._decisions: Cache[Texts] | None = None
+        self.decisions: Cache[Texts] | None = None
         if flags.result_cache:
-            self._decisions = Cache(
+            self.decisions = Cache(
                 "decisions", capacity=256, ttl=CACHE_TTL, clock=context.clock, store=context.store("fund")
             )
 
@@ -79,7 +79,7 @@ class Fund:
 
     def cache_use(self) -> CacheUse:
         """Return how often the fund's caches were asked and spared making a value."""
-        readings = [cache.statistics() for cache in (self.service.cache, self._decisions) if cache is not None]
+        readings = [cache.statistics() for cache in (self.service.cache, self.decisions) if cache is not None]
         return CacheUse(
             lookups=sum(reading.hits + reading.coalesced + reading.misses for reading in readings),
             hits=sum(reading.hits + reading.coalesced for reading in readings),
@@ -91,9 +91,9 @@ class Fund:
         Raises:
             ExceptionGroup: a manager, or every analyst, failed.
         """
-        if self._decisions is None:
+        if self.decisions is None:
             return await self._decide(request)
-        return await self._decisions.get(asdict(request), lambda: self._decide(request))
+        return await self.decisions.get(asdict(request), lambda: self._decide(request))
 
     async def _decide(self, request: Request) -> Texts:
         late = self._context.clock.now() + LATE
