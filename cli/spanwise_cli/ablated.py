@@ -41,6 +41,8 @@ class Effect:
     saves_s: float
     bound_share: float | None
     """The same share on the virtual clock, where only simulated durations count."""
+    bound_low: float | None
+    bound_high: float | None
     tokens: float
     """How many more tokens the run takes with the flag."""
     untold: int
@@ -108,20 +110,29 @@ def _effect(without: Mapping[int, Finished], with_flag: Mapping[int, Finished]) 
     if not pairs:
         return None
     seconds = [(_seconds(one), _seconds(other)) for one, other in pairs]
-    estimate = paired([1 - after / before for before, after in seconds])
-    bounds = [(one.bound_s, other.bound_s) for one, other in pairs]
-    shares = [1 - after / before for before, after in bounds if before and after is not None]
-    enough = len(pairs) >= _ENOUGH
+    bounds = [(one.bound_s, other.bound_s) for one, other in pairs if one.bound_s and other.bound_s is not None]
+    share, low, high = _typical(seconds)
+    bound_share, bound_low, bound_high = _typical(bounds) if bounds else (None, None, None)
     return Effect(
-        saves_share=estimate.shift,
-        low=estimate.close_low if enough else None,
-        high=estimate.close_high if enough else None,
+        saves_share=share,
+        low=low,
+        high=high,
         saves_s=median(before - after for before, after in seconds),
-        bound_share=median(shares) if shares else None,
+        bound_share=bound_share,
+        bound_low=bound_low,
+        bound_high=bound_high,
         tokens=median(_tokens(other) - _tokens(one) for one, other in pairs),
         untold=sum(_untold(run) for pair in pairs for run in pair),
         same_answer=all(one.report.answer_sha256 == other.report.answer_sha256 for one, other in pairs),
     )
+
+
+def _typical(pairs: Sequence[tuple[float, float]]) -> tuple[float, float | None, float | None]:
+    """Return the typical share that the second of a pair saves of the first, and its interval."""
+    estimate = paired([1 - after / before for before, after in pairs])
+    if len(pairs) < _ENOUGH:
+        return estimate.shift, None, None
+    return estimate.shift, estimate.close_low, estimate.close_high
 
 
 def _seconds(run: Finished) -> float:
@@ -176,23 +187,23 @@ def table(flags: Sequence[Ablated]) -> Table:
     for heading in ("flag", "claimed, %", "alone, %", "bound, %", "tokens", "in all, %"):
         found.add_column(heading, justify="left" if heading == "flag" else "right", no_wrap=True)
     for each in flags:
-        bound = each.alone.bound_share
         found.add_row(
             each.switch.flag,
             f"{100 * each.claim.least:g}-{100 * each.claim.most:g} {each.verdict}" if each.claim is not None else "-",
-            _share(each.alone),
-            f"{100 * bound:.1f}" if bound is not None else "-",
+            _share(each.alone.saves_share, each.alone.low, each.alone.high),
+            _share(each.alone.bound_share, each.alone.bound_low, each.alone.bound_high),
             _more(each.alone),
-            _share(each.in_all),
+            _share(each.in_all.saves_share, each.in_all.low, each.in_all.high),
         )
     return found
 
 
-def _share(effect: Effect) -> str:
-    share = f"{100 * effect.saves_share:.1f}"
-    if effect.low is None or effect.high is None:
-        return share
-    return f"{share} ±{100 * max(effect.high - effect.saves_share, effect.saves_share - effect.low):.1f}"
+def _share(share: float | None, low: float | None, high: float | None) -> str:
+    if share is None:
+        return "-"
+    if low is None or high is None:
+        return f"{100 * share:.1f}"
+    return f"{100 * share:.1f} ±{100 * max(high - share, share - low):.1f}"
 
 
 def _more(effect: Effect) -> str:

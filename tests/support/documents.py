@@ -12,6 +12,8 @@ _EFFECT: dict[str, Any] = {
     "high": OPTIONAL,
     "saves_s": float,
     "bound_share": OPTIONAL,
+    "bound_low": OPTIONAL,
+    "bound_high": OPTIONAL,
     "tokens": NUMBER,
     "untold": int,
     "same_answer": bool,

@@ -81,9 +81,11 @@ def test_everything_is_run_seed_by_seed_with_each_flag_turned_in_both_presets(mo
 
     runs = list(ablation.run_ablation(planned, telemetry=nobody, watcher=nobody))
 
-    turned = [({}, {}), ({"constellation": "p1m1_p2m2"}, {"constellation": "p1m1m2c"}), (
-        {"skip_critic": True}, {"skip_critic": False},
-    )]  # fmt: skip
+    turned: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({}, {}),
+        ({"constellation": "p1m1_p2m2"}, {"constellation": "p1m1m2c"}),
+        ({"skip_critic": True}, {"skip_critic": False}),
+    ]
     arms = [(preset, values) for pair in turned for preset, values in zip(("baseline", "optimized"), pair, strict=True)]
     assert [(one.seed, *one.presets, one.overrides) for one in asked] == [
         (seed, preset, {"registrations": 5, **values}) for seed in (1, 2) for preset, values in arms
@@ -126,7 +128,7 @@ def test_runs_that_failed_are_left_out_and_few_have_no_interval() -> None:
 
 
 def effect(share: float, low: float | None = None, high: float | None = None) -> Effect:
-    return Effect(share, low, high, 1.0, None, 0.0, 0, same_answer=True)
+    return Effect(share, low, high, 1.0, None, None, None, 0.0, 0, same_answer=True)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_an_ablation_for_people_is_a_row_a_flag_and_its_notes(
     head, critic, writes, *notes = out.splitlines()
 
     assert head.split() == ["flag", *["claimed,", "%", "alone,", "%", "bound,", "%", "tokens", "in", "all,", "%"]]
-    assert critic.split() == ["skip_critic", "15-25", "holds", "19.4", "±0.6", "19.6", "+0", "19.5", "±0.5"]
+    assert critic.split() == ["skip_critic", "15-25", "holds", "19.4", "±0.6", "19.6", "±0.6", "+0", "19.5", "±0.5"]
     assert writes.split()[:4] == ["batch_writes", "5-10", "less", "2.7"]
     assert notes[0] == "baseline 102.0 s, optimized 42.0 s (medians); seeds 1 to 5, cold start, speed 20."
     assert notes[3:] == ["all runs gave the same answer."]
