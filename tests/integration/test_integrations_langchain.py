@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import pytest
-from support.library_environment import python_with
+from support.library_environment import LANGGRAPH, OLDEST_LANGGRAPH, python_with
 from support.pages import ROOT
 from support.provider_process import provider
 
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 PROFILE: Final = Profile("graphs", default_model=Model(time_to_first_token_s=0.01, time_per_token_s=0.0005))
 CALLED: Final = ["step left > chat sim-small", "step right > chat FakeListChatModel"]
-BELOW: Final = ["step sub > step inner", "step inner > execute_tool price", "execute_tool price > chat FakeListChatModel"]
+BELOW: Final = [
+    "step sub > step inner",
+    "step inner > execute_tool price",
+    "execute_tool price > chat FakeListChatModel",
+]
 DESK: Final = {
     "{0} > step left", "{0} > step right", "{0} > step sub", "{0} > step worker", "{0} > step flaky", *CALLED, *BELOW,
 }  # fmt: skip
@@ -42,20 +46,13 @@ def edges_by_run(spans: list[SpanRecord]) -> dict[str, list[tuple[str, set[str],
     for root in spans:
         if root.parent_id is None:
             below = [span for span in spans if span.trace_id == root.trace_id and span is not root and not span.is_wait]
-            edges = {f"{names[span.parent_id or '']} > {span.name}" for span in below}
-            errors = [f"{span.name} {span.attributes['error.type']}" for span in below if span.is_error]
+            edges = {f"{names[str(span.parent_id)]} > {span.name}" for span in below}
+            errors = [f"{span.name} {span.attributes['error.type']!s}" for span in below if span.is_error]
             found[root.name.partition(" ")[2]].append((root.name, edges, errors))
     return dict(found)
 
 
-@pytest.mark.parametrize(
-    "requirements",
-    [
-        ("langgraph==1.2.24", "langchain-openai==1.7.4", "langchain-core==1.8.3"),
-        ("langgraph==1.0.0", "langchain-openai==1.0.0", "langchain-core==1.0.0"),
-    ],
-    ids=["newest", "oldest"],
-)
+@pytest.mark.parametrize("requirements", [LANGGRAPH, OLDEST_LANGGRAPH], ids=["newest", "oldest"])
 def test_every_way_through_a_graph_is_recorded_in_its_place(tmp_path: Path, requirements: tuple[str, ...]) -> None:
     python = python_with(*requirements)
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_", "LANG"))}

@@ -32,7 +32,7 @@ def seen(name: str) -> Any:
     return {"seen": [name]}
 
 
-@tool
+@tool  # type: ignore[untyped-decorator]
 def price(ticker: str) -> str:
     """Return the price of a ticker."""
     FAKE.invoke(ticker)

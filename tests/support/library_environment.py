@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 LIMIT_S = 600
+LANGGRAPH = ("langgraph==1.2.24", "langchain-openai==1.7.4", "langchain-core==1.8.3")
+OLDEST_LANGGRAPH = ("langgraph==1.0.0", "langchain-openai==1.0.0", "langchain-core==1.0.0")
 
 
 def python_with(*requirements: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise.helpers import factories
 from spanwise.helpers.factories import Retrieval, ToolExecution
@@ -62,7 +62,8 @@ def add() -> Callable[[], object]:
     base: Any = import_module("langchain_core.callbacks.base").BaseCallbackHandler
     tracers: Any = import_module("langchain_core.tracers.context")
     # Every manager of callbacks asks for the variable, and its default is what it is in any context.
-    handler: ContextVar[Any] = ContextVar("spanwise-langchain", default=type("Recorder", (_Recorder, base), {})())
+    recorder: Any = type("Recorder", (_Recorder, base), {})()
+    handler: ContextVar[Any] = ContextVar("spanwise-langchain", default=recorder)
     tracers.register_configure_hook(handler, inheritable=True)
     hooks: list[Any] = tracers._configure_hooks  # noqa: SLF001 - there is no other way to take a hook back
 
@@ -128,11 +129,12 @@ class _Recorder:
                 return
             name, node = str(about.get("name") or "chain"), (metadata or {}).get(_NODE)
             above = _open.get(parent_run_id) if parent_run_id is not None else None
+            helper: SpanHelper | None = None
             if above is None:
-                scope = scopes.of(outside(current()))
-                helper = factories.workflow(name) if scope.workflow is None else factories.step(name)
-            else:
-                helper = factories.step(str((metadata or {})["langgraph_node"])) if _is_new(node, above) else None
+                is_outermost = scopes.of(outside(current())).workflow is None
+                helper = factories.workflow(name) if is_outermost else factories.step(name)
+            elif _is_new(node, above):
+                helper = factories.step(str((metadata or {})["langgraph_node"]))
             _begin(run_id, parent_run_id, helper, node)
 
     def on_chain_end(self, _: object, *, run_id: UUID, **__: object) -> None:
@@ -191,11 +193,17 @@ class _Recorder:
         with _TELLING:
             if own_tracer() is None:
                 return
-            known, asked = metadata or {}, about.get("invocation_params") or {}
+            known: Mapping[str, Any] = metadata or {}
+            asked = _as_mapping(about.get("invocation_params"))
             provider = str(known.get("ls_provider") or "unknown")
             if provider in {"openai", "azure"} and openai_sdk.is_instrumented():
                 return  # the client's own span is the call's
-            model = known.get("ls_model_name") or asked.get("model") or asked.get("model_name") or (serialized or {}).get("name")
+            model = (
+                known.get("ls_model_name")
+                or asked.get("model")
+                or asked.get("model_name")
+                or (serialized or {}).get("name")
+            )
             _begin(run_id, parent_run_id, factories.llm_call(str(model or ""), provider=provider))
 
     on_llm_start = on_chat_model_start
@@ -225,15 +233,24 @@ def _is_new(node: object, above: _Part) -> bool:
 def _answered(call: ModelCall, response: Any) -> None:
     """Record what a model's answer says of itself."""
     message = getattr(response.generations[0][0], "message", None)
-    about: Mapping[str, Any] = getattr(message, "response_metadata", None) or {}
-    used: Mapping[str, Any] = getattr(message, "usage_metadata", None) or {}
+    about, used = (
+        _as_mapping(getattr(message, "response_metadata", 0)),
+        _as_mapping(getattr(message, "usage_metadata", 0)),
+    )
     model, reason = about.get("model_name") or about.get("model"), about.get("finish_reason")
     call.response(
-        id=str(getattr(message, "id", None) or ""), model=str(model or ""), finish_reasons=[str(reason)] if reason else []
+        id=str(getattr(message, "id", None) or ""),
+        model=str(model or ""),
+        finish_reasons=[str(reason)] if reason else [],
     )
     if used:
         call.usage(
             used.get("input_tokens"), used.get("output_tokens"),
-            cached_tokens=(used.get("input_token_details") or {}).get("cache_read"),
-            reasoning_tokens=(used.get("output_token_details") or {}).get("reasoning"),
+            cached_tokens=_as_mapping(used.get("input_token_details")).get("cache_read"),
+            reasoning_tokens=_as_mapping(used.get("output_token_details")).get("reasoning"),
         )  # fmt: skip
+
+
+def _as_mapping(found: object) -> Mapping[str, Any]:
+    """Return what is a mapping as it is; an empty one else."""
+    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
