@@ -136,6 +136,7 @@ class System:
     profile: Path
     """Profile of the simulated provider."""
     published: Mapping[str, Published]
+    """By preset, or by preset and what is set differently: `baseline,registrations=5`."""
     targets: Published
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     """Other names of presets, where the authors have their own for the old behaviour or the best one."""

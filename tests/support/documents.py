@@ -57,6 +57,7 @@ _MEASURED = {
     "ratio_interval": _INTERVAL, "p": NUMBER, "detectable": OPTIONAL, "change": str,
 }  # fmt: skip
 _FIGURE = {"before": NUMBER, "after": NUMBER, "saves": NUMBER, "low": NUMBER, "high": NUMBER}
+_CALIBRATION = [{"kind": str, "measured": int, "off": NUMBER, "within": int}]
 PREDICT: dict[str, Any] = {
     "schema": str,
     "workflow": str,
@@ -75,8 +76,44 @@ PREDICT: dict[str, Any] = {
         "floor_s": NUMBER,
         "path": [{"name": str, "before_s": NUMBER, "after_s": NUMBER}],
     },
+    "id": (str, type(None)),
+    "calibration": _CALIBRATION,
 }
-"""`predict`."""
+"""`predict --change`."""
+_SUGGESTION = {
+    "changes": list,
+    "why": str,
+    "confidence": str,
+    "median": _FIGURE,
+    "cost": (_FIGURE | {"currency": str}, type(None)),
+}
+PREDICT_SUGGEST: dict[str, Any] = {
+    "schema": str,
+    "workflow": str,
+    "runs": list,
+    "suggestions": [_SUGGESTION],
+    "pair": (_SUGGESTION, type(None)),
+}
+"""`predict --suggest`."""
+PREDICT_SCORE: dict[str, Any] = {
+    "schema": str,
+    "scored": (
+        {
+            "id": str,
+            "changes": list,
+            "predicted_s": NUMBER,
+            "low_s": NUMBER,
+            "high_s": NUMBER,
+            "measured_s": NUMBER,
+            "runs": int,
+            "off": NUMBER,
+            "within": bool,
+        },
+        type(None),
+    ),
+    "calibration": _CALIBRATION,
+}
+"""`predict --score`."""
 COMPARE: dict[str, Any] = {
     "schema": str,
     "verdict": str,

@@ -42,7 +42,8 @@ GOOD = '{"action": "buy", "size": 3}'
 
 def asking(transport: httpx2.AsyncBaseTransport, ask: Callable[[ModelClient], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        client = ModelClient(base_url="http://x/v1", api_key="k", clock=Clock(), transport=transport, **settings)
+        given = {"clock": Clock(), **settings}
+        client = ModelClient(base_url="http://x/v1", api_key="k", transport=transport, **given)
         try:
             return await ask(client)
         finally:
@@ -203,6 +204,15 @@ def test_a_stream_that_goes_on_after_its_json_is_closed() -> None:
     assert (reply.finish_reason, reply.output_tokens) == ("stop", 0)
     assert span["attributes"]["spanwise.stream.closed_early"] is True
     assert span["status"] == "UNSET"
+
+
+def test_the_end_of_a_stream_is_waited_for_in_system_time() -> None:
+    """At speed 20 a wait of 50 ms of real time would be a second."""
+    transport = Stream([GOOD[:10], GOOD[10:], *["Let me explain at length."] * 50])
+
+    _, seconds = asking(transport, lambda client: decide(client, stop_early=True), clock=Clock(20.0))
+
+    assert seconds == pytest.approx(1.0025)
 
 
 def test_a_stream_that_ends_soon_is_read_to_its_end_for_its_usage_and_connection() -> None:

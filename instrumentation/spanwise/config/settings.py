@@ -178,6 +178,14 @@ class Settings(NamedTuple):
             "regular expressions of further things to replace, one a line",
         ),
     ] = ()
+    allow_attributes: Annotated[
+        tuple[str, ...],
+        Setting(
+            d.names,
+            "names of attributes with commas between them, such as app.tenant or app.*",
+            "attributes of other libraries' spans that are recorded whatever they hold; `*` ends a prefix",
+        ),
+    ] = ()
     span_hook: Annotated[
         str | Callable[..., Any] | None,
         Setting(d.hook, "module:function", "`module:function`, or in code a function, that may rewrite or drop a span"),

@@ -23,7 +23,7 @@ from spanwise_pipeline.calls.json_watch import JsonWatch
 from spanwise_pipeline.calls.recorded import RecordedCall
 from spanwise_pipeline.calls.responses import request_of
 from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryCourse
-from spanwise_pipeline.calls.wire import Wire
+from spanwise_pipeline.calls.wire import LINGER_S, Wire
 from spanwise_pipeline.limits.model import ModelLimits
 
 if TYPE_CHECKING:
@@ -126,8 +126,9 @@ class ModelClient:
         self._seed = seed
         self._label_requests = label_requests
         self._wire = Wire(
-            base_url=base_url, api_key=api_key, timeout=clock.real(timeout), pooled=pooled, transport=transport
-        )
+            base_url=base_url, api_key=api_key, timeout=clock.real(timeout), pooled=pooled, transport=transport,
+            linger=clock.real(LINGER_S),
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Close the connections."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from spanwise_pipeline.calls.reply import Reply
 
 LINGER_S: Final = 0.05
-"""Real seconds that the end of a stream is waited for when its JSON is complete: about what a new connection costs.
+"""System seconds that the end of a stream is waited for when its JSON is complete: about what a new connection costs.
 A stream that ends by then tells its usage and leaves its connection; a longer one is closed."""
 _attempt: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 """The request that is on its way: the client library has no other way to tell the connection from here."""
@@ -41,10 +41,16 @@ def _tls() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+_LOADED_LATE: Final = (
+    "openai.resources.chat.completions.completions", "openai.lib.streaming.chat", "anyio._backends._asyncio",
+)  # fmt: skip
+
+
 def warm_up() -> None:
     """Load what the client loads in its first call (40 ms), so that a run in scaled time does not count it."""
     _tls()
-    import_module("openai.resources.chat.completions")
+    for module in _LOADED_LATE:
+        import_module(module)
 
 
 class Listener(Protocol):
@@ -72,11 +78,20 @@ class Wire:
         timeout: real seconds without a byte, or without a connection, that end a request.
         pooled: keep connections alive between requests.
         transport: replaces the network.
+        linger: real seconds that the end of a stream is waited for when its JSON is complete.
     """
 
     def __init__(
-        self, *, base_url: str, api_key: str, timeout: float, pooled: bool, transport: httpx2.AsyncBaseTransport | None
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        timeout: float,
+        pooled: bool,
+        transport: httpx2.AsyncBaseTransport | None,
+        linger: float = LINGER_S,
     ) -> None:
+        self._linger = linger
         parts = urlsplit(base_url)
         self.server = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         limits = httpx2.Limits(max_connections=100, max_keepalive_connections=50 if pooled else 0)
@@ -141,9 +156,8 @@ class Wire:
             attempt.call.set(c.STREAM_CLOSED_EARLY, True)  # noqa: FBT003 - an attribute's value
         return _finish(draft, model, attempt.call, done=events.done or closed)
 
-    @staticmethod
     async def _events(
-        stream: AsyncIterator[Any], draft: Draft | ResponseDraft, attempt: Attempt, listener: Listener
+        self, stream: AsyncIterator[Any], draft: Draft | ResponseDraft, attempt: Attempt, listener: Listener
     ) -> bool:
         """Read all events, or until the listener has enough; returns whether the stream was left before its end."""
         until: float | None = None
@@ -160,7 +174,7 @@ class Wire:
             if attempt.chunks == 1:
                 listener.on_first()
             if listener.has_enough(draft.add(event)) and until is None:
-                until = asyncio.get_running_loop().time() + LINGER_S
+                until = asyncio.get_running_loop().time() + self._linger
 
     async def embed(
         self, request: dict[str, Any], attempt: Attempt, on_headers: Callable[[Mapping[str, str]], None]
