@@ -22,6 +22,7 @@ EXTRAS = {
         "starlette",
         "tenacity",
         "uvicorn",
+        "voyager",
         "websockets",
     ],
     "grpc": ["opentelemetry-exporter-otlp-proto-grpc"],
