@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise_pipeline import (
     Folder,
+    Limits,
     Need,
     Outcome,
     Processes,
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = Path(str(files("spanwise_pipeline.systems.hedge_fund")))
 REQUEST: Final = Request(("AAPL", "MSFT"), "2013-03-01")
+LIMITS: Final = Limits("models", requests_per_minute=5_000, tokens_per_minute=2_000_000)
+"""Those of the models in profile.yaml, of which 90 % are used."""
 START_SECONDS: Final = 2.0
 """System seconds that starting the subprocess of an analysis takes."""
 
 
 def needs(flags: HedgeFundFlags) -> tuple[Need, ...]:
     """Return what a run needs besides its models."""
-    always = (Folder(), Threads("database", 5), SharedStore("fund"))
+    always = (Folder(), Threads("database", 5), SharedStore("fund"), LIMITS)
     if flags.direct_integration:
         return always
     return (*always, Processes("analysis", 1, reuse=False, start_seconds=START_SECONDS, modules=(prepare.__module__,)))

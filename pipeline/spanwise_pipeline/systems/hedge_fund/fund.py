@@ -38,12 +38,15 @@ LATE: Final = 7.0
 HEDGE_AFTER: Final = 1.5
 """System seconds to the first token after which a call is sent once more; the usual time is below 0.5 s."""
 _PATIENT: Final = Retries(attempts=4, first_pause=1.0)
-_BRISK: Final = Retries(attempts=2, first_pause=0.25)
+_BRISK: Final = Retries(attempts=2, first_pause=0.25, deadline=5.0)
+"""The deadline lets another model answer at once where a circuit is open for longer."""
 _ONCE: Final = Retries(attempts=1)
 _ATTEMPT_SECONDS: Final = 1.75
 _HEDGED_SECONDS: Final = 5.0
 """An attempt may take longer where another one is sent beside it."""
 _MOST_TOKENS: Final = 400
+_MOST_TOKENS_OF_JSON: Final = 200
+"""Limits charge what an answer might need, and JSON has no words."""
 
 
 class NoPredictionError(RuntimeError):
@@ -198,7 +201,7 @@ class Fund:
         reply = await models.chat(
             model=model,
             messages=prompts.messages(prompt, shared_apart=flags.prompt_caching),
-            max_tokens=_MOST_TOKENS,
+            max_tokens=_MOST_TOKENS_OF_JSON if flags.structured_outputs else _MOST_TOKENS,
             response_format=task.form if flags.structured_outputs else None,
             agent=task.agent,
             step=task.step,
@@ -217,7 +220,11 @@ async def _collect(*groups: Views) -> Views:
 
 
 def _model_client(context: SystemContext, flags: HedgeFundFlags, model: str, retries: Retries) -> ModelClient:
-    settings: dict[str, Any] = {"pooled": flags.pooled_connections, "fallback": Fallback(models=(model,))}
+    settings: dict[str, Any] = {
+        "pooled": flags.pooled_connections,
+        "fallback": Fallback(models=(model,)),
+        "limits": context.limits("models"),
+    }
     if flags.fast_fallback:
         settings |= {"breaker": Breaker(failures=10, rest=30.0), "timeout": _ATTEMPT_SECONDS}
     if flags.hedged_calls:
