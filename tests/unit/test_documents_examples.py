@@ -29,6 +29,7 @@ ELSEWHERE = {
     "docs/provider.md": "test_provider_docs.py",
     "docs/pytest.md": "test_pytest_plugin.py",
     "docs/runtime.md": "test_pipeline_docs.py",
+    "docs/systems/orchestrator.md": "test_orchestrator_session.py",
 }
 """Pages whose examples other tests run, as they need more than a working directory."""
 
