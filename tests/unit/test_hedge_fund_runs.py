@@ -114,7 +114,7 @@ def test_two_runs_of_a_fund_at_once_are_told_apart(texts: Mapping[str, str]) -> 
         kept, fund = Runs(Clock()), Written(texts)
         one = begin(kept, fund)
         await asyncio.sleep(0.5)
-        return await asyncio.gather(seen(one), seen(begin(kept, fund)))
+        return list(await asyncio.gather(seen(one), seen(begin(kept, fund))))
 
     one, other = run_virtual(main)[0]
     assert [event.get("agent") for event in one] == [event.get("agent") for event in other] == [*texts, None]

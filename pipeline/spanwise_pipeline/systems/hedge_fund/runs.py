@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise_pipeline.systems.hedge_fund.rubric import decision_of, grade_texts
 
@@ -128,5 +128,5 @@ class Runs:
 
 def _said(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return f"{type(error).__name__}: {error}"
