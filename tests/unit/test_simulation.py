@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import golden
 from support.forests import forest
-from support.traces import agent, chat, identifier, run_of, step, tool, workflow
+from support.traces import agent, chat, identifier, run_of, step, tool, wait, workflow
 
 from spanwise_profiling.analysis.tree import tree_of
 from spanwise_profiling.normalise import normalised
@@ -161,3 +161,12 @@ def test_many_siblings_take_no_square_of_their_number() -> None:
     known = graph(*spans)
     assert sum(map(len, known.before)) < 60_000
     assert simulate(known, Edits()).duration_ns == 4 * S
+
+
+def test_a_wait_that_nobody_is_known_to_have_ended_is_time_of_its_own_unless_something_else_went_on() -> None:
+    alone = [workflow(1, 0, 5), tool(2, 0, 2, parent=1), wait(3, 2, 4, kind="queue", parent=1)]
+    known = graph(*alone)
+    assert seconds(known, gone={node(known, 3)}) == 3.0
+    beside = graph(*alone, tool(4, 2, 4, parent=1))
+    assert seconds(beside, gone={node(beside, 3)}) == 5.0
+    assert seconds(beside, gone={node(beside, 4)}) == 3.0

@@ -85,6 +85,13 @@ def _model(selection: Selection, text: str, found: re.Match[str]) -> Change:
     return ch.Model(selection, text, _seconds(found["first"]), _seconds(found["token"]), price)
 
 
+def _tier(selection: Selection, text: str, found: re.Match[str]) -> Change:
+    factor = float(found["factor"])
+    if factor < 1:
+        raise InputError(f"{text}: a tier is slower, such as x1.5; of a faster model say: {VERBS['model'].example}")
+    return ch.Tier(selection, text, factor, float(found["price"]))
+
+
 def _hedge(selection: Selection, text: str, found: re.Match[str]) -> Change:
     percentile = float(found["percentile"])
     if not 50 <= percentile < 100:  # noqa: PLR2004 - a hedge below the median doubles the load
@@ -133,6 +140,7 @@ VERBS: Final[Mapping[str, _Verb]] = {
         _model,
         "model chat first 0.4 s, 8 ms a token, price 0.15/0.6",
     ),
+    "tier": _Verb(_pattern(r"x ?(?P<factor>NUMBER),? price x ?(?P<price>NUMBER)"), _tier, "tier chat x1.5, price x0.5"),
     "hedge": _Verb(_pattern(r"after p(?P<percentile>NUMBER)"), _hedge, "hedge retrieval after p95"),
     "retry": _Verb(_pattern(r"after (?:(?P<seconds>TIME)|x ?(?P<factor>NUMBER))"), _retry, "retry chat after 0.5 s"),
 }

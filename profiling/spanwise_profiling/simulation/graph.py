@@ -13,16 +13,17 @@ sets of ends that many starts waited for.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from spanwise_profiling.analysis.tree import tree_of
 from spanwise_profiling.simulation.roles import Known, course_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spanwise_profiling.analysis.tree import Tree
     from spanwise_profiling.runs import Run
@@ -103,11 +104,11 @@ class _Builder:
         count = len(tree.spans)
         self._times = [time for both in zip(tree.starts, tree.ends, strict=True) for time in both]
         self._keys = _keys(tree)
-        self._rank = [0] * (2 * count)
-        for place, event in enumerate(sorted(range(2 * count), key=self._keys.__getitem__)):
-            self._rank[event] = place
+        self._order = sorted(range(2 * count), key=self._keys.__getitem__)
+        self._rank = _places(self._order)
         self._before: list[list[int]] = [[] for _ in range(2 * count)]
         self._detached = [node > 0 and self._is_detached(node) for node in range(count)]
+        self._unexplained = {node for children in tree.children for node in _alone(tree, children)}
 
     def graph(self) -> Graph:
         tree, before, times = self._tree, self._before, self._times
@@ -122,14 +123,14 @@ class _Builder:
             causes = before[event]
             times.append(max(times[cause] for cause in causes))
             self._keys.append((*self._keys[max(causes, key=self._rank.__getitem__)][:3], 1))
-        order = sorted(range(len(before)), key=self._keys.__getitem__)
-        rank = [0] * len(order)
-        for place, event in enumerate(order):
-            rank[event] = place
+        if len(before) > len(self._order):
+            self._order = sorted(range(len(before)), key=self._keys.__getitem__)
+            self._rank = _places(self._order)
         lags = [
-            times[event] - max((times[cause] for cause in causes), default=0) for event, causes in enumerate(before)
+            times[event] - (max([times[cause] for cause in causes]) if causes else 0)
+            for event, causes in enumerate(before)
         ]
-        return Graph(tree, before, lags, times, order, rank)
+        return Graph(tree, before, lags, times, self._order, self._rank)
 
     def _is_detached(self, node: int) -> bool:
         return self._tree.is_detached(node) or self._roles[node] in self._known.detached
@@ -154,11 +155,14 @@ class _Builder:
         """Whether a span waits for the end of this child."""
         if self._detached[child]:
             return False
-        return self._tree.roles[child] != "suspended" or self._tree.releasers[child] >= 0
+        waits = self._tree.roles[child] == "suspended" and self._tree.releasers[child] < 0
+        return not waits or child in self._unexplained
 
     def _children(self, parent: int) -> None:
         tree, rank = self._tree, self._rank
         children = tree.children[parent]
+        if not children:
+            return
         ended = sorted((child for child in children if self._counts(child)), key=lambda child: rank[end_of(child)])
         for child in ended:
             self._add(end_of(parent), end_of(child))
@@ -203,6 +207,26 @@ class _Builder:
             if not implied and roles[other] not in refuted[roles[child]]:
                 found.append(other)
         return [end_of(other) for other in found]
+
+
+def _alone(tree: Tree, children: Sequence[int]) -> Iterator[int]:
+    """Yield the waits of which nobody knows who ended them, and during which nothing else below the parent went on."""
+    waits = [child for child in children if tree.roles[child] == "suspended" and tree.releasers[child] < 0]
+    if not waits:
+        return
+    work = sorted((tree.starts[child], tree.ends[child]) for child in children if tree.roles[child] != "suspended")
+    begins, reached = [start for start, _ in work], list(accumulate((end for _, end in work), max))
+    for wait in waits:
+        before = bisect_left(begins, tree.ends[wait])
+        if not before or reached[before - 1] <= tree.starts[wait]:
+            yield wait
+
+
+def _places(order: Sequence[int]) -> list[int]:
+    places = [0] * len(order)
+    for place, event in enumerate(order):
+        places[event] = place
+    return places
 
 
 def tolerance_of(times: Iterable[int]) -> int:
