@@ -237,3 +237,14 @@ def test_prompts_that_hold_a_shorter_answer_get_shorter_too() -> None:
     found = predicted("output chat gen_ai.usage.output_tokens=1000 x0.5", runs=[run_of(workflow(1, 0, 41), *spans)])
     assert found.median.saving == pytest.approx(9.6 / 2 + 0.5)
     assert found.tokens[0] - found.tokens[1] == 1000
+
+
+def test_lines_of_spans_run_side_by_side() -> None:
+    whole, split = (
+        predicted("parallel agent=*_analyst"),
+        predicted("parallel agent=market_analyst,news_analyst | agent=risk_analyst"),
+    )
+    assert whole.median.saving > split.median.saving > 0
+    assert split.changes[0].spans == 24
+    with pytest.raises(InputError, match="a line is empty; write it as in: parallel agent=a,b"):
+        predicted("parallel agent=a |")

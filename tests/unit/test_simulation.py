@@ -121,7 +121,7 @@ def test_a_limit_is_seen_where_each_starts_as_another_ends_and_not_where_levels_
     limited = graph(*waves(3, 2, 4.1, 3.2, 2.5, 1.3, 2, places=2))
     [found] = limits_of(limited)
     assert (found.capacity, len(found.members)) == (2, 7)
-    assert is_faithful(limited, Edits(slots=[found], together=[found.members]))
+    assert is_faithful(limited, Edits(slots=[found], together=[[[one] for one in found.members]]))
     levels = [workflow(1, 0, 9), *(tool(2 + i, 3.0 * (i // 2), 3.0 * (i // 2) + 3, parent=1) for i in range(6))]
     assert limits_of(graph(*levels)) == []
 
@@ -170,3 +170,13 @@ def test_a_wait_that_nobody_is_known_to_have_ended_is_time_of_its_own_unless_som
     beside = graph(*alone, tool(4, 2, 4, parent=1))
     assert seconds(beside, gone={node(beside, 3)}) == 5.0
     assert seconds(beside, gone={node(beside, 4)}) == 3.0
+
+
+def test_lines_of_siblings_start_together_and_what_follows_waits_for_all() -> None:
+    spans = [tool(2 + i, i, i + 1, parent=1, name=f"t{i}") for i in range(4)]
+    known = graph(workflow(1, 0, 6), *spans, tool(6, 4, 6, parent=1))
+    a, b, c, d = (node(known, 2 + i) for i in range(4))
+    assert seconds(known, together=[[[a, b], [c, d]]]) == 4.0
+    assert seconds(known, together=[[[a, c, d], [b]]]) == 5.0
+    assert seconds(known, together=[[[a], [b], [c], [d]]]) == 3.0
+    assert seconds(known, together=[[[a, b], [c, d]]], cuts={b: S, d: S}) == 3.0

@@ -30,6 +30,8 @@ class Parallel:
     kind: ClassVar[str] = "parallel"
     selection: Selection
     text: str
+    lines: tuple[Selection, ...] = ()
+    """Where given, the spans of each go on one after another, and only the lines start together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ class Planner:
         """
         plan = Plan(graph, scale, Edits(), self.matched[number])
         plan.edits.slots.extend(found)
-        plan.edits.together.extend(slots.members for slots in found)
+        plan.edits.together.extend([[node] for node in slots.members] for slots in found)
         chance = random.Random(f"{number}/{draw}")  # noqa: S311 - repeatable draws, nothing secret
         for place, (change, nodes) in enumerate(zip(self._changes, plan.matched, strict=True)):
             if not nodes:
@@ -173,11 +173,22 @@ def _scale(plan: Plan, node: int, factor: float) -> None:
 
 
 def _parallel(plan: Plan, change: ch.Parallel, nodes: Sequence[int]) -> None:
-    groups = [group for group in groups_of(plan.graph.tree, nodes) if len(group) > 1]
-    if not groups:
-        name = names_of(plan.graph.tree, nodes[0])[0]
+    tree = plan.graph.tree
+    groups = [group for group in groups_of(tree, nodes) if len(group) > 1]
+    if change.lines:
+        which = {node: place for place, line in enumerate(change.lines) for node in line.nodes(tree)}
+        split = [
+            [[node for node in group if which.get(node) == place] for place in range(len(change.lines))]
+            for group in groups
+        ]
+        together = [[line for line in lines if line] for lines in split]
+    else:
+        together = [[[node] for node in group] for group in groups]
+    together = [lines for lines in together if len(lines) > 1]
+    if not together:
+        name = names_of(tree, nodes[0])[0]
         raise InputError(f"{change.text}: only one span ({name}) below any one parent; name at least two siblings")
-    plan.edits.together.extend(groups)
+    plan.edits.together.extend(together)
 
 
 def groups_of(tree: Tree, nodes: Iterable[int]) -> list[list[int]]:
