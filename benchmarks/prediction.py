@@ -17,6 +17,8 @@ import argparse
 import asyncio
 import random
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +28,7 @@ from predicted_programs import FAMILIES
 from predicted_programs import recorded as program_run
 
 import spanwise
+from spanwise.causality import observed, steps
 from spanwise.config import strict_yaml
 from spanwise.journal.reader import LinkRecord, SpanRecord
 from spanwise.testing import capture, run_virtual
@@ -42,7 +45,7 @@ from spanwise_profiling.runs import runs_of
 from spanwise_profiling.trace import build_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from spanwise.testing import PlainSpan
     from spanwise_pipeline import System
@@ -53,6 +56,11 @@ BEGIN_NS: Final = 1_790_000_000_000_000_000
 GOAL: Final = 0.02
 GOAL_OF_PROGRAMS: Final = 0.01
 TOGETHER: Final = "all together"
+_GROUPS: Final = (
+    "parallel agent=fundamentals,valuation,deep_value,quality,dividend | agent=growth,fair_growth,innovation,street | "
+    "agent=technicals,momentum,reversion,trend | agent=activist,contrarian,tail_risk | agent=sentiment"
+)
+_FALLBACK: Final = ("stop attempt after 1", "remove retry_backoff")
 _NO_CRITIC: Final = ("remove agent=*_critic", "stop capacity.json step=*_offer after 1")
 _NO_NOTES: Final = ("output chat agent=offer_matcher x0.82", "output chat agent=incentive_matcher x0.77")
 """An answer's share up to the end of its JSON."""
@@ -72,6 +80,36 @@ CHANGES: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         "concurrent_aggregation": ["parallel reference_data"],
         # What a handshake with the provider takes.
         "pooled_connections": ["duration chat -120 ms"],
+    },
+    "hedge_fund": {
+        "parallel_groups": [_GROUPS],
+        "fast_fallback": _FALLBACK,
+        "data_cache": ["cache retrieval"],
+        "direct_integration": ["remove step=prepare"],
+        "independent_analysts": [],  # nothing, unless groups run at the same time
+        # A handshake of 50 ms does not get faster.
+        "faster_model": [
+            "duration chat gen_ai.request.model=analyst-large x0.5",
+            "duration chat gen_ai.request.model=analyst-large +25 ms",
+        ],
+        # 160 tokens of each prompt come out of the provider's cache, at a tenth of their time.
+        "prompt_caching": ["duration chat gen_ai.request.model=analyst-large -22 ms"],
+        # 33 tokens of JSON in place of 77 of prose.
+        "structured_outputs": ["output chat gen_ai.request.model=analyst-large x0.43"],
+        "batched_storage": ["duration agent role=analyse -100 ms"],
+        "pooled_database": ["duration agent role=analyse -60 ms"],
+        "pooled_connections": ["duration chat gen_ai.request.model=analyst-large -50 ms", "duration attempt -50 ms"],
+        "hedged_calls": [],  # no call of the simulated models is slow enough
+        "result_cache": [],  # every run is cold
+        TOGETHER: [
+            # Where nobody is late, a failing call is tried once more after 0.25 s.
+            "stop attempt after 2", "stop retry_backoff after 1",
+            "retry chat gen_ai.request.model=sentiment-large after 250 ms",
+            "parallel agent role=analyse", "cache retrieval", "remove step=prepare",
+            "duration chat gen_ai.request.model=analyst-large x0.5",
+            "output chat gen_ai.request.model=analyst-large x0.43", "duration agent role=analyse -100 ms",
+            "duration chat gen_ai.request.model=analyst-large -50 ms",
+        ],
     },
     "matching": {
         "constellation=p1m1_p2m2": [*_NO_CRITIC, *_NO_NOTES],
@@ -110,6 +148,20 @@ All flags together are what they are called alone, unless `TOGETHER` says it.
 """
 
 
+@contextmanager
+def _steps_by(now: Callable[[], int]) -> Generator[None]:
+    """Let causality read this clock inside the block, also where it runs in C."""
+    if steps.compiled is None:
+        with mock.patch("spanwise.causality.steps.perf_counter_ns", now):
+            yield
+        return
+    steps.compiled.read_with(now, time.thread_time_ns, steps.current_context)
+    try:
+        yield
+    finally:
+        steps.compiled.read_with(time.perf_counter_ns, time.thread_time_ns, steps.current_context)
+
+
 def recorded(system: System, flags: Any, seed: int) -> Run:
     """Return one cold run of a system on a virtual clock."""
     profile = strict_yaml.load(system.profile, Profile)
@@ -129,6 +181,11 @@ def recorded(system: System, flags: Any, seed: int) -> Run:
             mock.patch("time.time_ns", now),
             mock.patch("time.perf_counter_ns", now),
             mock.patch("time.perf_counter", seconds),
+            mock.patch("spanwise.causality.driver.time_ns", now),
+            mock.patch("spanwise.causality.driver.perf_counter_ns", now),
+            mock.patch("spanwise.causality.spans.perf_counter_ns", now),
+            _steps_by(now),
+            observed(),
         ):
             async with Resources(system.name, system.needs(flags), clock=clock, virtual=True) as resources:
                 context = SystemContext(

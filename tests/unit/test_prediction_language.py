@@ -248,3 +248,8 @@ def test_lines_of_spans_run_side_by_side() -> None:
     assert split.changes[0].spans == 24
     with pytest.raises(InputError, match="a line is empty; write it as in: parallel agent=a,b"):
         predicted("parallel agent=a |")
+
+
+def test_a_factor_and_seconds_of_the_same_spans_go_together_in_this_order() -> None:
+    run = run_of(workflow(1, 0, 4), tool(2, 0, 4, parent=1))
+    assert predicted("duration tool -1 s", "duration tool x0.5", runs=[run]).median.after == 1.0

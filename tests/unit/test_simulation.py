@@ -11,6 +11,8 @@ from support import golden
 from support.forests import forest
 from support.traces import agent, chat, identifier, run_of, step, tool, wait, workflow
 
+from spanwise import conventions as c
+from spanwise.journal.reader import LinkRecord
 from spanwise_profiling.analysis.tree import tree_of
 from spanwise_profiling.normalise import normalised
 from spanwise_profiling.simulation.edits import Edits, Rate, Slots
@@ -180,3 +182,21 @@ def test_lines_of_siblings_start_together_and_what_follows_waits_for_all() -> No
     assert seconds(known, together=[[[a, c, d], [b]]]) == 5.0
     assert seconds(known, together=[[[a], [b], [c], [d]]]) == 3.0
     assert seconds(known, together=[[[a, b], [c, d]]], cuts={b: S, d: S}) == 3.0
+
+
+def test_a_sleep_of_another_task_is_not_what_the_next_step_waits_for() -> None:
+    link = (LinkRecord(identifier(1, 32), identifier(5), {c.LINK_REASON: "waits_on"}),)
+    steps = [workflow(1, 0, 5), tool(2, 0, 2, parent=1, name="a"), tool(5, 2, 5, parent=1, name="b")]
+    joined = replace(wait(3, 0, 5, kind="task", parent=1), links=link)
+    known = graph(*steps, joined, wait(4, 1, 2, kind="timer", parent=1))
+    assert seconds(known, cuts={node(known, 2): 2 * S}) == 3.0
+    asleep = graph(*steps, wait(4, 1, 2, kind="timer", parent=1))
+    assert seconds(asleep, cuts={node(asleep, 2): 2 * S}) == 5.0
+
+
+def test_a_wait_that_ends_in_the_very_moment_of_its_releaser_comes_after_it() -> None:
+    link = (LinkRecord(identifier(1, 32), identifier(3), {c.LINK_REASON: "waits_on"}),)
+    spans = [workflow(1, 0, 6), step(2, 0, 4, parent=1), agent(3, 0, 4, parent=2), chat(4, 0, 4, parent=3)]
+    waited = replace(wait(5, 0, 4, kind="task", parent=2), links=link)
+    known = graph(*spans, waited, tool(6, 4, 6, parent=1))
+    assert seconds(known, factors={node(known, 4): 0.25}) == 3.0

@@ -128,12 +128,19 @@ def _contradictions(
     for (first, one), (second, other) in combinations(enumerate(changes), 2):
         both = [(tree, set(nodes[first]) & set(nodes[second])) for tree, nodes in zip(trees, matched, strict=True)]
         shared = next(((tree, min(nodes)) for tree, nodes in both if nodes), None)
-        alike = one.kind == other.kind or {one.kind, other.kind} in exclusive
+        alike = (one.kind == other.kind and not _add_up(one, other)) or {one.kind, other.kind} in exclusive
         gone = "remove" in (one.kind, other.kind)
         if shared is not None and (alike or gone):
             tree, node = shared
             name = names_of(tree, node)[0]
             raise InputError(f"{one.text!r} and {other.text!r} contradict each other: both are about {name}; give one")
+
+
+def _add_up(one: Change, other: Change) -> bool:
+    """Whether one is a factor of a duration and the other is seconds more or less, which come after it."""
+    if not isinstance(one, ch.Duration) or not isinstance(other, ch.Duration):
+        return False
+    return bool(one.seconds) != bool(other.seconds)
 
 
 def _pools(
