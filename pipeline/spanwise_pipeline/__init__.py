@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Threads,
         UndeclaredError,
     )
+    from spanwise_pipeline.rubric import Grade, Task, expected_facts, facts_of, grade_sections
     from spanwise_pipeline.scheduling.background import Background
     from spanwise_pipeline.scheduling.fan import NoGoodResultError
     from spanwise_pipeline.scheduling.flow import Flow
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
         StepSkippedError,
         StepTypeError,
     )
-    from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
+    from spanwise_pipeline.system import CacheUse, Claim, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
     from spanwise_pipeline.writer import Receipt, WriteError, Writer, WriterStatistics
 
@@ -95,6 +96,7 @@ _HOME: Final = {
         "Threads",
         "UndeclaredError",
     ),
+    "rubric": ("Grade", "Task", "expected_facts", "facts_of", "grade_sections"),
     "scheduling.background": ("Background",),
     "scheduling.fan": ("NoGoodResultError",),
     "scheduling.flow": ("Flow",),
@@ -102,7 +104,7 @@ _HOME: Final = {
     "scheduling.progress": ("StepEvent", "report_partial"),
     "scheduling.slots": ("FlowStatistics",),
     "scheduling.step": ("Step", "StepCancelledError", "StepDeadlineError", "StepSkippedError", "StepTypeError"),
-    "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
+    "system": ("CacheUse", "Claim", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
     "writer": ("Receipt", "WriteError", "Writer", "WriterStatistics"),
 }
@@ -118,6 +120,7 @@ __all__ = [
     "Circuit",
     "CircuitOpenError",
     "CircuitStatistics",
+    "Claim",
     "Clock",
     "Codec",
     "ConcurrencyLimit",
@@ -128,6 +131,7 @@ __all__ = [
     "Flow",
     "FlowStatistics",
     "Folder",
+    "Grade",
     "Hedging",
     "IncompleteReplyError",
     "InvalidReplyError",
@@ -172,6 +176,7 @@ __all__ = [
     "Store",
     "System",
     "SystemContext",
+    "Task",
     "ThreadPool",
     "Threads",
     "Tool",
@@ -184,9 +189,12 @@ __all__ = [
     "WriteError",
     "Writer",
     "WriterStatistics",
+    "expected_facts",
+    "facts_of",
     "fetch",
     "file_hash",
     "flag",
+    "grade_sections",
     "in_thread",
     "load_presets",
     "report_partial",

@@ -5,6 +5,7 @@ What it leaves to us: that a call which somebody records already is not recorded
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan
 
 from spanwise.recording import model_calls
+from spanwise.recording.lazy_span import LazySpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +27,8 @@ def add_instrumentation() -> Callable[[], object]:
     Raises:
         AttributeError: the SDK is not built as expected.
     """
-    if _is_instrumented():
+    import_module("openai.resources.chat.completions")
+    if is_instrumented():
         return tuple
     try:
         instrumentor: Any = import_module(_INSTRUMENTATION).OpenAIInstrumentor()
@@ -35,8 +38,10 @@ def add_instrumentation() -> Callable[[], object]:
     return lambda: instrumentor.uninstrument()  # noqa: PLW0108 - a singleton that another one may have replaced
 
 
-def _is_instrumented() -> bool:
+def is_instrumented() -> bool:
     """Return whether something stands in the place of the SDK's methods; all instrumentations use wrapt for it."""
+    if "openai.resources.chat.completions" not in sys.modules:
+        return False
     completions: Any = import_module("openai.resources.chat.completions").Completions
     methods: Mapping[str, object] = completions.__dict__
     return hasattr(methods["create"], "_self_wrapper")
@@ -63,7 +68,7 @@ class _Tracer(trace.Tracer):
 
     def start_span(self, name: str, context: Any = None, *args: Any, **options: Any) -> trace.Span:
         current = trace.get_current_span(context)
-        if model_calls.is_one(current):
+        if model_calls.is_one(current) and not isinstance(current, LazySpan):
             return NonRecordingSpan(current.get_span_context())
         return self._tracer.start_span(name, context, *args, **options)
 
