@@ -135,8 +135,8 @@ class _Simulation:
                 start = start_of(node)
                 if before >= 0:
                     parent = self._tree.parents[node]
-                    wanted = [end_of(before), *([start_of(parent)] if parent >= 0 else [])]
-                    self._before[start] = self._earlier(wanted, graph.rank[start])
+                    needed = [end_of(before), *([start_of(parent)] if parent >= 0 else [])]
+                    self._before[start] = self._earlier(needed, graph.rank[start])
                 elif start != first:
                     self._before[start], self._lags[start] = causes, graph.lags[first]
         inside = {start_of(node) for node in members}
