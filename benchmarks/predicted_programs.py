@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from spanwise import conventions as c
@@ -23,7 +24,7 @@ from spanwise_profiling.runs import runs_of
 from spanwise_profiling.trace import build_traces
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from spanwise_profiling.runs import Run
 
@@ -401,7 +402,10 @@ def flat_chains(draw: random.Random) -> Case:
         async def run(program: Program) -> None:
             async def branch(i: int) -> None:
                 for j, seconds in enumerate(chains[i]):
-                    await program.call("tool", f"c{i}t{j}", seconds, factor if (i, j) == (who, 0) else 1.0)
+                    faster = factor if (i, j) == (who, 0) else 1.0
+                    # They vary so much that of each two calls now this one ends first and now that one.
+                    with program.span("tool", f"c{i}t{j}"):
+                        await asyncio.sleep(faster * program.seconds(f"c{i}t{j}", seconds, 1.2))
 
             await asyncio.gather(*(branch(i) for i in range(len(chains))))
 
@@ -427,11 +431,107 @@ def shorter_loop(draw: random.Random) -> Case:
     return Case(body(rounds), body(wanted), (f"stop agent=writer after {wanted}",))
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part of a mixed program: a call of so many seconds, or parts one after another or side by side."""
+
+    kind: str
+    """`tool`, `chat`, `retrieval`, `line` or `fork`; parts of the last two are agents."""
+    name: str
+    usual: float = 0.0
+    parts: tuple[_Part, ...] = ()
+
+    def calls(self) -> Iterator[_Part]:
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            yield from part.calls()
+
+
+def _grown(draw: random.Random, depth: int, names: Iterator[int]) -> _Part:
+    if depth == 0 or draw.random() < 0.25:
+        kind = draw.choice(["tool", "tool", "chat", "retrieval"])
+        # A few sources are asked again and again.
+        name = f"source{draw.randrange(3)}" if kind == "retrieval" else f"{kind}{next(names)}"
+        return _Part(kind, name, 2.0 if kind == "retrieval" else draw.uniform(0.5, 5.0))
+    kind = draw.choice(["line", "line", "fork"])
+    return _Part(
+        kind, f"{kind}{next(names)}", 0.0, tuple(_grown(draw, depth - 1, names) for _ in range(draw.randint(2, 4)))
+    )
+
+
+async def _lived(
+    program: Program, part: _Part, factors: Mapping[str, float], gone: str, made: dict[str, asyncio.Task[None]] | None
+) -> None:
+    async def fetch() -> None:
+        await asyncio.sleep(program.seconds(part.name, part.usual))
+
+    async def live(inner: _Part) -> None:
+        with program.span("agent", f"in-{part.name}"):
+            await _lived(program, inner, factors, gone, made)
+
+    if part.kind == "fork":
+        await asyncio.gather(*(live(inner) for inner in part.parts))
+    elif part.kind == "line":
+        for inner in part.parts:
+            await live(inner)
+            await asyncio.sleep(0.002)
+    elif part.name == gone:
+        return
+    elif part.kind == "chat":
+        tokens = program.seconds(part.name, 50 * part.usual)
+        about = {c.USAGE_OUTPUT_TOKENS: round(tokens), c.RESPONSE_TIME_TO_FIRST_CHUNK: 0.5}
+        with program.span("chat", part.name, about):
+            await asyncio.sleep(0.5 + round(tokens) * 0.02 * factors.get("output", 1.0))
+    elif part.kind == "retrieval" and made is not None:
+        with program.span("retrieval", part.name, {c.REQUEST_HASH: part.name}):
+            if part.name not in made:
+                made[part.name] = asyncio.create_task(fetch())
+            await made[part.name]
+    else:
+        with program.span(part.kind, part.name, {c.REQUEST_HASH: part.name}):
+            await asyncio.sleep(factors.get(part.name, 1.0) * program.seconds(part.name, part.usual))
+
+
+def mixed(draw: random.Random) -> Case:
+    """Lines and forks of agents within one another, and one or two changes of several kinds."""
+    whole = _Part("line", "whole", 0.0, tuple(_grown(draw, 2, count()) for _ in range(draw.randint(2, 4))))
+    calls = [part for part in whole.calls() if part.kind == "tool"]
+    chats = any(part.kind == "chat" for part in whole.calls())
+    asked = [part.name for part in whole.calls() if part.kind == "retrieval"]
+    factors: dict[str, float] = {}
+    changes: list[str] = []
+    gone, cache = "", False
+    if len(set(asked)) < len(asked) and draw.random() < 0.5:
+        cache = True
+        changes.append("cache retrieval")
+    if chats and draw.random() < 0.5:
+        factors["output"] = draw.choice([0.3, 0.6])
+        changes.append(f"output chat x{factors['output']}")
+    if calls and draw.random() < 0.4:
+        gone = draw.choice(calls).name
+        changes.append(f"remove {gone}")
+    slower = [part.name for part in calls if part.name != gone]
+    if slower and (not changes or draw.random() < 0.5):
+        factors[name := draw.choice(slower)] = draw.choice([0.1, 0.5, 2.0])
+        changes.append(f"duration {name} x{factors[name]}")
+    if not changes:
+        return mixed(draw)
+
+    def body(factors: Mapping[str, float], gone: str, *, cache: bool) -> Body:
+        async def run(program: Program) -> None:
+            await _lived(program, whole, factors, gone, {} if cache else None)
+
+        return run
+
+    return Case(body({}, "", cache=False), body(factors, gone, cache=cache), tuple(changes))
+
+
 FAMILIES: Final[dict[str, Callable[[random.Random], Case]]] = {
     family.__name__: family
     for family in (
         chain, seconds_less, fork_join, made_parallel, left_out, cached, unseen_limit, raised_limit, new_limit,
-        fewer_tokens, background, linked_queue, flat_chains, shorter_loop,
+        fewer_tokens, background, linked_queue, flat_chains, shorter_loop, mixed,
     )
 }  # fmt: skip
 """Name to a function that makes a case from a seed; all are sound: what is recorded says what the change does."""

@@ -52,6 +52,7 @@ def configure(
     content_limit: int | None = None,
     redact: bool | None = None,
     redact_patterns: str | Sequence[str] | None = None,
+    allow_attributes: str | Sequence[str] | None = None,
     span_hook: str | Hook | None = None,
     propagate_to: str | Sequence[str] | None = None,
     thread_context: bool | None = None,

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         StepSkippedError,
         StepTypeError,
     )
-    from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
+    from spanwise_pipeline.system import CacheUse, Claim, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
     from spanwise_pipeline.writer import Receipt, WriteError, Writer, WriterStatistics
 
@@ -102,7 +102,7 @@ _HOME: Final = {
     "scheduling.progress": ("StepEvent", "report_partial"),
     "scheduling.slots": ("FlowStatistics",),
     "scheduling.step": ("Step", "StepCancelledError", "StepDeadlineError", "StepSkippedError", "StepTypeError"),
-    "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
+    "system": ("CacheUse", "Claim", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
     "writer": ("Receipt", "WriteError", "Writer", "WriterStatistics"),
 }
@@ -118,6 +118,7 @@ __all__ = [
     "Circuit",
     "CircuitOpenError",
     "CircuitStatistics",
+    "Claim",
     "Clock",
     "Codec",
     "ConcurrencyLimit",

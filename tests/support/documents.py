@@ -6,6 +6,38 @@ from typing import Any
 
 NUMBER = (float, int)
 OPTIONAL = (float, int, type(None))
+_EFFECT: dict[str, Any] = {
+    "saves_share": float,
+    "low": OPTIONAL,
+    "high": OPTIONAL,
+    "saves_s": float,
+    "bound_share": OPTIONAL,
+    "bound_low": OPTIONAL,
+    "bound_high": OPTIONAL,
+    "tokens": NUMBER,
+    "untold": int,
+    "same_answer": bool,
+    "durations_s": [float],
+}
+SYSTEMS_ABLATE: dict[str, Any] = {
+    "schema": str,
+    "system": str,
+    "speed": float,
+    "seeds": [int],
+    "set": dict,
+    "presets": {"baseline": [float], "optimized": [float]},
+    "flags": [
+        {
+            "flag": str,
+            "off": bool,
+            "on": bool,
+            "claim": (dict, type(None)),
+            "verdict": (str, type(None)),
+            "alone": _EFFECT,
+            "in_all": _EFFECT,
+        }
+    ],
+}
 SYSTEMS_RUN: dict[str, Any] = {
     "schema": str,
     "system": str,
@@ -57,6 +89,7 @@ _MEASURED = {
     "ratio_interval": _INTERVAL, "p": NUMBER, "detectable": OPTIONAL, "change": str,
 }  # fmt: skip
 _FIGURE = {"before": NUMBER, "after": NUMBER, "saves": NUMBER, "low": NUMBER, "high": NUMBER}
+_CALIBRATION = [{"kind": str, "measured": int, "off": NUMBER, "within": int}]
 PREDICT: dict[str, Any] = {
     "schema": str,
     "workflow": str,
@@ -75,8 +108,44 @@ PREDICT: dict[str, Any] = {
         "floor_s": NUMBER,
         "path": [{"name": str, "before_s": NUMBER, "after_s": NUMBER}],
     },
+    "id": (str, type(None)),
+    "calibration": _CALIBRATION,
 }
-"""`predict`."""
+"""`predict --change`."""
+_SUGGESTION = {
+    "changes": list,
+    "why": str,
+    "confidence": str,
+    "median": _FIGURE,
+    "cost": (_FIGURE | {"currency": str}, type(None)),
+}
+PREDICT_SUGGEST: dict[str, Any] = {
+    "schema": str,
+    "workflow": str,
+    "runs": list,
+    "suggestions": [_SUGGESTION],
+    "pair": (_SUGGESTION, type(None)),
+}
+"""`predict --suggest`."""
+PREDICT_SCORE: dict[str, Any] = {
+    "schema": str,
+    "scored": (
+        {
+            "id": str,
+            "changes": list,
+            "predicted_s": NUMBER,
+            "low_s": NUMBER,
+            "high_s": NUMBER,
+            "measured_s": NUMBER,
+            "runs": int,
+            "off": NUMBER,
+            "within": bool,
+        },
+        type(None),
+    ),
+    "calibration": _CALIBRATION,
+}
+"""`predict --score`."""
 COMPARE: dict[str, Any] = {
     "schema": str,
     "verdict": str,

@@ -155,7 +155,7 @@ class _DirectModels:
 
 
 @dataclass(frozen=True, slots=True)
-class _DirectContext(SystemContext):
+class DirectContext(SystemContext):
     spoiling: Spoiling = field(default_factory=Spoiling)
 
     def model_client(self, **_: Any) -> ModelClient:
@@ -166,7 +166,7 @@ async def run_directly(system: System, flags: Any, spoiling: Spoiling | None = N
     """Run a system on the running loop with direct replies."""
     clock = Clock()
     async with Resources(system.name, system.needs(flags), clock=clock, virtual=True) as resources:
-        context = _DirectContext(
+        context = DirectContext(
             base_url="", api_key="", clock=clock, seed=1, label_requests=True, publish=lambda _agent, _text: None,
             resources=resources, spoiling=spoiling or Spoiling(),
         )  # fmt: skip
@@ -204,23 +204,24 @@ def calls_of(system: System, flags: Any) -> list[tuple[Call, str]]:
 
 def facts_in(text: str) -> list[str]:
     """Names of the facts that a text states: lines `name = value`, or the fields of a JSON object."""
-    fields = _fields(text)
+    fields, _ = _fields(text)
     return list(fields) if fields is not None else list(dict.fromkeys(_FACT.findall(text)))
 
 
 def without_fact(text: str, name: str) -> str:
     """A text that leaves one fact out."""
-    fields = _fields(text)
+    fields, rest = _fields(text)
     if fields is not None:
-        return json.dumps({key: value for key, value in fields.items() if key != name})
+        return json.dumps({key: value for key, value in fields.items() if key != name}) + rest
     return re.sub(rf"^(?:[-*] )?{name} = .*$", "", text, flags=re.MULTILINE)
 
 
-def _fields(text: str) -> dict[str, Any] | None:
+def _fields(text: str) -> tuple[dict[str, Any] | None, str]:
+    """The JSON object that a text begins with, and what follows it."""
     if not text.startswith("{"):
-        return None
-    fields: dict[str, Any] = json.loads(text)
-    return fields
+        return None, ""
+    fields, end = json.JSONDecoder().raw_decode(text)
+    return fields, text[end:]
 
 
 def lower(outcome: Outcome | None, good: Outcome) -> bool:

@@ -30,6 +30,7 @@ def test_the_commands_of_the_page_print_what_it_shows(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     record_desks(tmp_path / ".spanwise")
+    record_desks(tmp_path / ".spanwise", preset="parallel", first=101)
     examples = list(CONSOLE.finditer(PAGE.read_text(encoding="utf-8")))
     assert examples
     for example in examples:

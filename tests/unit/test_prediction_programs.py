@@ -53,7 +53,7 @@ def test_a_queue_inside_of_spans_is_warned_of() -> None:
     assert "hidden-queue" in ids(found)
     assert reaches_no_saving(found)
     with pytest.raises(InputError, match="at most 3 of prices ran at once and no wait for a place is recorded"):
-        predicted(*spans, change="cap prices at 3")
+        predicted(*spans, change="cap prices at 4")
 
 
 def test_waits_that_do_not_fit_a_limit_are_refused() -> None:
@@ -140,3 +140,11 @@ def test_a_rate_that_the_recorded_requests_would_not_give_is_warned_of() -> None
     spans = [chat(2 + i, i, i + 1, parent=1, attributes={**about, c.REQUEST_HASH: f"h{i // 2}"}) for i in range(4)]
     assert "rate-above-recorded" in ids(predicted(workflow(1, 0, 4), *spans, change="cache news at 80 %"))
     assert "rate-above-recorded" not in ids(predicted(workflow(1, 0, 4), *spans, change="cache news at 50 %"))
+
+
+def test_an_order_that_is_only_assumed_is_warned_of_where_it_matters() -> None:
+    spans = [tool(2, 0, 2, parent=1, name="a"), tool(3, 0, 4, parent=1, name="b"), tool(4, 4, 6, parent=1, name="c")]
+    found = predicted(workflow(1, 0, 6), *spans, change="duration b x0.25")
+    assert "assumed-order" in ids(found)
+    assert (found.median.low, found.median.after) == (3.0, 4.0)
+    assert "assumed-order" not in ids(predicted(workflow(1, 0, 6), *spans, change="duration c x0.25"))

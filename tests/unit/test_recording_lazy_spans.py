@@ -29,7 +29,8 @@ def _context(isolated_provider: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Path:
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(program_run, "_SERVERS", ())  # another test may have loaded one
     spanwise.configure(journal_dir=tmp_path, integrations="none")
     program_run.begin("app.py")
     return tmp_path
@@ -97,3 +98,22 @@ def test_it_goes_on_in_another_set_up_of_recording(journal: Path) -> None:
     assert {span.name: span.resource["service.name"] for span in reader.read(journal)} == {
         PROGRAM: "other", "chat m": "other",
     }  # fmt: skip
+
+
+def test_tokens_of_calls_that_other_libraries_record_are_summed_once(journal: Path) -> None:
+    call: dict[str, str | int] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 2,
+    }
+    tracer = get_tracer("other")
+    with (
+        spanwise.agent("a"),
+        tracer.start_as_current_span("chat m", attributes=call),
+        tracer.start_as_current_span("chat m", attributes=call),  # another library tells of the same call
+    ):
+        pass
+    spanwise.shutdown()
+    [agent] = [span for span in reader.read(journal) if span.name == "invoke_agent a"]
+    told = {name.rpartition(".")[2]: value for name, value in agent.attributes.items() if name.endswith("_tokens")}
+    assert told == {"input_tokens": 5, "output_tokens": 2}

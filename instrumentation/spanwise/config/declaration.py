@@ -189,6 +189,14 @@ def patterns(text: str) -> tuple[str, ...]:
     return lines(text)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Return names of attributes, with commas or a line each; `*` may end one, and means nothing elsewhere."""
+    found = tuple(one.strip() for one in re.split(r"[,\n]", text) if one.strip())
+    if any(one == "*" or "*" in one[:-1] for one in found):
+        raise ValueError(text)
+    return found
+
+
 def rules(text: str) -> tuple[str, ...]:
     """Return rules `attribute=form`, one a line."""
     for line in lines(text):

@@ -28,7 +28,7 @@ DESTINATIONS: Final[Mapping[str, str]] = {
 }
 """Name to module of each destination. The module has a class `Settings` and an object `DESTINATION`."""
 MASK: Final = "***"
-INTEGRATIONS: Final = ("http_servers",)
+INTEGRATIONS: Final = ("http_servers", "langchain", "openai")
 """Libraries that `spanwise.integrations` records."""
 Causality = Literal["off", "sampled", "on"]
 Durability = Literal["interval", "sync"]
@@ -176,6 +176,14 @@ class Settings(NamedTuple):
             d.patterns,
             "regular expressions, one a line, that match at least a character",
             "regular expressions of further things to replace, one a line",
+        ),
+    ] = ()
+    allow_attributes: Annotated[
+        tuple[str, ...],
+        Setting(
+            d.names,
+            "names of attributes with commas between them, such as app.tenant or app.*",
+            "attributes of other libraries' spans that are recorded whatever they hold; `*` ends a prefix",
         ),
     ] = ()
     span_hook: Annotated[

@@ -53,8 +53,8 @@ class _Enclosing(SpanHelper):
 
     def _before_end(self) -> None:
         if self._usage is not None and self._usage.calls:
-            self.set(c.USAGE_INPUT_TOKENS, self._usage.input_tokens)
-            self.set(c.USAGE_OUTPUT_TOKENS, self._usage.output_tokens)
+            self.set(c.SUM_INPUT_TOKENS, self._usage.input_tokens)
+            self.set(c.SUM_OUTPUT_TOKENS, self._usage.output_tokens)
 
 
 class Workflow(_Enclosing):
@@ -241,9 +241,8 @@ def llm_call(
     temperature: float | None = None,
     seed: int | None = None,
     server: tuple[str, int] | None = None,
-    attempt: int | None = None,
 ) -> ModelCall:
-    """Span `chat {model}` of one request to a model; `attempt` counts from 1 where the caller retries."""
+    """Span `chat {model}` of one call of a model; where it may take several requests, see `ModelCall.attempt`."""
     # This runs between two calls of a client whose own work leaves nothing of it in the processor's cache: the less of
     # the program it touches, the faster it is.
     if type(model) is not str:
@@ -263,8 +262,6 @@ def llm_call(
         attributes[c.REQUEST_SEED] = seed
     if type(server) is tuple and len(server) == 2:  # noqa: PLR2004 - anything else is no address
         attributes[c.SERVER_ADDRESS], attributes[c.SERVER_PORT] = server
-    if attempt is not None:
-        attributes[c.RETRY_ATTEMPT] = attempt
     return ModelCall(f"chat {model}" if model else "chat", kind=_CLIENT, attributes=attributes)
 
 

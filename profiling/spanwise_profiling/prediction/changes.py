@@ -97,6 +97,18 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """Model calls read fewer tokens (or more)."""
+
+    kind: ClassVar[str] = "input"
+    selection: Selection
+    text: str
+    tokens: int | None = None
+    """At most so many; None where a factor is meant."""
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """Another model answers."""
 
@@ -130,4 +142,6 @@ class Retry:
     factor: float = 1.0
 
 
-Change: TypeAlias = Duration | Parallel | Remove | Cache | Cap | RateLimit | Stop | Output | Model | Hedge | Retry
+Change: TypeAlias = (
+    Duration | Parallel | Remove | Cache | Cap | RateLimit | Stop | Output | Input | Model | Hedge | Retry
+)

@@ -33,7 +33,8 @@ _MOST: Final = 1000
 _TOGETHER: Final = 0.5
 _HANDED_OVER: Final = ("queue", "lock", "future", "task")
 _FEW: Final = 5
-_SAME_QUALITY: Final = (ch.Remove, ch.Stop, ch.Output, ch.Model)
+_MATTERS: Final = 0.01
+_SAME_QUALITY: Final = (ch.Remove, ch.Stop, ch.Output, ch.Input, ch.Model)
 
 
 def doubts_of(run: Run, plan: Plan, outcome: Outcome, changes: Sequence[Change]) -> Iterator[Doubt]:
@@ -77,6 +78,21 @@ def doubts_of_few(runs: int) -> Iterator[Doubt]:
     if runs < _FEW:
         yield Doubt(
             "few-runs", f"{runs} run{'s' * (runs > 1)}: with {_FEW} or more, orders that are mere chance are found out"
+        )
+
+
+def doubts_of_order(careful: float, bold: float) -> Iterator[Doubt]:
+    """Yield the doubt that it matters whether spans waited for all that had ended when they started.
+
+    Args:
+        careful: seconds after the change, if they did.
+        bold: seconds if they waited for the last of these only.
+    """
+    if abs(careful - bold) > _MATTERS * careful:
+        yield Doubt(
+            "assumed-order",
+            f"in every run some spans started after others had ended, and if they did not wait for these, it would be "
+            f"{bold:.3g} s; the interval holds both",
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise.errors import InputError, nearest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _UNITS: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _NUMBER: Final = r"\d+(?:\.\d+)?"
 _TIME: Final = rf"{_NUMBER} ?(?:ms|s|min|h)"
+_TOKENS: Final = r"at (?P<tokens>\d{1,10}) tokens?|x ?(?P<factor>NUMBER)"
 _MOST: Final = 1e9
 
 
@@ -72,10 +74,10 @@ def _stop(selection: Selection, text: str, found: re.Match[str]) -> Change:
     return ch.Stop(selection, text, _positive(found["count"], text))
 
 
-def _output(selection: Selection, text: str, found: re.Match[str]) -> Change:
+def _tokens(make: Callable[..., Change], selection: Selection, text: str, found: re.Match[str]) -> Change:
     if found["factor"]:
-        return ch.Output(selection, text, factor=float(found["factor"]))
-    return ch.Output(selection, text, tokens=_positive(found["tokens"], text))
+        return make(selection, text, factor=float(found["factor"]))
+    return make(selection, text, tokens=_positive(found["tokens"], text))
 
 
 def _model(selection: Selection, text: str, found: re.Match[str]) -> Change:
@@ -121,9 +123,8 @@ VERBS: Final[Mapping[str, _Verb]] = {
         "rate chat at 60/min",
     ),
     "stop": _Verb(_pattern(r"after (?P<count>\d{1,10})"), _stop, "stop step=debate after 2"),
-    "output": _Verb(
-        _pattern(r"at (?P<tokens>\d{1,10}) tokens?|x ?(?P<factor>NUMBER)"), _output, "output chat at 200 tokens"
-    ),
+    "output": _Verb(_pattern(_TOKENS), partial(_tokens, ch.Output), "output chat at 200 tokens"),
+    "input": _Verb(_pattern(_TOKENS), partial(_tokens, ch.Input), "input chat x0.5"),
     "model": _Verb(
         _pattern(
             r"first (?P<first>TIME),? (?P<token>TIME) (?:a|per) token"

@@ -91,7 +91,7 @@ def check(graph: Graph, limited: Limited, change: Cap, *, may_be_new: bool) -> N
                 f"{change.text}: the recorded waits do not fit {most} places shared by these spans; name exactly the "
                 "spans that hold a place of this limit"
             )
-    elif change.capacity >= most and not may_be_new:
+    elif change.capacity > most and not may_be_new:
         name = names_of(tree, limited.members[0])[0]
         raise InputError(
             f"{change.text}: at most {most} of {name} ran at once and no wait for a place is recorded, so no limit is "

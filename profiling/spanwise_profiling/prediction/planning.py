@@ -14,7 +14,7 @@ from spanwise.errors import InputError
 from spanwise_profiling import kinds
 from spanwise_profiling.prediction import changes as ch
 from spanwise_profiling.prediction import limits
-from spanwise_profiling.prediction.calls import Decoding
+from spanwise_profiling.prediction.calls import CallTimes, tokens_of
 from spanwise_profiling.prediction.selection import names_of, nothing_matched
 from spanwise_profiling.runs import NANOSECONDS
 from spanwise_profiling.simulation.edits import Edits, Rate, Slots
@@ -44,6 +44,8 @@ class Plan:
     """Nodes that each change is about."""
     output_tokens: dict[int, float] = field(default_factory=dict[int, float])
     """Of calls that write another number of tokens."""
+    input_tokens: dict[int, float] = field(default_factory=dict[int, float])
+    """Of calls that read another number of tokens."""
     prices: dict[int, tuple[float, float]] = field(default_factory=dict["int", "tuple[float, float]"])
     """Of calls that another model answers: for an input and an output token."""
 
@@ -71,7 +73,7 @@ class Planner:
             if not any(nodes[place] for nodes in self.matched):
                 raise nothing_matched(change.selection, trees)
         _contradictions(changes, trees, self.matched)
-        self._decoding = Decoding(trees) if any(isinstance(change, ch.Output) for change in changes) else None
+        self._times = CallTimes(trees)
         self._pools = {
             place: _pools(change, trees, [nodes[place] for nodes in self.matched])
             for place, change in enumerate(changes)
@@ -105,10 +107,12 @@ class Planner:
                 case ch.Cache():
                     _cache(plan, change, nodes, chance)
                 case ch.Output():
-                    assert self._decoding is not None
-                    _output(plan, change, nodes, self._decoding)
+                    _output(plan, change, nodes, self._times)
+                case ch.Input():
+                    _input(plan, change, nodes, self._times)
                 case _:
                     _PLAIN[type(change)](plan, change, nodes)
+        _read_less(plan, self._times)
         return plan
 
 
@@ -236,14 +240,14 @@ def _stop(plan: Plan, change: ch.Stop, nodes: Sequence[int]) -> None:
     plan.edits.gone.update(later)
 
 
-def _output(plan: Plan, change: ch.Output, nodes: Sequence[int], decoding: Decoding) -> None:
+def _output(plan: Plan, change: ch.Output, nodes: Sequence[int], times: CallTimes) -> None:
     calls = list(_calls(plan.graph.tree, nodes, change))
     for node in calls:
         span = plan.graph.tree.spans[node]
-        tokens = kinds.number_of(span, c.USAGE_OUTPUT_TOKENS)
+        _, tokens = tokens_of(span)
         if not tokens:
             continue
-        wrote = decoding.nanoseconds(span)
+        wrote = times.writing_ns(span)
         if wrote is None:
             raise InputError(
                 f"{change.text}: nothing tells how much of the calls of {names_of(plan.graph.tree, node)[0]} was "
@@ -254,6 +258,48 @@ def _output(plan: Plan, change: ch.Output, nodes: Sequence[int], decoding: Decod
         plan.output_tokens[node] = wanted
     if not any(node in plan.output_tokens for node in calls):
         raise InputError(f"{change.text}: no output tokens are recorded for these calls")
+
+
+def _input(plan: Plan, change: ch.Input, nodes: Sequence[int], times: CallTimes) -> None:
+    some = False
+    for node in _calls(plan.graph.tree, nodes, change):
+        span = plan.graph.tree.spans[node]
+        tokens, _ = tokens_of(span)
+        wanted = tokens * change.factor if change.tokens is None else min(tokens, change.tokens)
+        less = times.reading_ns(span, tokens - wanted)
+        if less is not None:
+            some = True
+            _lengthen(plan, node, -less)
+        plan.input_tokens[node] = wanted
+    if not some:
+        raise InputError(
+            f"{change.text}: nothing tells what a token of a prompt takes; record streamed calls with prompts of "
+            "different lengths"
+        )
+
+
+def _read_less(plan: Plan, times: CallTimes) -> None:
+    """Shorten the prompts that hold text of calls which write less, as far as recorded fingerprints tell."""
+    tree = plan.graph.tree
+    for node, span in enumerate(tree.spans) if plan.output_tokens else ():
+        sources = kinds.text_of(span, c.REQUEST_SOURCES)
+        if sources is None or node in plan.input_tokens:
+            continue
+        less = 0.0
+        for source in sources.split():
+            writer, _, counts = source.partition(":")
+            other = tree.numbers.get(writer, -1)
+            if other in plan.output_tokens:
+                wrote = kinds.number_of(tree.spans[other], c.RESPONSE_NEW_CHARACTERS) or 0
+                held = counts.partition(":")[0]
+                share = min(1.0, int(held) / wrote) if wrote and held.isdecimal() else 0.0
+                less += share * (tokens_of(tree.spans[other])[1] - plan.output_tokens[other])
+        tokens, _ = tokens_of(span)
+        less = min(less, tokens)
+        saved = times.reading_ns(span, less)
+        if less and saved is not None:
+            _lengthen(plan, node, -saved)
+            plan.input_tokens[node] = tokens - less
 
 
 def _lengthen(plan: Plan, node: int, more: int) -> None:

@@ -18,7 +18,7 @@ from spanwise.errors import InputError
 from spanwise_profiling import prices
 from spanwise_profiling.analysis.tree import tree_of
 from spanwise_profiling.normalise import normalised
-from spanwise_profiling.prediction.doubts import doubts_of, doubts_of_few
+from spanwise_profiling.prediction.doubts import doubts_of, doubts_of_few, doubts_of_order
 from spanwise_profiling.prediction.explaining import explanation_of
 from spanwise_profiling.prediction.planning import Planner
 from spanwise_profiling.prediction.result import Doubt, Figure, Matched, Prediction
@@ -123,6 +123,21 @@ class Recorded:
         """Ids of the runs that count."""
         return tuple(known.run.run_id for known in self._known)
 
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that count, repaired."""
+        return tuple(known.run for known in self._known)
+
+    @property
+    def middle(self) -> Run:
+        """The run whose duration is in the middle."""
+        return sorted(self.runs, key=lambda run: run.duration_ns)[(len(self._known) - 1) // 2]
+
+    @property
+    def seconds(self) -> float:
+        """Median duration of the runs that count."""
+        return median(known.run.scaled(known.graph.times[1] - known.graph.times[0]) for known in self._known)
+
     def predict(self, changes: Sequence[Change]) -> Prediction:
         """Return what `changes`, made together, would come to.
 
@@ -134,7 +149,13 @@ class Recorded:
         planner = Planner(changes, [known.graph for known in self._known])
         draws = min(_DRAWS, max(1, _SIMULATIONS // len(self._known))) if planner.is_random else 1
         each = [self._predicted(number, changes, planner, draws) for number in range(len(self._known))]
-        doubts = _once([doubt for one in each for doubt in one.doubts], doubts_of_few(len(each)))
+        readings = (
+            median(float(np.mean(one.careful)) for one in each),
+            median(float(np.mean(one.bold)) for one in each),
+        )
+        doubts = _once(
+            [doubt for one in each for doubt in one.doubts], doubts_of_order(*readings), doubts_of_few(len(each))
+        )
         before = np.array([[one.before] * draws for one in each])
         careful = np.stack([before, np.array([one.careful for one in each])])
         bold = np.stack([before, np.array([one.bold for one in each])])

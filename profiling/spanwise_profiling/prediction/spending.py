@@ -28,7 +28,7 @@ class Spending:
         for call in self._calls:
             node = plan.graph.tree.numbers[call.span_id]
             if node not in outcome.skipped:
-                after += call.input_tokens + plan.output_tokens.get(node, call.output_tokens)
+                after += sum(_tokens(call, node, plan))
         return before, after
 
     def costs(self, plan: Plan, outcome: Outcome) -> tuple[float, float] | None:
@@ -47,11 +47,21 @@ class Spending:
         node = plan.graph.tree.numbers[call.span_id]
         if node in outcome.skipped:
             return 0.0
-        tokens = plan.output_tokens.get(node, call.output_tokens)
+        given, made = _tokens(call, node, plan)
         if node in plan.prices:
-            given, made = plan.prices[node]
-            return call.input_tokens * given + tokens * made
-        if tokens == call.output_tokens or call.cost is None:
+            price_given, price_made = plan.prices[node]
+            return given * price_given + made * price_made
+        if (given, made) == (call.input_tokens, call.output_tokens) or call.cost is None:
             return call.cost
         price = self._table.of(call.model, plan.graph.tree.spans[node].start_ns)
-        return None if price is None else call.cost + (tokens - call.output_tokens) * price.output
+        if price is None:
+            return None
+        # Tokens that the provider had in its prompt cache stay the same share of the input.
+        of_input = call.cost - call.output_tokens * price.output
+        share = given / call.input_tokens if call.input_tokens else 1.0
+        return of_input * share + made * price.output
+
+
+def _tokens(call: CallUsage, node: int, plan: Plan) -> tuple[float, float]:
+    """Return the input and output tokens of a call with the changes."""
+    return plan.input_tokens.get(node, call.input_tokens), plan.output_tokens.get(node, call.output_tokens)

@@ -6,13 +6,16 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
 from spanwise_profiling.advice.words import counted, listed
+from spanwise_profiling.render.headline import SURE
 from spanwise_profiling.render.numbers import fixed, seconds
 from spanwise_profiling.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from spanwise_profiling.prediction.keeping import Calibration, Scored
     from spanwise_profiling.prediction.result import Explanation, Figure, Matched, Prediction
+    from spanwise_profiling.prediction.suggesting import Suggested, Suggestion
 
 SCHEMA: Final = "spanwise.predict/1"
 _LEAST_SHARE: Final = 0.001
@@ -32,7 +35,9 @@ def prediction_lines(found: Prediction, *, width: int, explain: bool = False) ->
     yield ""
     yield from wrap(_verdict(found), width)
     yield f"  now        {_amount(found.median.before)}"
-    yield f"  predicted  {_amount(found.median.after)}, between {_between(found.median)}"
+    alone = len(found.run_ids) == 1 and found.median.low == found.median.high
+    interval = "; one run gives no interval" if alone else f", between {_between(found.median)}"
+    yield f"  predicted  {_amount(found.median.after)}{interval}"
     if found.p95 is not None:
         yield f"  p95        {_amount(found.p95.before)} to {_amount(found.p95.after)}, between {_between(found.p95)}"
     if found.tokens[0] != found.tokens[1]:
@@ -42,6 +47,57 @@ def prediction_lines(found: Prediction, *, width: int, explain: bool = False) ->
     yield from _doubts(found, width)
     if explain:
         yield from _explained(found.explanation, width)
+
+
+def record_lines(calibration: Sequence[Calibration]) -> Iterator[str]:
+    """Yield how good earlier predictions with the same verbs have been."""
+    for kind in calibration:
+        yield (
+            f"Earlier predictions with `{kind.kind}`: {kind.scored} measured, {kind.off:.1%} off in the median, "
+            f"{kind.within} within the interval."
+        )
+
+
+def suggestion_lines(found: Suggested, *, width: int) -> Iterator[str]:
+    """Yield what to change next, the best first, and the best two together."""
+    if not found.singles:
+        yield "No finding of the profile is a change that would save anything."
+        return
+    yield "Change next:"
+    for number, one in enumerate(found.singles, start=1):
+        yield from _suggestion(f"{number}.", one, width)
+    if found.pair is not None:
+        yield ""
+        yield "The best two together:"
+        yield from _suggestion("-", found.pair, width)
+
+
+def _suggestion(mark: str, one: Suggestion, width: int) -> Iterator[str]:
+    figure = one.prediction.median
+    share = figure.saving / figure.before if figure.before else 0.0
+    cost = one.prediction.cost
+    money = f", {cost.saving:.3g} {printable(one.prediction.currency)}" if cost and cost.saving else ""
+    text = f"{mark} saves {_amount(figure.saving)} ({share:.1%}){money}; {SURE[one.confidence]}: {one.why}"
+    yield from wrap(printable(text), width, subsequent_indent="   ")
+    yield from (f"   --change '{printable(line)}'" for line in one.texts)
+
+
+def score_lines(scored: Scored | None, calibration: Sequence[Calibration], *, width: int) -> Iterator[str]:
+    """Yield what a prediction came to, if one was scored, and how good each kind has been."""
+    if scored is not None:
+        kept = scored.kept
+        yield from wrap(f"{kept.id}: {printable('; '.join(kept.changes))}", width, subsequent_indent="  ")
+        yield f"  predicted  {_amount(kept.after)}, between {_amount(kept.low)} and {_amount(kept.high)}"
+        where = "within" if scored.is_within else "outside of"
+        yield f"  measured   {_amount(scored.measured)}, median of {counted(scored.runs, 'run')}"
+        yield f"  {scored.off:+.1%} off, {where} the interval"
+        yield ""
+    if not calibration:
+        yield "No prediction was measured yet; name runs with the change: spanwise predict RUN --score ID"
+        return
+    yield f"{'kind':<10} {'measured':>8} {'off':>7} {'within':>7}"
+    for kind in calibration:
+        yield f"{kind.kind:<10} {kind.scored:>8} {kind.off:>7.1%} {kind.within:>7}"
 
 
 def _amount(value: float) -> str:
@@ -139,6 +195,56 @@ def prediction_document(found: Prediction, more: dict[str, Any] | None = None) -
         },
         **(more or {}),
     }
+
+
+def suggestion_document(found: Suggested, workflow: str, run_ids: Sequence[str]) -> dict[str, Any]:
+    """Return suggestions as a JSON document, `spanwise.predict/1`."""
+    return {
+        "schema": SCHEMA,
+        "workflow": workflow,
+        "runs": list(run_ids),
+        "suggestions": [_suggested(one) for one in found.singles],
+        "pair": None if found.pair is None else _suggested(found.pair),
+    }
+
+
+def _suggested(one: Suggestion) -> dict[str, Any]:
+    cost = one.prediction.cost
+    return {
+        "changes": list(one.texts),
+        "why": one.why,
+        "confidence": one.confidence,
+        "median": _figure(one.prediction.median),
+        "cost": None if cost is None else _figure(cost) | {"currency": one.prediction.currency},
+    }
+
+
+def score_document(scored: Scored | None, calibration: Sequence[Calibration]) -> dict[str, Any]:
+    """Return what predictions came to as a JSON document, `spanwise.predict/1`."""
+    return {
+        "schema": SCHEMA,
+        "scored": None
+        if scored is None
+        else {
+            "id": scored.kept.id,
+            "changes": list(scored.kept.changes),
+            "predicted_s": scored.kept.after,
+            "low_s": scored.kept.low,
+            "high_s": scored.kept.high,
+            "measured_s": scored.measured,
+            "runs": scored.runs,
+            "off": scored.off,
+            "within": scored.is_within,
+        },
+        "calibration": calibration_document(calibration),
+    }
+
+
+def calibration_document(calibration: Sequence[Calibration]) -> list[dict[str, Any]]:
+    """Return how good each kind of prediction has been."""
+    return [
+        {"kind": kind.kind, "measured": kind.scored, "off": kind.off, "within": kind.within} for kind in calibration
+    ]
 
 
 def _figure(figure: Figure) -> dict[str, float]:
