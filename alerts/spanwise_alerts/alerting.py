@@ -258,7 +258,7 @@ def _slow_alert(subject: Subject, timed: Timed, budget: SecondsBudget, key: str,
         # A quotient of whole numbers: exactly one run in twenty is exactly 0.05, which "1 - within / runs" would miss.
         over = f"({subject.of(count)} - sum without (le) ({subject.of(within, bucket_bound(seconds))}))"
         expr = f"{over} / ({subject.of(count)} > 0) > {number(allowed)}"
-        needs = (count, within)
+        needs: tuple[Recording, ...] = (count, within)
         found = f"{_SHARE} took longer than the budget of {number(seconds)} s; the budget allows {allowed:.0%}"
     else:
         estimated = recording.quantile(timed.metric, level, name, window)

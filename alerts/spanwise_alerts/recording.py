@@ -8,7 +8,7 @@ somebody's time.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanwise import conventions as c
 from spanwise.conventions import label_of as label
@@ -50,9 +50,10 @@ class Recording:
     expr: str
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def rule(self) -> dict[str, object]:
+    def rule(self) -> dict[str, Any]:
         """Return the rule as it stands in a file."""
-        return {"record": self.record, "expr": self.expr} | ({"labels": dict(self.labels)} if self.labels else {})
+        found: dict[str, Any] = {"record": self.record, "expr": self.expr}
+        return found | ({"labels": dict(self.labels)} if self.labels else {})
 
 
 class Counted(NamedTuple):

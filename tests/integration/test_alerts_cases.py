@@ -43,6 +43,8 @@ class Suite:
     rules: dict[str, Any]
     tests: list[dict[str, Any]]
     evaluated: str = "5m"
+    part: int | None = None
+    """Which alternative of the condition the tests are about."""
 
 
 def rules_of(case: Case | Timeline) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def timeline_suite(timeline: Timeline, number: int) -> Suite:
     labels |= {"objective": rule["labels"]["budget"]} if ".objectives." in rule["labels"]["budget"] else {}
     tests = promtool_tests(timeline, labels, {"description": timeline.description})
     made = {"groups": [{"name": "g", "rules": [*others, rule]}]}
-    return Suite(f"{number:02}-{timeline.alert}", made, tests, timeline.evaluated)
+    return Suite(f"{number:02}-{timeline.alert}", made, tests, timeline.evaluated, timeline.part)
 
 
 def history(case: Case, growth: Growth, *, fires: bool, before: str = "0x9") -> dict[str, Any]:
@@ -155,14 +157,17 @@ def test_every_alert_fires_with_its_words_and_keeps_quiet_otherwise(promtool: st
 
 
 def test_there_is_a_case_for_every_alert() -> None:
-    assert {case.alert for case in (*CASES, *SLOWER, *BURNING)} == set(ALERTS)
+    assert {case.alert for case in CASES} | {one.alert for one in (*SLOWER, *BURNING)} == set(ALERTS)
 
 
 def mutants(suites: Sequence[Suite], exact: Sequence[bool]) -> Iterator[Suite]:
     """Yield each suite with one threshold or one comparison of its alert changed."""
     for one, is_exact in zip(suites, exact, strict=True):
         place, rule = next((i, r) for i, r in enumerate(one.rules["groups"][0]["rules"]) if "alert" in r)
-        for what, expr in changed(rule["expr"], exact=is_exact):
+        parts = rule["expr"].split("\nor\n") if one.part is not None else [rule["expr"]]
+        about = one.part or 0
+        for what, part in changed(parts[about], exact=is_exact):
+            expr = "\nor\n".join([*parts[:about], part, *parts[about + 1 :]])
             rules = [*one.rules["groups"][0]["rules"]]
             rules[place] = {**rule, "expr": expr}
             yield replace(one, name=f"{one.name}-{what}", rules={"groups": [{"name": "g", "rules": rules}]})

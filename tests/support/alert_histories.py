@@ -36,6 +36,8 @@ class Timeline:
     at: str
     description: str
     """What the firing alert says."""
+    part: int | None = None
+    """Which of the alternatives of its condition the histories are about; all where it is `None`."""
     histories: tuple[History, ...]
     """The one that fires is the first."""
 
@@ -60,13 +62,13 @@ def _slower(  # noqa: PLR0917 - a table's row
     """Return the history of an alert against an hour before; `bounds` are four bounds of the histogram in a row."""
     lowest, low, middle, high = bounds
     old, new = low + 0.95 * (middle - low), middle + 0.95 * (high - middle)
-    factor, floor = round(new / old / 1.1, 3), round(new / 1.1, 3)
+    factor, floor = round(new / old / 1.1, 3), round(new / 1.23, 3)
     least = "min_runs" if metric is c.WORKFLOW_DURATION else "min_calls"
     regression = f"{{factor: {factor}, offset: 1h, floor: {floor}}}"
-    before, slow, half = {middle: 5.0}, {high: 5.0}, {middle: 18.0, high: 2.0}
+    before, slow, most, half = {middle: 5.0}, {high: 5.0}, {middle: 17.0, high: 3.0}, {middle: 18.0, high: 2.0}
     made = [
         (before, slow, True),
-        (before, half, False),  # slower, and not by the factor
+        (before, most, False),  # slower, and not by the factor
         ({low: 5.0}, half, False),  # slower by the factor, and not over the floor
         (before, {high: 4.0}, False),  # too few now
         ({middle: 4.0}, slow, False),  # too few before
@@ -147,7 +149,7 @@ def _burns() -> Iterator[Timeline]:
         ("SpanwiseObjectiveBurnsSlowly", "5m", "78h", "78h", (288, 24), 936, 132 / 4096, "9.3"),
         ("SpanwiseObjectiveBurnsSlowly", "5m", "78h", "78h", (864, 72), 936, 44 / 4096, "28"),
     )  # fmt: skip
-    for alert, interval, evaluated, at, (long, short), steps, missed, days in pairs:
+    for place, (alert, interval, evaluated, at, (long, short), steps, missed, days) in enumerate(pairs):
         parts = (steps - long, long - short, short)
         # Of the whole long window, and of the short one: one just over, the other a little under, and the reverse.
         under = missed * 0.85
@@ -160,13 +162,14 @@ def _burns() -> Iterator[Timeline]:
             interval=interval,
             evaluated=evaluated,
             at=at,
+            part=place % 2,
             description=f"At the present rate, what may go wrong for w (desk) in 30d is used up in {days} days. The "
             "objective is 99% of runs without an error.",
             histories=(
                 History(series=_burning(parts, (0, missed, missed)), fires=True),
-                History(series=_burning(parts, (0, rest_of_under, 1.5 * missed)), fires=False),
-                History(series=_burning(parts, (0, rest_of_over, under)), fires=False),
-                History(series=_burning(parts, (0, missed, missed), 63 / 64), fires=False),  # too few runs
+                History(series=_burning(parts, (0, rest_of_under, 1.5 * missed), 1.5), fires=False),
+                History(series=_burning(parts, (0, rest_of_over, under), 1.5), fires=False),
+                History(series=_burning(parts, (0, missed, missed), (long - 0.5) / long), fires=False),
                 History(series=nothing, fires=False),
             ),
         )
