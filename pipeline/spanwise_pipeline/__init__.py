@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Threads,
         UndeclaredError,
     )
+    from spanwise_pipeline.rubric import Grade, Task, expected_facts, facts_of, grade_sections
     from spanwise_pipeline.scheduling.background import Background
     from spanwise_pipeline.scheduling.fan import NoGoodResultError
     from spanwise_pipeline.scheduling.flow import Flow
@@ -95,6 +96,7 @@ _HOME: Final = {
         "Threads",
         "UndeclaredError",
     ),
+    "rubric": ("Grade", "Task", "expected_facts", "facts_of", "grade_sections"),
     "scheduling.background": ("Background",),
     "scheduling.fan": ("NoGoodResultError",),
     "scheduling.flow": ("Flow",),
@@ -129,6 +131,7 @@ __all__ = [
     "Flow",
     "FlowStatistics",
     "Folder",
+    "Grade",
     "Hedging",
     "IncompleteReplyError",
     "InvalidReplyError",
@@ -173,6 +176,7 @@ __all__ = [
     "Store",
     "System",
     "SystemContext",
+    "Task",
     "ThreadPool",
     "Threads",
     "Tool",
@@ -185,9 +189,12 @@ __all__ = [
     "WriteError",
     "Writer",
     "WriterStatistics",
+    "expected_facts",
+    "facts_of",
     "fetch",
     "file_hash",
     "flag",
+    "grade_sections",
     "in_thread",
     "load_presets",
     "report_partial",
