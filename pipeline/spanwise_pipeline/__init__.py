@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from spanwise_pipeline.pools import Pool, PoolClosedError, PoolStatistics, ProcessPool, ThreadPool, WorkerError
     from spanwise_pipeline.remote import fetch
     from spanwise_pipeline.resources import (
+        Data,
         Folder,
         Limits,
         Need,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Threads,
         UndeclaredError,
     )
+    from spanwise_pipeline.rubric import Grade, Task, expected_facts, facts_of, grade_sections
     from spanwise_pipeline.scheduling.background import Background
     from spanwise_pipeline.scheduling.fan import NoGoodResultError
     from spanwise_pipeline.scheduling.flow import Flow
@@ -86,6 +88,7 @@ _HOME: Final = {
     "pools": ("Pool", "PoolClosedError", "PoolStatistics", "ProcessPool", "ThreadPool", "WorkerError"),
     "remote": ("fetch",),
     "resources": (
+        "Data",
         "Folder",
         "Limits",
         "Need",
@@ -95,6 +98,7 @@ _HOME: Final = {
         "Threads",
         "UndeclaredError",
     ),
+    "rubric": ("Grade", "Task", "expected_facts", "facts_of", "grade_sections"),
     "scheduling.background": ("Background",),
     "scheduling.fan": ("NoGoodResultError",),
     "scheduling.flow": ("Flow",),
@@ -121,6 +125,7 @@ __all__ = [
     "Clock",
     "Codec",
     "ConcurrencyLimit",
+    "Data",
     "Duration",
     "EventLoopThread",
     "Fallback",
@@ -128,6 +133,7 @@ __all__ = [
     "Flow",
     "FlowStatistics",
     "Folder",
+    "Grade",
     "Hedging",
     "IncompleteReplyError",
     "InvalidReplyError",
@@ -172,6 +178,7 @@ __all__ = [
     "Store",
     "System",
     "SystemContext",
+    "Task",
     "ThreadPool",
     "Threads",
     "Tool",
@@ -184,9 +191,12 @@ __all__ = [
     "WriteError",
     "Writer",
     "WriterStatistics",
+    "expected_facts",
+    "facts_of",
     "fetch",
     "file_hash",
     "flag",
+    "grade_sections",
     "in_thread",
     "load_presets",
     "report_partial",

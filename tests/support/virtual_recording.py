@@ -1,4 +1,4 @@
-"""The `trading` desk recorded on a virtual clock: spans of exact times, a run of minutes in less than a second."""
+"""Systems recorded on a virtual clock: spans of exact times, a run of minutes in less than a second."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from support.systems import SPEED, run_in_full
 from support.traces import BEGIN_NS
-from support.trading import SPEED, full_context, shipped_profile
+from support.trading import full_context, shipped_profile
 
 import spanwise
 from spanwise.journal.reader import LinkRecord, SpanRecord
@@ -21,6 +22,7 @@ from spanwise_profiling.trace import build_traces
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from spanwise_pipeline import System
     from spanwise_pipeline.systems.trading.flags import TradingFlags
     from spanwise_profiling.runs import Run
 
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 def recorded(flags: TradingFlags, seed: int = 1) -> Run:
     """Return a run of the whole system, cold."""
     [run] = _recorded(lambda: SYSTEM.run(full_context(shipped_profile(), seed), flags), flags, times=1)
+    return run
+
+
+def recorded_run(system: System, flags: Any, seed: int = 1) -> Run:
+    """Return a run of any system, cold."""
+    [run] = _recorded(lambda: run_in_full(system, flags, seed=seed), flags, times=1, name=system.name)
     return run
 
 
@@ -43,7 +51,9 @@ def recorded_twice(flags: TradingFlags) -> list[Run]:
     return _recorded(serve, flags, times=2)
 
 
-def _recorded(run_once: Callable[[], Coroutine[Any, Any, object]], flags: TradingFlags, *, times: int) -> list[Run]:
+def _recorded(
+    run_once: Callable[[], Coroutine[Any, Any, object]], flags: Any, *, times: int, name: str = "trading"
+) -> list[Run]:
     async def main() -> None:
         loop = asyncio.get_running_loop()
 
@@ -59,7 +69,7 @@ def _recorded(run_once: Callable[[], Coroutine[Any, Any, object]], flags: Tradin
             mock.patch("time.perf_counter", seconds),
         ):
             for _ in range(times):
-                with spanwise.workflow("trading", variant="desk", flags=asdict(flags)):
+                with spanwise.workflow(name, variant="desk", flags=asdict(flags)):
                     await run_once()
 
     with capture(time_scale=SPEED, wait_threshold=0.0001, fingerprints=True) as spans:
