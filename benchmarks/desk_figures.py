@@ -29,7 +29,7 @@ def table(fast: dict[str, Any], real: dict[str, Any] | None) -> str:
     for preset in dict.fromkeys(run["preset"] for run in fast["runs"]):
         runs = [run for run in fast["runs"] if run["preset"] == preset]
         slow = [run for run in (real["runs"] if real else []) if run["preset"] == preset]
-        lines.append(f"| {' | '.join(_row(preset, runs, slow, published.get(preset)))} |")
+        lines.append(f"| {' | '.join(_row(preset, runs, slow, published.get(_variant(fast, preset))))} |")
     return "\n".join([*lines, "", _notes(fast, real)])
 
 
@@ -37,6 +37,16 @@ def _published(system: str) -> dict[str, Any]:
     from spanwise_pipeline.systems import system_named  # noqa: PLC0415 - needs the extra
 
     return dict(system_named(system).published)
+
+
+def _variant(fast: dict[str, Any], preset: str) -> str:
+    """Return a preset with what its runs set differently, as published figures are named."""
+    from spanwise_pipeline.systems import system_named  # noqa: PLC0415 - needs the extra
+
+    flags = system_named(fast["system"]).presets[preset]
+    run = next(run for run in fast["runs"] if run["preset"] == preset)
+    changed = [f"{name}={value}" for name, value in sorted(run["flags"].items()) if value != getattr(flags, name)]
+    return ",".join([preset, *changed])
 
 
 def _row(preset: str, runs: Runs, slow: Runs, published: Any) -> list[str]:
@@ -53,7 +63,7 @@ def _row(preset: str, runs: Runs, slow: Runs, published: Any) -> list[str]:
         f"{median(run['bound_s'] for run in runs):.2f} s",
         f"{ratio:.3f} x",
         f"{median(run['tokens']['total'] for run in runs):,.0f}",
-        f"{published.tokens:,}" if published else "",
+        f"{published.tokens:,}" if published and published.tokens is not None else "",
         f"{median(run['tokens_per_s'] for run in runs):.1f}",
         f"{100 * hits / lookups:.0f} %" if lookups else "no cache",
         f"{100 * median(run['client_cpu_share'] for run in runs):.0f} %",

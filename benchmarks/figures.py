@@ -1,7 +1,7 @@
 """`make figures`: measures and draws what README and docs print, and puts it into the pages.
 
 A page says itself what it wants to be measured: what stands between `<!-- measured: COMMAND -->` and
-`<!-- /measured -->` is replaced by what the command prints. The README and the page of the trading desk show recorded
+`<!-- /measured -->` is replaced by what the command prints. The README and the pages of the systems show recorded
 runs, which are made first. Takes about an hour, and means something only on a machine without other work.
 """
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT: Final = Path(__file__).parents[1]
-DESK: Final = ROOT / "docs" / "systems" / "trading.md"
+SYSTEMS: Final = ROOT / "docs" / "systems"
+TABLE: Final = re.compile(r"^<!-- (?P<name>measured(?: (?P<setting>[a-z_]+=\S+))?):begin -->$", re.MULTILINE)
+"""Where the table of a system's runs stands in its page, and which flag is set for them."""
 MEASURED: Final = re.compile(
     r"^<!-- measured: (?P<command>[^\n]+?) -->\n.*?^<!-- /measured -->", re.DOTALL | re.MULTILINE
 )
@@ -66,16 +68,23 @@ def draw_readme() -> None:
         readme_figures.render(Path(folder), readme_figures.system_named("trading"))
 
 
-def measure_desk() -> None:
-    """Run the trading desk over seeds and at speed 1, and put its table into its page."""
-    run = ("-m", "spanwise_cli", "systems", "run", "trading", "--json")
+def measure_systems() -> None:
+    """Run each system that has a page over seeds and at speed 1, and put its tables into the page."""
+    for page in sorted(SYSTEMS.glob("*.md")):
+        for block in TABLE.finditer(page.read_text(encoding="utf-8")):
+            table = measured_system(page.stem, block["setting"])
+            text = page.read_text(encoding="utf-8")
+            page.write_text(readme_figures.replaced(text, block["name"], table), encoding="utf-8")
+
+
+def measured_system(name: str, setting: str | None) -> str:
+    """Return the table of a system's runs, with a flag set where one is given."""
+    run = ["-m", "spanwise_cli", "systems", "run", name, "--json", *(["--set", setting] if setting else [])]
     with TemporaryDirectory() as folder:
         fast, real = Path(folder, "fast.json"), Path(folder, "real.json")
         fast.write_text(printed(*run, "--runs", "5", "--speed", "20", "--journal", folder), encoding="utf-8")
         real.write_text(printed(*run, "--speed", "1", "--journal", folder), encoding="utf-8")
-        table = printed("benchmarks/desk_figures.py", str(fast), str(real)).rstrip()
-    page = DESK.read_text(encoding="utf-8")
-    DESK.write_text(readme_figures.replaced(page, "measured", table), encoding="utf-8")
+        return printed("benchmarks/desk_figures.py", str(fast), str(real)).rstrip()
 
 
 def measure_pages() -> None:
@@ -87,7 +96,7 @@ def measure_pages() -> None:
 
 def main() -> int:
     """Renew all figures, or only those of one kind; returns the exit code."""
-    steps = {"readme": draw_readme, "desk": measure_desk, "pages": measure_pages}
+    steps = {"readme": draw_readme, "systems": measure_systems, "pages": measure_pages}
     parser = argparse.ArgumentParser(description="Measure and draw what README and docs print.")
     parser.add_argument("--only", choices=list(steps), help="renew only these")
     only = parser.parse_args().only

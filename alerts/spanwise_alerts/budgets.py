@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import yaml
 
 from spanwise.config import strict_yaml
+from spanwise.config.run_budget import RunBudget  # noqa: TC001 - likewise
 from spanwise.conventions import WORKFLOW_SECONDS_BUCKETS
 from spanwise.errors import InputError
 
@@ -135,6 +136,8 @@ class CacheBudget(Watch):
 class WorkflowBudgets:
     """The budgets of one workflow; what is left out is not watched."""
 
+    run: RunBudget | None = None
+    """What a single run may take; judged by `spanwise gate`, and by no alert."""
     duration: DurationBudget | None = None
     tokens_per_second: TokenRateBudget | None = None
     cache_hit_rate: CacheBudget | None = None
@@ -191,16 +194,27 @@ class Budgets:
 
 def load_budgets(path: str | Path = SHIPPED) -> Budgets:
     """Read a budget file; raises `InputError` with file, line and remedy."""
-    _refuse_newer(Path(path))
-    return strict_yaml.load(path, Budgets)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; write one with: spanwise budgets init --output {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    return read_budgets(text, source=str(path))
 
 
-def _refuse_newer(path: Path) -> None:
+def read_budgets(text: str, *, source: str) -> Budgets:
+    """Read budgets from a text; `source` stands for the file in messages. Raises `InputError` likewise."""
+    _refuse_newer(text, source)
+    return strict_yaml.loads(text, Budgets, source=source)
+
+
+def _refuse_newer(text: str, path: str) -> None:
     # Before the strict reading: a newer file's new keys would be called misspelt.
     try:
-        document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document: Any = yaml.safe_load(text)
         version: Any = document["version"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, LookupError):
+    except (yaml.YAMLError, TypeError, LookupError):
         return  # strict_yaml says what is wrong, and where
     if isinstance(version, int) and version > VERSION:
         raise InputError(

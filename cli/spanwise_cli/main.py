@@ -61,14 +61,26 @@ def build_app(names: Sequence[str] | None = None) -> typer.Typer:
 
 
 def _hoist(arguments: list[str]) -> list[str]:
-    """Take the options that every command has out of `arguments`, up to a `--`."""
+    """Take the options that every command has out of `arguments`, up to a `--` or to what `run` runs."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
+    end = min(end, _program_of_run(arguments))
     head, tail = arguments[:end], arguments[end:]
     presentation.verbose = any(word in {"-v", "--verbose"} for word in head)
     presentation.color = "--no-color" not in head
     if not presentation.color:
         os.environ["NO_COLOR"] = "1"  # typer's own help and usage errors read it
     return [word for word in head if word not in {"-v", "--verbose", "--no-color"}] + tail
+
+
+def _program_of_run(arguments: list[str]) -> int:
+    """Return where the program of `spanwise run` stands, whose words are its own; the length where none is run."""
+    command = next((at for at, word in enumerate(arguments) if not word.startswith("-")), len(arguments))
+    if arguments[command : command + 1] != ["run"]:
+        return len(arguments)
+    at = command + 1
+    while at < len(arguments) and arguments[at].startswith("-") and arguments[at] != "-":
+        at += 2 if arguments[at] == "--journal" else 1
+    return at
 
 
 def _run(words: list[str]) -> int:

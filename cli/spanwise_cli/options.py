@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from spanwise.errors import InputError
 from spanwise_profiling.text import safe_json
 
 JOURNAL_DIR_VARIABLE: Final = "SPANWISE_JOURNAL_DIR"
@@ -30,6 +31,15 @@ JournalOption = Annotated[
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 """Give it the default `False`."""
+
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")]
+"""Give it the default `False`."""
+
+PricesOption = Annotated[
+    Path | None,
+    typer.Option("--prices", metavar="FILE", help="What tokens cost, in place of the table that comes with it."),
+]
+"""Give it the default `None`."""
 
 DEFAULT_JOURNAL: Final = Path(".spanwise")
 
@@ -56,6 +66,13 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console on standard output (or error) that colours only a terminal and only when it may."""
     no_color = not presentation.color or bool(os.environ.get("NO_COLOR"))
     return _Console(stderr=stderr, no_color=no_color, highlight=False, soft_wrap=False, emoji=False)
+
+
+def check_one_output(**options: bool) -> None:
+    """Raise `InputError` where several of the options are given that each decide all that is printed."""
+    if sum(options.values()) > 1:
+        names = [f"--{name}" for name in options]
+        raise InputError(f"{', '.join(names[:-1])} and {names[-1]}: each is all that is printed; give one of them")
 
 
 def emit_json(document: dict[str, Any]) -> None:

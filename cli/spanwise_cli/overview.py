@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "run": "Run a Python program with recording on, unchanged; its exit status is returned.",
     "runs": "List recorded runs, newest first.",
     "show": "Show one run as a tree with a timeline, and its agents by their seconds.",
     "profile": "Show what runs waited for, where their seconds went, and what to change first.",
     "explain": "Tell one finding of a run's profile whole: its spans, what it would save, and how it is done.",
+    "predict": "Predict what a change would save in recorded runs, with an interval and what may be wrong about it.",
     "compare": "Compare two sets of runs: faster, slower, same or not enough runs; how sure, and where it comes from.",
+    "gate": "Judge runs by their budgets and against a baseline.",
     "export": "Send recorded runs to a destination, or write them to a file of OTLP/JSON lines.",
     "import": "Copy spans into the journal from any file or server that `spanwise profile` reads.",
     "purge": "Erase recorded runs from the journal, for good.",
@@ -27,6 +30,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "4: something configured fails.",
     "systems": "List the reference systems; with a name, show its presets, flags and published figures.",
     "provider": "Serve a simulated OpenAI-compatible provider, for load and failure tests of any agent at no cost.",
+    "budgets": "The budget file: write one from recorded runs, or check one.",
     "alerts": "Prometheus recording and alert rules, made from the budgets.",
     "dashboards": "Grafana dashboards, made from the budgets.",
     "stack": "The real servers on this machine: collector, Jaeger, Prometheus, Alertmanager.",

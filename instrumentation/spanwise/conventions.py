@@ -56,6 +56,11 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
+HTTP_REQUEST_METHOD: Final = "http.request.method"
+HTTP_ROUTE: Final = "http.route"
+HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
+URL_PATH: Final = "url.path"
+URL_SCHEME: Final = "url.scheme"
 
 # Attributes of our own
 TIME_SCALE: Final = "spanwise.time.scale"
@@ -90,11 +95,19 @@ CACHE_SAVED_SECONDS: Final = "spanwise.cache.saved_seconds"
 CACHE_SAVED_TOKENS: Final = "spanwise.cache.saved_tokens"
 CONTENT_TRUNCATED: Final = "spanwise.content.truncated"
 """Names of the attributes of this span or event that were too long and were cut."""
+CONTENT_WITHHELD: Final = "spanwise.content.withheld"
+"""Names of the attributes of another library's span that were left out, since they may hold content."""
+SUM_INPUT_TOKENS: Final = "spanwise.usage.input_tokens"
+"""On an agent or a workflow: input tokens of all calls below it. Backends add up the `gen_ai.usage.*` of all spans."""
+SUM_OUTPUT_TOKENS: Final = "spanwise.usage.output_tokens"
+"""Likewise, output tokens."""
 STREAM_CHUNKS: Final = "spanwise.stream.chunks"
 STREAM_CLOSED_EARLY: Final = "spanwise.stream.closed_early"
 """True on a stream that was left before its end, because what was needed was there; it tells no usage."""
 STREAM_TOKENS_PER_SECOND: Final = "spanwise.stream.tokens_per_second"
 """Output tokens over the duration of a stream that the span itself read."""
+ATTEMPTS: Final = "spanwise.attempts"
+"""On a model call: how many requests it took, where that was more than one."""
 RETRY_SCHEDULED: Final = "spanwise.retry.scheduled"
 """True on a failed attempt that is tried again; such spans are what `spanwise_retries_total` counts."""
 RETRY_ATTEMPT: Final = "spanwise.retry.attempt"
@@ -153,6 +166,8 @@ WaitKind = Literal[
 ]  # fmt: skip
 LinkReason = Literal["waits_on", "spawned_by", "admitted_by"]
 
+ATTEMPT_SPAN: Final = "attempt"
+"""The span of one request of a model call that took several."""
 CACHE_LOOKUP_SPAN: Final = "cache_lookup"
 WAIT_SPAN: Final = "wait"
 STEP_SPAN: Final = "step"
@@ -237,6 +252,9 @@ WAIT_SECONDS: Final = Metric(
     "spanwise_wait_seconds_total", "counter", ("spanwise_wait_kind", "spanwise_wait_resource"),
     "Seconds in recorded waits, by kind and resource.",
 )  # fmt: skip
+ATTEMPTS_TOTAL: Final = Metric(
+    "spanwise_attempts_total", "counter", ("error_type",), "Requests of model calls, repeated ones included.",
+)  # fmt: skip
 RETRIES: Final = Metric(
     "spanwise_retries_total", "counter", ("error_type",), "Failed attempts that were tried again.",
 )  # fmt: skip
@@ -263,7 +281,7 @@ LEDGER_CURRENT_LABELS: Final[tuple[str, ...]] = ("state", "destination")
 METRICS: Final[tuple[Metric, ...]] = (
     OPERATION_DURATION, TOKEN_USAGE, TIME_TO_FIRST_CHUNK, TIME_PER_OUTPUT_CHUNK, AGENT_DURATION, WORKFLOW_DURATION,
     TOOL_DURATION, CACHE_LOOKUPS, CACHE_LOOKUP_DURATION, CACHE_SAVED_SECONDS_TOTAL, CACHE_SAVED_TOKENS_TOTAL,
-    WAIT_SECONDS, RETRIES, WORKFLOW_TOKENS_PER_SECOND, BUDGET_SECONDS, COST_TOTAL,
+    WAIT_SECONDS, ATTEMPTS_TOTAL, RETRIES, WORKFLOW_TOKENS_PER_SECOND, BUDGET_SECONDS, COST_TOTAL,
 )  # fmt: skip
 """All span-derived metrics; the collector's configuration derives the same ones."""
 LABELS: Final = frozenset(label for metric in METRICS for label in metric.all_labels)

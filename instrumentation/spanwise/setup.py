@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spanwise.config.settings import Settings, Sourced, resolve, settings_of
 from spanwise.content.filter import ContentFilter
 from spanwise.errors import UnavailableError
+from spanwise.helpers import program_run
 from spanwise.otel import threads
 from spanwise.process import exit as process_exit
 from spanwise.process import own_threads
@@ -51,9 +52,11 @@ def configure(
     content_limit: int | None = None,
     redact: bool | None = None,
     redact_patterns: str | Sequence[str] | None = None,
+    allow_attributes: str | Sequence[str] | None = None,
     span_hook: str | Hook | None = None,
     propagate_to: str | Sequence[str] | None = None,
     thread_context: bool | None = None,
+    integrations: str | Sequence[str] | None = None,
     endpoint: str | None = None,
     protocol: str | None = None,
     otlp_content: str | Sequence[str] | None = None,
@@ -93,6 +96,7 @@ def configured(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
             activate(None)
         telemetry = _started(settings, sources)
         activate(telemetry)
+        program_run.follow(telemetry)
         if not settings.disabled:
             process_exit.watch(shutdown, _write_or)
         return telemetry
@@ -100,6 +104,7 @@ def configured(settings: Settings, sources: dict[str, Sourced]) -> Telemetry:
 
 def shutdown() -> None:
     """Flush and end what `configure` set up; does nothing without it."""
+    program_run.end()
     with _lock:
         telemetry = activate(None)
     process_exit.unwatch(shutdown)
@@ -137,6 +142,11 @@ def _switched_on(settings: Settings) -> list[Callable[[], object]]:
 
         causality.start(settings.causality, wait_threshold=settings.wait_threshold)
         undo.append(causality.stop)
+    if settings.integrations:
+        from spanwise.integrations import switch  # noqa: PLC0415 - loads only where it is wanted
+
+        switch.start(settings.integrations)
+        undo.append(switch.stop)
     if settings.thread_context:
         threads.carry()
         undo.append(threads.stop)

@@ -194,6 +194,7 @@ def recording(
         endpoint=endpoint,
         time_scale=speed,
         causality="on" if resolved["causality"].source == "default" else None,
+        integrations="none" if resolved["integrations"].source == "default" else None,  # systems record themselves
         fingerprints=True if resolved["fingerprints"].source == "default" else None,
     )
     try:

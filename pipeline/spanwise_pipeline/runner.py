@@ -167,6 +167,8 @@ def _explain(problem: BaseException, base_url: str, provider: ProviderProcess | 
         return UnavailableError(f"{base_url}: not reachable ({_last_words(cause)}); start it or check --base-url")
     if isinstance(cause, openai.APIStatusError):
         return UnavailableError(f"{base_url}: answered {cause.status_code}: {cause.message}; see --help for --base-url")
+    if isinstance(cause, SpanwiseError):
+        return cause
     return SpanwiseError(f"the run failed: {type(cause).__name__}: {cause}; look at it with: spanwise show last")
 
 

@@ -144,6 +144,7 @@ class System:
     profile: Path
     """Profile of the simulated provider."""
     published: Mapping[str, Published]
+    """By preset, or by preset and what is set differently: `baseline,registrations=5`."""
     targets: Published
     completion_tokens: bool = False
     """Whether its authors' tokens, and tokens a second, are those of completions alone; else prompts count too."""

@@ -93,7 +93,7 @@ class Writer:
         interval: system seconds that the first write of a batch waits for others.
         queue: at most so many writes wait; who comes then waits, and the wait is recorded.
         clock: system time.
-        append_seconds: system seconds that an append takes on top, for storage that is simulated.
+        append_seconds: system seconds that an append takes at least, for storage that is simulated.
     """
 
     def __init__(
@@ -238,7 +238,6 @@ class Writer:
                         await self._hurry.wait()
             self._hurry.clear()
             batch = self._in_hand = self._next_batch()
-            await self._clock.sleep(self._append_seconds)
             await self._write_batch(log, batch)
             self._in_hand = []
             if self._closing or len(self._queue) >= self._most or self._queued_bytes >= self._most_bytes:
@@ -259,9 +258,12 @@ class Writer:
         return batch
 
     async def _write_batch(self, log: _Log, batch: Sequence[_Write]) -> None:
+        simulated = asyncio.ensure_future(self._clock.sleep(self._append_seconds))
         try:
             await _in_thread(log.carry_out, [write.record for write in batch])
+            await simulated
         except OSError as error:
+            simulated.cancel()
             for write in batch:
                 where = self._folder / write.record["path"]
                 reason = error.strerror or str(error)

@@ -105,4 +105,4 @@ def _tokens(collected: _Collected, attribute: str) -> int:
     """Return the tokens of the agent's calls; of its own spans where no call was recorded."""
     if any(kinds.kind_of(span) == "chat" for span in collected.own):
         return tokens_of_calls(collected.own, attribute)
-    return int(sum(kinds.number_of(span, attribute) or 0 for span in collected.invocations))
+    return int(sum(kinds.tokens_of(span, attribute) or 0 for span in collected.invocations))

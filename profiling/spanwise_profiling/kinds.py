@@ -20,6 +20,10 @@ Kind: TypeAlias = Literal[
 ]
 """`step`: a pipeline's step that is nothing more special; `span`: all else."""
 
+_SUMS: Final = {
+    conventions.USAGE_INPUT_TOKENS: conventions.SUM_INPUT_TOKENS,
+    conventions.USAGE_OUTPUT_TOKENS: conventions.SUM_OUTPUT_TOKENS,
+}
 _MOST: Final = 1 << 63
 OPERATIONS: Final[Mapping[str, Kind]] = {
     "invoke_workflow": "workflow",
@@ -85,6 +89,17 @@ def error_of(span: SpanRecord) -> str | None:
     if not span.is_error:
         return None
     return text_of(span, conventions.ERROR_TYPE) or "error"
+
+
+def tokens_of(span: SpanRecord, attribute: str) -> float | None:
+    """Return a count of tokens of an agent or workflow: its sum, or what older recordings have as `attribute`."""
+    own = number_of(span, _SUMS[attribute])
+    return number_of(span, attribute) if own is None else own
+
+
+def is_attempt(span: SpanRecord) -> bool:
+    """Whether `span` is one request of a model call that took several; older recordings have calls in its place."""
+    return conventions.RETRY_ATTEMPT in span.attributes and conventions.OPERATION_NAME not in span.attributes
 
 
 def is_retried(span: SpanRecord) -> bool:

@@ -121,7 +121,7 @@ def open_run(
     if servers.is_server(reference):
         report = reader.ReadReport()
         return _opened(reference, servers.read(reference, report, (), progress), sources, report, progress)
-    if reference == STDIN or (_is_path(reference) and Path(reference).is_file()):
+    if reference == STDIN or (is_path(reference) and Path(reference).is_file()):
         return _from_file(reference, sources, progress)
     try:
         return _from_journal(reference, journal, sources, progress)
@@ -169,7 +169,7 @@ def _from_journal(
     records = _merged(records, _more(local, (), report))
     remote = [source for source in sources if servers.is_server(source)]
     runs = _runs(records)
-    if _is_path(reference) and not any(run.run_id.startswith(reference) for run in runs):
+    if is_path(reference) and not any(run.run_id.startswith(reference) for run in runs):
         raise InputError(f"{reference}: no such file; give a recorded trace, a run id or `last`")
     if remote and jaeger_api.is_trace_id(reference) and not any(reference in (r.run_id, *r.trace_ids) for r in runs):
         wanted: tuple[str, ...] = (reference.lower(),)
@@ -261,7 +261,8 @@ def _common(one: str, other: str) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _is_path(reference: str) -> bool:
+def is_path(reference: str) -> bool:
+    """Whether `reference` looks like a file's path, so that it is no name of a run."""
     return not _LAST.fullmatch(reference) and ("/" in reference or reference.endswith(_SUFFIXES))
 
 

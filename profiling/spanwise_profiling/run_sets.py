@@ -62,6 +62,10 @@ class Library:
         passed = {run.run_id: run for run in found if all(test(run) for test in tests)}
         return sorted(passed.values(), key=lambda run: run.start_ns)
 
+    def everything(self) -> list[Run]:
+        """Return all runs of the journal, the oldest first; none where it holds none."""
+        return sorted(self._recording(self.journal).runs, key=lambda run: run.start_ns)
+
     @property
     def warnings(self) -> list[str]:
         """What could not be read, a line each."""

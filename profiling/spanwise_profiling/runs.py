@@ -270,13 +270,13 @@ def _totals(root: SpanRecord, spans: list[SpanRecord]) -> Totals:
         retries=retried,
         cache_lookups=len(results) - results.count(None),
         cache_hits=results.count("hit") + results.count("coalesced"),
-        errors=sum(span.is_error and not kinds.is_retried(span) for span in spans),
+        errors=sum(span.is_error and not kinds.is_retried(span) and not kinds.is_attempt(span) for span in spans),
     )
 
 
 def _tokens(root: SpanRecord, spans: list[SpanRecord], attribute: str) -> int:
     """Return the workflow's own sum where it has one: it also counts what was not recorded span by span."""
-    own = kinds.number_of(root, attribute) if kinds.kind_of(root) == "workflow" else None
+    own = kinds.tokens_of(root, attribute) if kinds.kind_of(root) == "workflow" else None
     return int(own) if own is not None else tokens_of_calls(spans, attribute)
 
 

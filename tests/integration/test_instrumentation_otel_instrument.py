@@ -47,7 +47,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         about.mkdir()
         (about / "METADATA").write_text("Metadata-Version: 2.1\nName: spanwise-entry\nVersion: 0\n")
         (about / "entry_points.txt").write_text(
-            f"[{GROUP}]\nspanwise = spanwise.integrations.traces_exporter:JournalExporter\n"
+            f"[{GROUP}]\nspanwise = spanwise.launch.traces_exporter:JournalExporter\n"
         )
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_"))}
     inherited["PYTHONPATH"] = os.pathsep.join([str(folder), *filter(None, sys.path)])

@@ -16,10 +16,10 @@ from support.otlp_receiver import receiving
 from support.pages import ROOT
 
 import spanwise
-from spanwise.integrations.traces_exporter import JournalExporter
 from spanwise.journal import ledger as ledgers
 from spanwise.journal import reader
 from spanwise.journal.ledger import Counts
+from spanwise.launch.traces_exporter import JournalExporter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,15 +31,17 @@ BOTH = WORKFLOW | {"gen_ai.agent.name": "risk"}
 # name, milliseconds of real time, attributes
 SPANS: tuple[tuple[str, int, dict[str, Any]], ...] = (
     ("invoke_workflow desk", 5000, WORKFLOW
-     | {"gen_ai.operation.name": "invoke_workflow", "gen_ai.usage.input_tokens": 700,
-        "gen_ai.usage.output_tokens": 300, "spanwise.budget.model": 3.0, "spanwise.budget.tool": 2.0}),
+     | {"gen_ai.operation.name": "invoke_workflow", "spanwise.usage.input_tokens": 700,
+        "spanwise.usage.output_tokens": 300, "spanwise.budget.model": 3.0, "spanwise.budget.tool": 2.0}),
     ("invoke_agent risk", 1000, BOTH | {"gen_ai.operation.name": "invoke_agent"}),
     ("chat small", 500, BOTH | CALL
      | {"gen_ai.operation.name": "chat", "gen_ai.response.time_to_first_chunk": 0.1, "spanwise.stream.chunks": 5,
         "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 50, "spanwise.cost": 0.25,
         "spanwise.cost.currency": "USD"}),
-    ("chat small", 250, BOTH | CALL
-     | {"gen_ai.operation.name": "chat", "error.type": "429", "spanwise.retry.scheduled": True}),
+    ("chat small", 250, BOTH | CALL | {"gen_ai.operation.name": "chat", "error.type": "429", "spanwise.attempts": 2}),
+    ("attempt", 100, BOTH
+     | {"error.type": "429", "spanwise.retry.attempt": 1, "spanwise.retry.scheduled": True}),
+    ("attempt", 100, BOTH | {"error.type": "429", "spanwise.retry.attempt": 2}),
     ("embeddings small", 50, BOTH | CALL | {"gen_ai.operation.name": "embeddings", "gen_ai.usage.input_tokens": 7}),
     ("execute_tool prices", 100, BOTH | {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "prices"}),
     ("cache_lookup market", 1, BOTH
@@ -84,6 +86,7 @@ EXPECTED: dict[str, list[tuple[dict[str, str], tuple[float, ...]]]] = {
     "spanwise_wait_seconds_total": [
         (_RISK | {"spanwise_wait_kind": "rate_limit", "spanwise_wait_resource": "llm"}, (5.0,)),
     ],
+    "spanwise_attempts_total": [(_RISK, (2.0,)), (_RISK | {"error_type": "429"}, (2.0,))],
     "spanwise_retries_total": [(_RISK | {"error_type": "429"}, (1.0,))],
     "spanwise_workflow_tokens_per_second": [(_DESK, (10.0,))],
     "spanwise_budget_seconds_total": [

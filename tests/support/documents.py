@@ -57,6 +57,64 @@ _MEASURED = {
     "name": str, "unit": str, "a": NUMBER, "b": NUMBER, "difference": NUMBER, "interval": _INTERVAL, "ratio": NUMBER,
     "ratio_interval": _INTERVAL, "p": NUMBER, "detectable": OPTIONAL, "change": str,
 }  # fmt: skip
+_FIGURE = {"before": NUMBER, "after": NUMBER, "saves": NUMBER, "low": NUMBER, "high": NUMBER}
+_CALIBRATION = [{"kind": str, "measured": int, "off": NUMBER, "within": int}]
+PREDICT: dict[str, Any] = {
+    "schema": str,
+    "workflow": str,
+    "runs": list,
+    "left_out": list,
+    "changes": [{"text": str, "kind": str, "spans": int, "runs": int, "names": dict}],
+    "median": _FIGURE,
+    "p95": (_FIGURE, type(None)),
+    "cost": (_FIGURE | {"currency": str}, type(None)),
+    "tokens": {"before": NUMBER, "after": NUMBER},
+    "warnings": [{"id": str, "text": str, "widens": bool}],
+    "explanation": {
+        "run_id": str,
+        "before_s": NUMBER,
+        "after_s": NUMBER,
+        "floor_s": NUMBER,
+        "path": [{"name": str, "before_s": NUMBER, "after_s": NUMBER}],
+    },
+    "id": (str, type(None)),
+    "calibration": _CALIBRATION,
+}
+"""`predict --change`."""
+_SUGGESTION = {
+    "changes": list,
+    "why": str,
+    "confidence": str,
+    "median": _FIGURE,
+    "cost": (_FIGURE | {"currency": str}, type(None)),
+}
+PREDICT_SUGGEST: dict[str, Any] = {
+    "schema": str,
+    "workflow": str,
+    "runs": list,
+    "suggestions": [_SUGGESTION],
+    "pair": (_SUGGESTION, type(None)),
+}
+"""`predict --suggest`."""
+PREDICT_SCORE: dict[str, Any] = {
+    "schema": str,
+    "scored": (
+        {
+            "id": str,
+            "changes": list,
+            "predicted_s": NUMBER,
+            "low_s": NUMBER,
+            "high_s": NUMBER,
+            "measured_s": NUMBER,
+            "runs": int,
+            "off": NUMBER,
+            "within": bool,
+        },
+        type(None),
+    ),
+    "calibration": _CALIBRATION,
+}
+"""`predict --score`."""
 COMPARE: dict[str, Any] = {
     "schema": str,
     "verdict": str,

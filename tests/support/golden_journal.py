@@ -17,6 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from support.segments import ended_segments
 
 from spanwise.journal import packing, segment
 from spanwise.journal.format import END, START, WAIT
@@ -104,7 +105,7 @@ def write(folder: Path) -> None:
         waiting.append(END, otlp_json.encode([_span(9, "execute_tool orders", 6, 9, 2)]), 1)
         waiting.close()
     os.truncate(writer.path, last.offset - 40)
-    packing.pack_segment(writer.take_closed()[1])
+    packing.pack_segment(ended_segments(writer)[1])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from support.traces import line_of
 
-from spanwise.journal import packing
+from spanwise.journal import packing, scan
 from spanwise.journal.format import END, START, WAIT
 from spanwise.journal.segment import SegmentWriter
 
@@ -44,6 +44,12 @@ def end(writer: SegmentWriter, *spans: SpanRecord) -> None:
     writer.append(WAIT if all(span.is_wait for span in spans) else END, payload_of(*spans), len(spans))
 
 
+def ended_segments(writer: SegmentWriter) -> list[Path]:
+    """Return the segments that `writer` has ended, oldest first: they will not change any more."""
+    current = writer.path
+    return [path for path in scan.segments(current.parent, scan.stream_of(current)) if path.name < current.name]
+
+
 def write_segments(
     folder: Path, *segments: Sequence[Sequence[SpanRecord]], stream: str = STREAM, packed: bool = False
 ) -> list[Path]:
@@ -54,7 +60,7 @@ def write_segments(
         for spans in segment:
             end(writer, *spans)
         writer.rotate()
-    return [packing.pack_segment(path) if packed else path for path in writer.take_closed()]
+    return [packing.pack_segment(path) if packed else path for path in ended_segments(writer)]
 
 
 @contextmanager

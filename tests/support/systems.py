@@ -232,23 +232,24 @@ def calls_of(system: System, flags: Any) -> list[tuple[Call, str]]:
 
 def facts_in(text: str) -> list[str]:
     """Names of the facts that a text states: lines `name = value`, or the fields of a JSON object."""
-    fields = _fields(text)
+    fields, _ = _fields(text)
     return list(fields) if fields is not None else list(dict.fromkeys(_FACT.findall(text)))
 
 
 def without_fact(text: str, name: str) -> str:
     """A text that leaves one fact out."""
-    fields = _fields(text)
+    fields, rest = _fields(text)
     if fields is not None:
-        return json.dumps({key: value for key, value in fields.items() if key != name})
+        return json.dumps({key: value for key, value in fields.items() if key != name}) + rest
     return re.sub(rf"^(?:[-*] )?{name} = .*$", "", text, flags=re.MULTILINE)
 
 
-def _fields(text: str) -> dict[str, Any] | None:
+def _fields(text: str) -> tuple[dict[str, Any] | None, str]:
+    """The JSON object that a text begins with, and what follows it."""
     if not text.startswith("{"):
-        return None
-    fields: dict[str, Any] = json.loads(text)
-    return fields
+        return None, ""
+    fields, end = json.JSONDecoder().raw_decode(text)
+    return fields, text[end:]
 
 
 def lower(outcome: Outcome | None, good: Outcome) -> bool:

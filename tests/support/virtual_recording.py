@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from support.systems import SPEED, run_in_full
+from support.systems import SPEED
 from support.traces import BEGIN_NS
 from support.trading import full_context, shipped_profile
 
 import spanwise
+from spanwise.config import strict_yaml
 from spanwise.journal.reader import LinkRecord, SpanRecord
 from spanwise.testing import PlainSpan, capture, run_virtual
+from spanwise_pipeline.bound import bound_of
+from spanwise_pipeline.provider.profile import Profile
 from spanwise_pipeline.systems.trading import SYSTEM
 from spanwise_pipeline.systems.trading.desk import Desk
 from spanwise_profiling.runs import runs_of
@@ -22,7 +25,7 @@ from spanwise_profiling.trace import build_traces
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from spanwise_pipeline import System
+    from spanwise_pipeline import Outcome, System, SystemContext
     from spanwise_pipeline.systems.trading.flags import TradingFlags
     from spanwise_profiling.runs import Run
 
@@ -33,10 +36,32 @@ def recorded(flags: TradingFlags, seed: int = 1) -> Run:
     return run
 
 
-def recorded_run(system: System, flags: Any, seed: int = 1) -> Run:
-    """Return a run of any system, cold."""
-    [run] = _recorded(lambda: run_in_full(system, flags, seed=seed), flags, times=1, name=system.name)
-    return run
+def recorded_at_speed_one(system: System, flags: Any, seed: int = 1) -> tuple[Run, Outcome]:
+    """Return a run of any system, cold, as its bound is computed, and its outcome."""
+
+    def now() -> int:
+        try:
+            return BEGIN_NS + round(asyncio.get_running_loop().time() * 1e9)
+        except RuntimeError:
+            return BEGIN_NS
+
+    def seconds() -> float:
+        return now() / 1e9
+
+    async def run(context: SystemContext, flags: Any) -> Outcome:
+        with spanwise.workflow(system.name, flags=asdict(flags)):
+            return await system.run(context, flags)
+
+    with (
+        mock.patch("time.time_ns", now),
+        mock.patch("time.perf_counter_ns", now),
+        mock.patch("time.perf_counter", seconds),
+        capture(wait_threshold=0.0001, fingerprints=True) as spans,
+    ):
+        profile = strict_yaml.load(system.profile, Profile)
+        outcome = bound_of(replace(system, run=run), flags, profile, seed).outcome
+        [found] = runs_of(build_traces([_record(span, scale=1.0) for span in spans()]))
+        return found, outcome
 
 
 def recorded_twice(flags: TradingFlags) -> list[Run]:
@@ -51,9 +76,7 @@ def recorded_twice(flags: TradingFlags) -> list[Run]:
     return _recorded(serve, flags, times=2)
 
 
-def _recorded(
-    run_once: Callable[[], Coroutine[Any, Any, object]], flags: Any, *, times: int, name: str = "trading"
-) -> list[Run]:
+def _recorded(run_once: Callable[[], Coroutine[Any, Any, object]], flags: TradingFlags, *, times: int) -> list[Run]:
     async def main() -> None:
         loop = asyncio.get_running_loop()
 
@@ -69,7 +92,7 @@ def _recorded(
             mock.patch("time.perf_counter", seconds),
         ):
             for _ in range(times):
-                with spanwise.workflow(name, variant="desk", flags=asdict(flags)):
+                with spanwise.workflow("trading", variant="desk", flags=asdict(flags)):
                     await run_once()
 
     with capture(time_scale=SPEED, wait_threshold=0.0001, fingerprints=True) as spans:
@@ -77,7 +100,7 @@ def _recorded(
         return runs_of(build_traces([_record(span) for span in spans()]))
 
 
-def _record(span: PlainSpan) -> SpanRecord:
+def _record(span: PlainSpan, *, scale: float = SPEED) -> SpanRecord:
     trace_id = f"{span['trace_id']:032x}"
     return SpanRecord(
         trace_id=trace_id,
@@ -90,5 +113,5 @@ def _record(span: PlainSpan) -> SpanRecord:
         attributes=span["attributes"],
         links=tuple(LinkRecord(trace_id, f"{released:016x}", about) for released, about in span["links"]),
         status_code=2 if span["status"] == "ERROR" else 0,
-        resource={"service.name": "trading", "spanwise.time.scale": SPEED},
+        resource={"service.name": "a system", "spanwise.time.scale": scale},
     )

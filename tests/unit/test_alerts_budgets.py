@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from spanwise.config import strict_yaml
 from spanwise.errors import InputError
 from spanwise_alerts.budgets import (
+    SHIPPED,
     Budgets,
     CacheBudget,
     DurationBudget,
@@ -21,6 +26,7 @@ from spanwise_alerts.budgets import (
     load_budgets,
     seconds_of,
 )
+from spanwise_alerts.schema import schema_text
 from spanwise_cli.demo import SPEED
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -208,3 +214,24 @@ def test_the_documentation_names_every_key_of_the_file() -> None:
     keys = {field.name for part in parts for field in dataclasses.fields(part)}
 
     assert sorted(key for key in keys if f"`{key}`" not in text) == []
+
+
+def test_the_json_schema_takes_what_the_file_takes_and_refuses_unknown_keys() -> None:
+    schema = json.loads(schema_text())
+    shipped = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    jsonschema.validate(shipped, schema)
+    mistakes: list[dict[str, Any]] = [
+        {**shipped, "colour": "red"},
+        {"workflows": {}},
+        {"version": 1, "default": {"duration": {"p95": "fast"}}},
+        {"version": 1, "default": {"duration": {"severity": "loud"}}},
+    ]
+    for wrong in mistakes:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
+
+
+def test_the_json_schema_explains_keys_and_gives_their_defaults() -> None:
+    duration = json.loads(schema_text())["properties"]["default"]["properties"]["duration"]["properties"]
+    assert duration["p95"]["description"] == "At most one run in twenty may take longer."
+    assert (duration["window"]["default"], duration["severity"]["enum"]) == ("30m", ["page", "ticket"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -361,3 +361,30 @@ def test_a_value_that_was_harmless_is_looked_at_again_under_another_name(tmp_pat
         {"note": "tree", "note.length": 4}, {"password": "[redacted:attribute]", "password.length": 4},
         {"input.value.length": 4}, {"note": "tree", "note.length": 4}, {"paid": 1}, {"paid": "[redacted:card]"},
     ]  # fmt: skip
+
+
+class _Dumped:
+    """A message as a client's library hands it out."""
+
+    def model_dump(self) -> dict[str, Any]:
+        function = {"name": "add", "arguments": '{"a": 1}'}
+        return {"role": "assistant", "content": "Hello", "tool_calls": [{"id": "c1", "function": function}]}
+
+
+@dataclass
+class _Fields:
+    role: str
+    content: str
+
+
+def test_messages_may_be_objects_of_the_client() -> None:
+    messages: list[Any] = [_Fields("user", "Add"), _Dumped(), object()]
+    with capture(capture_content="all") as spans, spanwise.llm_call("m") as call:
+        call.input(messages)
+    [span] = spans()
+
+    user, assistant, other = json.loads(span["attributes"]["gen_ai.input.messages"])
+    assert user == {"role": "user", "parts": [{"type": "text", "content": "Add"}]}
+    assert [part["type"] for part in assistant["parts"]] == ["text", "tool_call"]
+    assert assistant["parts"][1]["arguments"] == {"a": 1}
+    assert other["parts"][0]["content"].startswith("<object object")

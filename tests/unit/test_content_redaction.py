@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import re
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.secret_corpus import LOOK_ALIKES, Example, examples
 
-from spanwise.content import patterns, redact
+from spanwise.content import redact
 from spanwise.content.redact import Redactor, is_card
 from spanwise.errors import InputError
 
@@ -119,25 +117,6 @@ def test_an_address_with_an_encoded_at_sign_in_front_of_its_own_is_redacted_whol
     assert [Redactor().text(text), Redactor().text(text + " " * 1_000)] == [
         "[redacted:email]", "[redacted:email]" + " " * 1_000
     ]  # fmt: skip
-
-
-def test_the_blanks_that_are_named_are_all_there_are() -> None:
-    every = "".join(map(chr, range(sys.maxunicode + 1)))
-    assert re.findall(f"[{patterns.BLANKS}]", every) == re.findall(r"\s", every)
-
-
-@pytest.mark.parametrize("name", ["password", "pwd", "passwd", "secret", "secret_access_key", "api_key", "token"])
-@pytest.mark.parametrize("value", ["tulip7", "x" * 59 + "1", "x" * 60 + "1", "x" * 61 + "1", "abcdefghijklm", "none1"])
-@pytest.mark.parametrize(
-    "inside", ["", "=", "|", "\x7f", "é", "ж", "日", "\u3000", "\x85", "\U0001f600", ";", "\ufdd0"]
-)
-def test_a_secret_is_found_in_every_form_of_the_search(name: str, value: str, inside: str) -> None:
-    found: list[list[tuple[int, int]]] = []
-    for behind in (" ", " ж", " " * 5_000, "ж" * 5_000):
-        text = " ".join(f"{name}{sign}{value[:9]}{inside}{value[9:]} " for sign in ("=", ": ", '="')) + behind
-        found.append([match.span() for match in patterns.named(text).finditer(text)])
-    assert found == found[:1] * 4
-    assert len({patterns.named(text) for text in ("a", "ж", "ж" * 5_000)}) == 3
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.deliveries import ACCEPTED, AWAY, JumpingTime, Line, in_turn, payload, write
+from support.segments import ended_segments
 
 from spanwise.content.outlet import Outlet
 from spanwise.destinations.delivery import Delivery
@@ -104,7 +105,7 @@ def test_spans_without_an_end_are_not_sent(tmp_path: Path) -> None:
 def test_a_stream_is_followed_across_segments_whether_compressed_or_not(tmp_path: Path) -> None:
     writer = write(tmp_path, STREAM, *(names(n, n + 10) for n in range(0, 200, 10)), limit_bytes=4000)
     writer.close()
-    closed = writer.take_closed()
+    closed = ended_segments(writer)
     assert len(closed) > 3
     for path in closed[:2]:
         packing.pack_segment(path)
@@ -116,7 +117,7 @@ def test_a_stream_is_followed_across_segments_whether_compressed_or_not(tmp_path
 def test_spans_of_deleted_segments_have_expired(tmp_path: Path) -> None:
     writer = write(tmp_path, STREAM, *(names(n, n + 10) for n in range(0, 100, 10)), limit_bytes=4000)
     writer.close()
-    first, second, *_ = writer.take_closed()
+    first, second, *_ = ended_segments(writer)
     lost = sum(path.read_bytes().count(b'"spanId"') for path in (first, second))
     first.unlink()
     second.unlink()

@@ -16,9 +16,10 @@ EXTRAS = {
     "pipeline": ["cachetools", "httpx2", "ijson", "jsonschema", "openai", "starlette", "tenacity", "uvicorn"],
     "grpc": ["opentelemetry-exporter-otlp-proto-grpc"],
     "grafana": ["grafana-foundation-sdk"],
+    "integrations": ["opentelemetry-instrumentation-genai-openai"],
     "langsmith": ["langsmith"],
     "redis": ["redis"],
-    "all": ["spanwise[pipeline,grpc,grafana,langsmith,redis]"],
+    "all": ["spanwise[pipeline,grpc,grafana,integrations,langsmith,redis]"],
 }
 PAGE = (ROOT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.pages import ROOT, named, pages
 from support.populations import record_sides
+from support.predictions import record_desks
 from support.profiles import desk_spans
 from support.traces import chat, failing, line_of, record, workflow
 
@@ -20,8 +21,10 @@ EXAMPLE = re.compile(
 )
 ELSEWHERE = {
     "README.md": "test_documents_readme.py",
+    "docs/gate.md": "test_gate_docs.py",
     "docs/populations.md": "test_profiling_populations.py",
     "docs/provider.md": "test_provider_docs.py",
+    "docs/pytest.md": "test_pytest_plugin.py",
     "docs/runtime.md": "test_pipeline_docs.py",
 }
 """Pages whose examples other tests run, as they need more than a working directory."""
@@ -48,12 +51,17 @@ def a_desk(folder: Path) -> None:
     record(folder / ".spanwise", *desk_spans())
 
 
+def desks(folder: Path) -> None:
+    record_desks(folder / ".spanwise")
+
+
 NEEDS: dict[str, Callable[[Path], None]] = {
     "docs/compare.md": two_presets,
     "docs/findings/README.md": failed_calls,
     "docs/formats.md": a_file,
     "docs/howto/traces-elsewhere.md": a_file,
     "docs/html-report.md": a_desk,
+    "docs/predict.md": desks,
     "docs/usage.md": a_run,
     "profiling/README.md": a_desk,
 }

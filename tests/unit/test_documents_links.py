@@ -10,9 +10,9 @@ from support.pages import ROOT, anchors, files, links, named, pages
 
 KNOWN_HOSTS = {
     "127.0.0.1", "api.openai.com", "api.smith.langchain.com", "arize-ai.github.io", "arize.com", "docs.langchain.com",
-    "go.dev", "keepachangelog.com", "langfuse.com", "openai.com", "openai.github.io", "opentelemetry.io",
-    "perfetto.dev", "platform.claude.com", "pydantic.dev", "semver.org", "smith.langchain.com", "ui.perfetto.dev",
-    "www.apache.org", "www.jaegertracing.io", "www.speedscope.app", "www.w3.org",
+    "go.dev", "json-schema.org", "keepachangelog.com", "langfuse.com", "openai.com", "openai.github.io",
+    "opentelemetry.io", "perfetto.dev", "platform.claude.com", "pydantic.dev", "semver.org", "smith.langchain.com",
+    "ui.perfetto.dev", "www.apache.org", "www.jaegertracing.io", "www.speedscope.app", "www.w3.org",
 }  # fmt: skip
 """Public sites that files may name. A package index or a mirror is none of them: whoever installs has an own one."""
 _HOST = re.compile(r"https?://(?:[^/@\s\"'`]*@)?([A-Za-z0-9.-]+\.[A-Za-z0-9-]+)")

@@ -61,7 +61,7 @@ def tool(bad: Any) -> None:
 
 def model_call(bad: Any) -> None:
     with spanwise.llm_call(
-        bad, provider=bad, stream=bad, max_tokens=bad, temperature=bad, seed=bad, server=(bad, bad), attempt=bad
+        bad, provider=bad, stream=bad, max_tokens=bad, temperature=bad, seed=bad, server=(bad, bad)
     ) as call:
         call.usage(bad, bad, cached_tokens=bad)
         call.usage(1, 2, cached_tokens=bad)

@@ -102,6 +102,7 @@ def test_a_model_call_is_counted_with_its_tokens_and_its_stream(scale: float) ->
             *histogram("gen_ai_client_operation_time_to_first_chunk_seconds", model, 0.5 * scale),
             *histogram("gen_ai_client_token_usage", CALL_LABELS | {"gen_ai_token_type": "input"}, 100.0),
             *histogram("gen_ai_client_token_usage", CALL_LABELS | {"gen_ai_token_type": "output"}, 20.0),
+            ("spanwise_attempts_total", BASE | {"error_type": ""}, 1.0),
         ],
         key=str,
     )
@@ -163,7 +164,8 @@ def test_an_attempt_that_is_tried_again_is_a_retry_and_the_last_one_is_not() -> 
 @pytest.mark.parametrize(("scale", "rate"), [(1.0, 60.0), (20.0, 3.0)])
 def test_tokens_per_second_of_a_workflow_are_divided_by_the_scale(scale: float, rate: float) -> None:
     run = {
-        "gen_ai.operation.name": "invoke_workflow", "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 20,
+        "gen_ai.operation.name": "invoke_workflow",
+        "spanwise.usage.input_tokens": 100, "spanwise.usage.output_tokens": 20,
     }  # fmt: skip
     found = samples(observed(built(run, scale=scale)))
     assert [one for one in found if "tokens_per_second" in one[0]] == histogram(
@@ -174,6 +176,22 @@ def test_tokens_per_second_of_a_workflow_are_divided_by_the_scale(scale: float, 
 def test_a_resource_without_a_scale_is_in_real_time() -> None:
     agent = {"gen_ai.operation.name": "invoke_agent"}
     assert samples(observed(built(agent, scale=None))) == samples(observed(built(agent, scale=1.0)))
+
+
+def test_each_request_of_a_call_counts_as_an_attempt_and_the_call_once() -> None:
+    several = CALL | {"spanwise.attempts": 2}
+    requests: list[dict[str, Any]] = [
+        {"spanwise.retry.attempt": 1, "error.type": "429", "spanwise.retry.scheduled": True}
+    ]
+    found = samples(observed(built(several), *map(built, [*requests, {"spanwise.retry.attempt": 2}])))
+    assert [
+        one for one in found if one[0].endswith(("attempts_total", "retries_total", "operation_duration_seconds_count"))
+    ] == [
+        ("gen_ai_client_operation_duration_seconds_count", CALL_LABELS, 1.0),
+        ("spanwise_attempts_total", BASE | {"error_type": ""}, 1.0),
+        ("spanwise_attempts_total", BASE | {"error_type": "429"}, 1.0),
+        ("spanwise_retries_total", BASE | {"error_type": "429"}, 1.0),
+    ]
 
 
 def test_a_stream_of_one_chunk_has_no_time_between_chunks() -> None:

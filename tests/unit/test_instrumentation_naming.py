@@ -127,5 +127,5 @@ def test_attribute_names_are_unique_and_ours_are_under_our_own_root() -> None:
     names = [value for name, value in vars(c).items() if name.isupper() and isinstance(value, str) and "." in value]
     assert len(names) == len(set(names))
     ours = [one for one in names if one.startswith("spanwise.")]
-    general = {one for one in names if one.startswith(("error.", "exception.", "server."))}
+    general = {one for one in names if one.startswith(("error.", "exception.", "http.", "server.", "url."))}
     assert set(names) - set(ours) - general - {c.DIALECT} == {one for one in names if one.startswith("gen_ai.")}

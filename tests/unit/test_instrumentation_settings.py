@@ -72,9 +72,11 @@ ENVIRONMENT = {
     "SPANWISE_CONTENT_LIMIT": "1000",
     "SPANWISE_REDACT": "false",
     "SPANWISE_REDACT_PATTERNS": "ACME-[0-9]+\n employee [0-9]{6}",
+    "SPANWISE_ALLOW_ATTRIBUTES": "app.tenant, app.labels.*",
     "SPANWISE_SPAN_HOOK": "desk.privacy:keep",
     "SPANWISE_PROPAGATE_TO": "*.Internal, localhost:8080",
     "SPANWISE_THREAD_CONTEXT": "no",
+    "SPANWISE_INTEGRATIONS": "none",
     "SPANWISE_DISABLED": "true",
     "SPANWISE_OTLP_ENDPOINT": "http://collector:4318",
     "SPANWISE_OTLP_PROTOCOL": "grpc",
@@ -110,9 +112,11 @@ GIVEN = Settings(
     content_limit=1000,
     redact=False,
     redact_patterns=("ACME-[0-9]+", "employee [0-9]{6}"),
+    allow_attributes=("app.tenant", "app.labels.*"),
     span_hook="desk.privacy:keep",
     propagate_to=("*.internal", "localhost:8080"),
     thread_context=False,
+    integrations=(),
     disabled=True,
     destinations=SENT_TO,
 )
@@ -234,8 +238,8 @@ def test_an_unknown_key_in_the_project_is_answered_with_the_nearest_name(tmp_pat
     with pytest.raises(InputError) as error:
         resolved(tmp_path)
     assert str(error.value).startswith(
-        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: buffer_size, "
-        "capture_content, "
+        f"{path}: [tool.spanwise]: unknown key 'journal'; did you mean 'journal_dir'? Allowed: "
+        "allow_attributes, buffer_size, capture_content, "
     )
 
 

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.segments import OTHER_STREAM, STREAM, write_segments
+from support.segments import OTHER_STREAM, STREAM, ended_segments, write_segments
 from support.traces import record, span
 
 from spanwise.errors import InputError
@@ -48,7 +48,7 @@ def recorded(folder: Path, *segments: int, alive: bool = False) -> tuple[Stream,
         stream.segments.rotate()
     if not alive:
         stream.close()
-    return stream, stream.segments.take_closed()
+    return stream, ended_segments(stream.segments)
 
 
 def balanced(counts: Counts) -> bool:

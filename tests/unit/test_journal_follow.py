@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.segments import OTHER_STREAM, STREAM, begin, end, living, payload_of, withdraw, write_segments
+from support.segments import (
+    OTHER_STREAM,
+    STREAM,
+    begin,
+    end,
+    ended_segments,
+    living,
+    payload_of,
+    withdraw,
+    write_segments,
+)
 from support.traces import agent, record, span, workflow
 
 from spanwise.errors import InputError
@@ -135,7 +145,7 @@ def test_a_position_holds_through_rotation_and_packing(tmp_path: Path, writer: S
     end(writer, span(2))
     writer.rotate()
     end(writer, span(3))
-    for path in writer.take_closed():
+    for path in ended_segments(writer):
         packing.pack_segment(path)
     payloads, position = taken(tmp_path, position)
     assert payloads == [payload_of(span(2)), payload_of(span(3))]

@@ -11,7 +11,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.segments import STREAM, write_segments
+from support.segments import STREAM, ended_segments, write_segments
 from support.traces import span
 
 from spanwise.errors import InputError
@@ -72,11 +72,11 @@ def test_a_segment_ends_when_it_is_full_and_when_it_is_old(tmp_path: Path) -> No
     writer = SegmentWriter(tmp_path, STREAM, limit_bytes=1000, limit_seconds=10.0, clock=lambda: now[0])
     for _ in range(4):
         writer.append(END, b"x" * 300, 1)
-    assert writer.take_closed() == [path_of(tmp_path, STREAM, 1)]
+    assert ended_segments(writer) == [path_of(tmp_path, STREAM, 1)]
     now[0] = 10.0
     assert writer.append(END, b"x", 1).sequence == 3
     writer.close()
-    assert writer.take_closed() == [path_of(tmp_path, STREAM, 2)]
+    assert ended_segments(writer) == [path_of(tmp_path, STREAM, n) for n in (1, 2)]
     assert scan.streams(tmp_path) == [StreamFiles(STREAM, tuple(path_of(tmp_path, STREAM, n) for n in (1, 2, 3)))]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support import marketing
 from support.systems import DirectContext, profile_of, run_in_full, unspoiled
-from support.virtual_recording import recorded_run
+from support.virtual_recording import recorded_at_speed_one
 
 from spanwise.errors import InputError
 from spanwise.testing import run_virtual
@@ -80,7 +80,7 @@ def test_with_everything_on_it_takes_less_than_five_seconds() -> None:
 
 @pytest.mark.slow
 def test_the_board_s_time_splits_as_its_authors_say() -> None:
-    run = recorded_run(SYSTEM, PRESETS["blackboard"])
+    run = recorded_at_speed_one(SYSTEM, PRESETS["blackboard"])[0]
 
     shares = {share.name: 100 * share.on_path_ns / run.duration_ns for share in profile_of_run(run).roles if share.name}
     assert (run.totals.agents, run.totals.tool_calls) == (6, 12)
@@ -89,7 +89,7 @@ def test_the_board_s_time_splits_as_its_authors_say() -> None:
 
 @pytest.mark.slow
 def test_with_everything_on_it_writes_more_tokens_a_second_and_no_more_tokens_than_the_best_published_one() -> None:
-    full, partial = recorded_run(SYSTEM, PRESETS["full"]), recorded_run(SYSTEM, PRESETS["partial"])
+    full, partial = (recorded_at_speed_one(SYSTEM, PRESETS[preset])[0] for preset in ("full", "partial"))
 
     assert (full.totals.agents, full.totals.tool_calls, partial.totals.agents, partial.totals.tool_calls) == (3, 12) * 2
     assert full.totals.output_tokens <= partial.totals.output_tokens == pytest.approx(596, rel=0.03)

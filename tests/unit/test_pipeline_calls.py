@@ -115,6 +115,10 @@ def calls_of(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [span for span in spans if span["name"] == "chat m"]
 
 
+def requests_of(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [span for span in spans if span["name"] == "attempt"]
+
+
 def test_a_reply_has_the_streamed_text_and_the_usage() -> None:
     reply, seconds = running(chat)
 
@@ -192,7 +196,6 @@ def test_a_call_is_a_span_with_usage_and_time_to_first_chunk() -> None:
         "gen_ai.usage.output_tokens": reply.output_tokens,
         "server.address": "in-process",
         "server.port": 80,
-        "spanwise.retry.attempt": 1,
         "spanwise.connection.new": True,
     }
     assert (span["kind"], span["status"]) == ("CLIENT", "UNSET")
@@ -207,8 +210,8 @@ def test_tokens_are_summed_on_the_agent() -> None:
         replies, _ = running(ask)
     agent = next(span for span in spans() if span["name"] == "invoke_agent risk")
 
-    assert agent["attributes"]["gen_ai.usage.input_tokens"] == sum(reply.input_tokens for reply in replies)
-    assert agent["attributes"]["gen_ai.usage.output_tokens"] == sum(reply.output_tokens for reply in replies)
+    assert agent["attributes"]["spanwise.usage.input_tokens"] == sum(reply.input_tokens for reply in replies)
+    assert agent["attributes"]["spanwise.usage.output_tokens"] == sum(reply.output_tokens for reply in replies)
 
 
 def test_the_first_chunk_s_time_is_taken_when_it_comes() -> None:
@@ -249,7 +252,8 @@ def test_a_failed_attempt_is_tried_again_and_can_be_seen(kind: str, error_type: 
     reference, alone = running(ask)
     with capture() as spans:
         reply, seconds = running(ask, Flaky(kind, 1, stall_s=30.0), retries=Retries(first_pause=4.0))
-    attempts = calls_of(spans())
+    [call] = calls_of(spans())
+    attempts = requests_of(spans())
     waits = [span for span in spans() if span["name"] == "wait chat"]
 
     assert reply == reference
@@ -257,7 +261,10 @@ def test_a_failed_attempt_is_tried_again_and_can_be_seen(kind: str, error_type: 
     assert [span["attributes"].get("spanwise.retry.scheduled") for span in attempts] == [True, None]
     assert [span["attributes"]["spanwise.retry.attempt"] for span in attempts] == [1, 2]
     assert [span["attributes"]["spanwise.wait.kind"] for span in waits] == ["retry_backoff"]
-    assert {span["parent_id"] for span in attempts + waits} == {attempts[0]["parent_id"]}
+    assert {span["parent_id"] for span in attempts + waits} == {call["span_id"]}
+    assert (call["status"], call["attributes"]["spanwise.attempts"]) == ("UNSET", 2)
+    assert (attempts[0]["start_ns"], attempts[1]["end_ns"]) >= (call["start_ns"], attempts[0]["end_ns"])
+    assert not any(name.startswith("gen_ai.operation") for span in attempts for name in span["attributes"])
     if lost is not None:
         assert seconds == pytest.approx(lost + 4.0 + alone)
     assert alone + 4.0 < seconds
@@ -273,7 +280,8 @@ def test_the_last_error_is_raised_unchanged_and_is_not_marked_for_a_retry() -> N
         ended, _ = running(ask, Flaky("error_500", 9), retries=Retries(attempts=3, first_pause=2.0))
 
     assert ended == pytest.approx(3 * 1.0 + 2.0 + 4.0)
-    scheduled = [span["attributes"].get("spanwise.retry.scheduled") for span in calls_of(spans())]
+    scheduled = [span["attributes"].get("spanwise.retry.scheduled") for span in requests_of(spans())]
+    assert [span["attributes"]["error.type"] for span in calls_of(spans())] == ["500"]
     assert scheduled == [True, True, None]
 
 
@@ -352,7 +360,7 @@ def test_a_stream_without_a_finish_reason_is_incomplete() -> None:
         message, _ = running(ask, app, retries=Retries(attempts=2))
 
     assert message == "the stream of m ended without a finish reason"
-    assert len(calls_of(spans())) == 2
+    assert len(requests_of(spans())) == 2
 
 
 def test_a_stall_ends_at_the_attempt_s_timeout() -> None:
@@ -365,7 +373,7 @@ def test_a_stall_ends_at_the_attempt_s_timeout() -> None:
 
     assert reply == reference
     assert seconds == pytest.approx(20.0 + 1.0 + alone)
-    assert calls_of(spans())[0]["attributes"]["error.type"] == "openai.APITimeoutError"
+    assert requests_of(spans())[0]["attributes"]["error.type"] == "openai.APITimeoutError"
 
 
 def test_a_stream_that_trickles_ends_at_the_attempt_s_timeout() -> None:

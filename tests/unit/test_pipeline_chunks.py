@@ -431,7 +431,7 @@ def test_an_error_inside_a_stream_is_raised_and_tried_again_where_that_can_help(
         asked(body, attempts=2)
 
     assert is_retryable(caught.value) == again
-    assert len([span for span in spans() if span["name"] == "chat m"]) == (2 if again else 1)
+    assert len([span for span in spans() if span["name"] == "attempt"]) == (2 if again else 0)
 
 
 # What providers say of limits

@@ -29,6 +29,7 @@ from spanwise_pipeline import (
     SystemContext,
     Threads,
     UndeclaredError,
+    WriteError,
     flag,
 )
 from spanwise_pipeline.bound import bound_of
@@ -285,6 +286,15 @@ def test_a_run_that_fails_closes_what_it_was_given() -> None:
     report, _ = run_virtual(main)
     assert report.error is not None
     assert "ValueError: broken" in str(report.error)
+
+
+def test_a_run_that_fails_with_an_error_that_names_the_remedy_reports_that_error() -> None:
+    full = WriteError("/disk/a.json: not written (No space left on device); mend that, and write it again")
+
+    async def fail(_context: SystemContext, _flags: Any) -> Outcome:
+        raise ExceptionGroup("steps failed", [full])
+
+    assert run_virtual(lambda: run_once(plan(fail)))[0].error is full
 
 
 @pytest.mark.usefixtures("isolated_provider")

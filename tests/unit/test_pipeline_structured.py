@@ -42,7 +42,8 @@ GOOD = '{"action": "buy", "size": 3}'
 
 def asking(transport: httpx2.AsyncBaseTransport, ask: Callable[[ModelClient], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        client = ModelClient(base_url="http://x/v1", api_key="k", clock=Clock(), transport=transport, **settings)
+        given = {"clock": Clock(), **settings}
+        client = ModelClient(base_url="http://x/v1", api_key="k", transport=transport, **given)
         try:
             return await ask(client)
         finally:
@@ -146,7 +147,7 @@ def test_an_answer_of_another_structure_is_tried_again_and_then_an_error_that_sa
         asking(transport, lambda client: decide(client, response_format=wanted), retries=Retries(attempts=2))
 
     assert len(transport.requests) == 2
-    assert [span["attributes"].get("spanwise.retry.scheduled") for span in spans() if span["name"] == "chat m"] == [
+    assert [span["attributes"].get("spanwise.retry.scheduled") for span in spans() if span["name"] == "attempt"] == [
         True, None,
     ]  # fmt: skip
     found, _ = asking(Stream([answer], [GOOD]), decide)
@@ -203,6 +204,15 @@ def test_a_stream_that_goes_on_after_its_json_is_closed() -> None:
     assert (reply.finish_reason, reply.output_tokens) == ("stop", 0)
     assert span["attributes"]["spanwise.stream.closed_early"] is True
     assert span["status"] == "UNSET"
+
+
+def test_the_end_of_a_stream_is_waited_for_in_system_time() -> None:
+    """At speed 20 a wait of 50 ms of real time would be a second."""
+    transport = Stream([GOOD[:10], GOOD[10:], *["Let me explain at length."] * 50])
+
+    _, seconds = asking(transport, lambda client: decide(client, stop_early=True), clock=Clock(20.0))
+
+    assert seconds == pytest.approx(1.0025)
 
 
 def test_a_stream_that_ends_soon_is_read_to_its_end_for_its_usage_and_connection() -> None:
@@ -367,7 +377,7 @@ def test_a_batch_that_fails_is_tried_again() -> None:
         vectors, _ = asking(embedder, lambda client: client.embed(model="e", texts=["one"]), retries=Retries())
 
     assert (vectors, embedder.batches) == ([[3.0]], [1, 1])
-    assert [span["attributes"].get("spanwise.retry.scheduled") for span in spans()] == [True, None]
+    assert [span["attributes"].get("spanwise.retry.scheduled") for span in spans()] == [None, True, None, None]
 
 
 def test_the_simulated_provider_embeds() -> None:

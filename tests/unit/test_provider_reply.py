@@ -153,6 +153,8 @@ def test_prose_has_the_words_asked_for_beside_each_known_fact() -> None:
         "Use about ten words for each fact.",
         "Use about 99999 words for each fact.",
         "Call the tools get price.",
+        "Answer in JSON with care.",
+        "Answer in JSON, then about 9999 words.",
     ],
 )
 def test_a_malformed_instruction_is_refused_with_its_line(line: str) -> None:
@@ -242,6 +244,17 @@ def test_json_holds_what_is_said_with_numbers_as_numbers() -> None:
         "volume": None,
         "x": 56.2,
     }
+
+
+def test_an_answer_in_json_holds_what_is_said_and_as_many_words_after_it_as_asked_for() -> None:
+    lines = FACTS + "State price, volume.\nTitle: Left out.\nCompute x: rsi + 1."
+
+    alone, followed = (text(lines, f"Answer in JSON{more}.") for more in ("", ", then about 21 words"))
+    answer, _, rest = followed.partition("\n\n")
+
+    assert alone == answer
+    assert json.loads(alone) == {"price": 103, "volume": None, "x": 56.2}
+    assert len(rest.split()) == 21
 
 
 def test_json_with_a_schema_has_exactly_its_properties() -> None:

@@ -14,7 +14,16 @@ from rich.text import Text
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.opening import progress
-from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_cli.options import (
+    DEFAULT_JOURNAL,
+    JournalOption,
+    JsonOption,
+    MarkdownOption,
+    PricesOption,
+    check_one_output,
+    console,
+    emit_json,
+)
 from spanwise_profiling.render.glyphs import glyphs_for
 
 if TYPE_CHECKING:
@@ -55,15 +64,12 @@ def compare(
     plain: Annotated[
         bool, typer.Option("--plain", help="Sentences and lists without tables, as for a screen reader.")
     ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
+    markdown: MarkdownOption = False,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a page of the comparison and a typical run of each side."),
     ] = None,
-    prices: Annotated[
-        Path | None,
-        typer.Option("--prices", metavar="FILE", help="What tokens cost, in place of the table that comes with it."),
-    ] = None,
+    prices: PricesOption = None,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
@@ -73,10 +79,8 @@ def compare(
 
     Example: spanwise compare preset=baseline preset=optimized
     """
-    if sum((plain, markdown, json)) > 1:
-        raise InputError("--plain, --markdown and --json: each is all that is printed; give one of them")
-    from spanwise_profiling import comparison  # noqa: PLC0415 - likewise
-    from spanwise_profiling.render import comparison as rendering  # noqa: PLC0415 - loads numpy, as few commands do
+    check_one_output(plain=plain, markdown=markdown, json=json)
+    from spanwise_profiling import comparison  # noqa: PLC0415 - loads numpy, as few commands do
 
     sides, warnings = _profiles((a, b), journal, prices)
     found = comparison.compare(
@@ -85,24 +89,36 @@ def compare(
     if html is not None:
         _write(found, html)
     if json:
+        from spanwise_profiling.render import comparison as rendering  # noqa: PLC0415 - likewise
+
         emit_json(rendering.comparison_document(found, warnings))
     else:
         warn(warnings)
-        out = console()
-        glyphs = glyphs_for(out.encoding)
-        if markdown:
-            sys.stdout.write(rendering.markdown_comparison(found))
-        elif plain:
-            out.print(Text(rendering.plain_comparison(found, glyphs=glyphs).rstrip()), soft_wrap=True)
-        else:
-            for part in rendering.comparison_report(found, out.width, glyphs=glyphs):
-                out.print(part, soft_wrap=True)
+        _print(found, plain=plain, markdown=markdown)
     if code := exit_code(found):
         raise typer.Exit(code)
 
 
-def share_of(text: str) -> float:
+def _print(found: Comparison, *, plain: bool, markdown: bool) -> None:
+    from spanwise_profiling.render import comparison as rendering  # noqa: PLC0415 - loads numpy, as few commands do
+
+    out = console()
+    glyphs = glyphs_for(out.encoding)
+    if markdown:
+        sys.stdout.write(rendering.markdown_comparison(found))
+    elif plain:
+        out.print(Text(rendering.plain_comparison(found, glyphs=glyphs).rstrip()), soft_wrap=True)
+    else:
+        for part in rendering.comparison_report(found, out.width, glyphs=glyphs):
+            out.print(part, soft_wrap=True)
+
+
+def share_of(text: str, option: str = "--margin ") -> float:
     """Return the share that `text` means: `3%` or 0.03.
+
+    Args:
+        text: what was given.
+        option: what it was given to, for the message.
 
     Raises:
         InputError: it is neither, or not between 0 and 100 %.
@@ -113,7 +129,7 @@ def share_of(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 < share < 1:
-        raise InputError(f"--margin {text}: give a share between 0 and 1, or a percentage such as 3%")
+        raise InputError(f"{option}{text}: give a share between 0 and 1, or a percentage such as 3%")
     return share
 
 

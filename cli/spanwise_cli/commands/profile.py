@@ -18,7 +18,16 @@ from rich.text import Text
 from spanwise.errors import InputError
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.opening import progress
-from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
+from spanwise_cli.options import (
+    DEFAULT_JOURNAL,
+    JournalOption,
+    JsonOption,
+    MarkdownOption,
+    PricesOption,
+    check_one_output,
+    console,
+    emit_json,
+)
 from spanwise_profiling.load import open_run
 from spanwise_profiling.render.glyphs import glyphs_for
 
@@ -61,7 +70,7 @@ def profile(
     show_all: Annotated[
         bool, typer.Option("--all", help="All that is known: every span, agent, role, model and finding.")
     ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
+    markdown: MarkdownOption = False,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a page that needs nothing else; of two runs, compared."),
@@ -72,10 +81,7 @@ def profile(
     perfetto: Annotated[
         Path | None, typer.Option("--perfetto", metavar="FILE", help="Write a trace for Perfetto.")
     ] = None,
-    prices: Annotated[
-        Path | None,
-        typer.Option("--prices", metavar="FILE", help="What tokens cost, in place of the table that comes with it."),
-    ] = None,
+    prices: PricesOption = None,
     json: JsonOption = False,
     journal: JournalOption = DEFAULT_JOURNAL,
 ) -> None:
@@ -83,8 +89,7 @@ def profile(
 
     Example: spanwise profile last:trading/baseline
     """
-    if sum((plain, markdown, json)) > 1:
-        raise InputError("--plain, --markdown and --json: each is all that is printed; give one of them")
+    check_one_output(plain=plain, markdown=markdown, json=json)
     references = runs or ["last"]
     if html is not None and len(references) > _MOST_IN_HTML:
         raise InputError(f"--html: shows one run or compares two, not {len(references)}; write a file for each pair")

@@ -25,6 +25,7 @@ from spanwise.causality.spans import OpenSpans
 from spanwise.causality.steps import leave_out
 from spanwise.config.settings import Settings
 from spanwise.otel import task_hook
+from spanwise.process import on_import
 from spanwise.recording import telemetry as active_telemetry
 
 if TYPE_CHECKING:
@@ -74,18 +75,16 @@ def start(
     state.open_spans = OpenSpans(ONE_IN if mode == "sampled" else 1, 0 if sink is not None else state.threshold_ns)
     state.open_spans.listen()
     task_hook.watcher = state.open_spans
-    for kind in _loop_classes():
-        makers = {"create_future": _futures, "create_task": _tasks, "call_soon_threadsafe": _threads}
-        if not issubclass(kind, asyncio.BaseEventLoop):
-            makers["run_forever"] = run_loop
-        _replace(kind, makers)
+    _replace_in_loop(asyncio.BaseEventLoop)
     _replace(asyncio.TimerHandle, {"_run": _timers})
+    on_import.call("uvloop", _uvloop_is_loaded)
 
 
 def stop() -> None:
     """Switch causality off: the loop classes are as they were; tasks that run go on."""
     global _mode  # noqa: PLW0603 - a process has one mode
     _mode = "off"
+    on_import.forget(_uvloop_is_loaded)
     task_hook.watcher = None
     state.sink = None
     open_spans, state.open_spans = state.open_spans, None
@@ -120,9 +119,16 @@ def _threshold() -> float:
     return (telemetry.settings if telemetry is not None else Settings()).wait_threshold
 
 
-def _loop_classes() -> list[type[Any]]:
-    uvloop = sys.modules.get("uvloop")
-    return [asyncio.BaseEventLoop, *([uvloop.Loop] if uvloop is not None else [])]
+def _uvloop_is_loaded() -> None:
+    if state.open_spans is not None:
+        _replace_in_loop(sys.modules["uvloop"].Loop)
+
+
+def _replace_in_loop(kind: type[Any]) -> None:
+    makers = {"create_future": _futures, "create_task": _tasks, "call_soon_threadsafe": _threads}
+    if not issubclass(kind, asyncio.BaseEventLoop):
+        makers["run_forever"] = run_loop
+    _replace(kind, makers)
 
 
 def _replace(kind: type[Any], makers: dict[str, Callable[..., Any]]) -> None:

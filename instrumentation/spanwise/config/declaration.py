@@ -125,6 +125,20 @@ def one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def some_of(*words: str) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser that takes some of `words`, with commas, in the order of `words`; or `all`, or `none`."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        given = {one.strip() for one in text.split(",")}
+        if given in ({"all"}, {"none"}):
+            return words if given == {"all"} else ()
+        if not given <= set(words):
+            raise ValueError(text)
+        return tuple(one for one in words if one in given)
+
+    return parse
+
+
 def address(text: str) -> str:
     """Return an http or https address."""
     parts = urlsplit(text)
@@ -173,6 +187,14 @@ def patterns(text: str) -> tuple[str, ...]:
         if matches_nothing:
             raise ValueError(line)
     return lines(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return names of attributes, with commas or a line each; `*` may end one, and means nothing elsewhere."""
+    found = tuple(one.strip() for one in re.split(r"[,\n]", text) if one.strip())
+    if any(one == "*" or "*" in one[:-1] for one in found):
+        raise ValueError(text)
+    return found
 
 
 def rules(text: str) -> tuple[str, ...]:

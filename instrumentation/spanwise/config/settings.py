@@ -28,6 +28,8 @@ DESTINATIONS: Final[Mapping[str, str]] = {
 }
 """Name to module of each destination. The module has a class `Settings` and an object `DESTINATION`."""
 MASK: Final = "***"
+INTEGRATIONS: Final = ("http_servers", "openai")
+"""Libraries that `spanwise.integrations` records."""
 Causality = Literal["off", "sampled", "on"]
 Durability = Literal["interval", "sync"]
 
@@ -176,6 +178,14 @@ class Settings(NamedTuple):
             "regular expressions of further things to replace, one a line",
         ),
     ] = ()
+    allow_attributes: Annotated[
+        tuple[str, ...],
+        Setting(
+            d.names,
+            "names of attributes with commas between them, such as app.tenant or app.*",
+            "attributes of other libraries' spans that are recorded whatever they hold; `*` ends a prefix",
+        ),
+    ] = ()
     span_hook: Annotated[
         str | Callable[..., Any] | None,
         Setting(d.hook, "module:function", "`module:function`, or in code a function, that may rewrite or drop a span"),
@@ -196,6 +206,16 @@ class Settings(NamedTuple):
             "threads and thread pools continue the span that they are started or asked in",
         ),
     ] = True
+    integrations: Annotated[
+        tuple[str, ...],
+        Setting(
+            d.some_of(*INTEGRATIONS),
+            f"all, none, or some of {', '.join(INTEGRATIONS)}",
+            "libraries that are [recorded as they are](run.md#libraries), with commas; `all`, `none`",
+            separator=",",
+            empty="none",
+        ),
+    ] = INTEGRATIONS
     disabled: Annotated[
         bool,
         Setting(

@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, Status, StatusCode
 
 from spanwise import conventions as c
 from spanwise.content import policy
+from spanwise.content.foreign import Foreign
 from spanwise.content.rebuilt import WITHHELD, DroppedError, rebuilt, unended, with_attributes
 from spanwise.content.redact import LARGE, Redactor
 from spanwise.content.truncate import plain_cut, truncated
@@ -91,6 +92,11 @@ class ContentSettings(Protocol):
         ...
 
     @property
+    def allow_attributes(self) -> Sequence[str]:
+        """Attributes of other libraries that are recorded whatever they hold."""
+        ...
+
+    @property
     def span_hook(self) -> str | Hook | None:
         """What has the last word on each ended span."""
         ...
@@ -104,6 +110,10 @@ class ContentFilter:
         self._exceptions = settings.exceptions
         self._limit = settings.content_limit
         self._redactor = Redactor(settings.redact_patterns) if settings.redact else None
+        told = {c.EXCEPTION_MESSAGE, c.EXCEPTION_STACKTRACE} - _SILENCED[settings.exceptions]
+        everything = self.kinds >= set(policy.KINDS)
+        self._foreign = None if everything else Foreign((*settings.allow_attributes, *told))
+        """What decides about attributes of other libraries; nothing does where all content is allowed."""
         self._hook = load_hook(settings.span_hook) if settings.span_hook is not None else None
         self._names: Memo[str, bool] = Memo(self._keeps_name)
         self._texts: Memo[str, bool] = Memo(
@@ -139,8 +149,9 @@ class ContentFilter:
         if type(span) is OwnSpan and span.plain and self._is_harmless(span):
             return span
         given, had, linked = span.attributes or {}, span.events, span.links
-        name, attributes, status = self.text(span.name), self.attributes(given), self._status(span.status)
-        events, links = [self._event(one) for one in had], [self.link(one) for one in linked]
+        foreign = self._foreign if not isinstance(span, OwnSpan) else None
+        name, attributes, status = self.text(span.name), self.attributes(given, foreign), self._status(span.status)
+        events, links = [self._event(one, foreign) for one in had], [self.link(one) for one in linked]
         unchanged = name is span.name and attributes is given and status is span.status
         if unchanged and _alike(events, had) and _alike(links, linked):
             return span
@@ -153,14 +164,24 @@ class ContentFilter:
         """
         given = dict(span.attributes or {})  # another thread may be setting one
         if self._hook is None:
-            return unended(span, self.text(span.name), self.attributes(given), end_ns)
+            foreign = self._foreign if not isinstance(span, OwnSpan) else None
+            return unended(span, self.text(span.name), self.attributes(given, foreign), end_ns)
         operation = given.get(c.OPERATION_NAME)
         known = operation if isinstance(operation, str) and operation in _OPERATIONS else ""
         about = {c.OPERATION_NAME: known, c.RUN_ID: given.get(c.RUN_ID)}
         return unended(span, known, self.attributes({name: value for name, value in about.items() if value}), end_ns)
 
-    def attributes(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return attributes as they may be recorded; the same object where nothing has to change."""
+    def attributes(self, given: Mapping[str, Any], foreign: Foreign | None = None) -> Mapping[str, Any]:
+        """Return attributes as they may be recorded; the same object where nothing has to change.
+
+        Args:
+            given: what a span, an event or a link has.
+            foreign: decides about those of another library, besides what holds for all.
+        """
+        if foreign is not None:
+            allowed = self._allowed(foreign, given)
+            if allowed is not given:
+                return self.attributes(allowed)
         if self._are_harmless(given):
             return given
         kept: dict[str, Any] = {}
@@ -175,6 +196,15 @@ class ContentFilter:
             kept[c.CONTENT_TRUNCATED] = cut
         unchanged = len(kept) == len(given) and all(kept[name] is value for name, value in given.items())
         return given if unchanged else kept
+
+    def _allowed(self, foreign: Foreign, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what another library may say, with content of the kinds that are on."""
+        content = {name: value for name, value in given.items() if policy.kind_of(name) is not None}
+        if not content:
+            return foreign.attributes(given)
+        rest = foreign.attributes({name: value for name, value in given.items() if name not in content})
+        kept = {name: value for name, value in content.items() if policy.kind_of(name) in self.kinds}
+        return {**rest, **kept}
 
     def _is_harmless(self, span: OwnSpan) -> bool:
         return not span.status.description and self._texts[span.name] and self._are_harmless(span.own_attributes)
@@ -294,9 +324,9 @@ class ContentFilter:
             value = truncated(value, self._limit, plain_cut if self._redactor is None else self._redactor.cut)
         return value if self._redactor is None else self._redactor.value(name, value)
 
-    def _event(self, event: Event) -> Event:
+    def _event(self, event: Event, foreign: Foreign | None = None) -> Event:
         given = event.attributes or {}
-        kept = self.attributes(given)
+        kept = self.attributes(given, None if event.name == c.EXCEPTION_EVENT else foreign)
         if event.name.startswith("gen_ai.") and _EVENT_CONTENT in kept and not self.kinds & _MESSAGES:
             kept = {name: value for name, value in kept.items() if name != _EVENT_CONTENT}
         silenced = _SILENCED[self._exceptions]

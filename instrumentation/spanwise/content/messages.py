@@ -50,10 +50,23 @@ def of_answer(text: str, tool_calls: Sequence[Message] = (), finish_reason: str 
     return [message | {"finish_reason": finish_reason} if finish_reason else message]
 
 
+def as_mapping(value: object, key: str = "role") -> Message | None:
+    """Return a message, or another object with `key`, as a mapping; None where it is nothing of the kind.
+
+    Clients hand out objects of their own: models of pydantic, or objects with fields.
+    """
+    if isinstance(value, Mapping):
+        return cast("Message", value)
+    with _ENCODING:  # the host's object may do anything
+        dump = getattr(value, "model_dump", None)
+        found = dump() if callable(dump) else vars(value)
+        return cast("Message", found) if isinstance(found, Mapping) and key in found else None
+    return None
+
+
 def _message(message: object) -> dict[str, Any]:
-    if not isinstance(message, Mapping):
-        return {"role": "", "parts": _content(repr(message))}
-    return _known_message(cast("Message", message))
+    known = as_mapping(message)
+    return {"role": "", "parts": _content(repr(message))} if known is None else _known_message(known)
 
 
 def _known_message(message: Message) -> dict[str, Any]:
@@ -63,7 +76,7 @@ def _known_message(message: Message) -> dict[str, Any]:
     if role == "tool":
         response = {"type": "tool_call_response", "id": message.get("tool_call_id"), "response": message.get("content")}
         return {"role": role, "parts": [response]}
-    calls = cast("Sequence[Message]", message.get("tool_calls") or ())
+    calls = cast("Sequence[object]", message.get("tool_calls") or ())
     return {"role": role, "parts": [*_content(message.get("content")), *(_call(one) for one in islice(calls, MOST))]}
 
 
@@ -86,7 +99,8 @@ def _part(part: object) -> dict[str, Any]:
     return {"type": str(known.get("type", "unknown"))}  # images and sound are named, not copied
 
 
-def _call(call: Message) -> dict[str, Any]:
+def _call(told: object) -> dict[str, Any]:
+    call = as_mapping(told, "function") or {}
     function = cast("Mapping[str, Any]", call.get("function") or {})
     arguments = function.get("arguments")
     return {

@@ -8,9 +8,7 @@ was found; where a group does not span the whole match, only the group is replac
 from __future__ import annotations
 
 import functools
-import itertools
 import re
-import sys
 from typing import Final
 
 
@@ -91,8 +89,6 @@ _TOKENS: Final = (
     ),
 )
 
-_LONG: Final = 4_096
-"""From how many characters on a search is worth a longer compiling."""
 _GATES: Final = ("AKIA", "ASIA", "ABIA", "ACCA", "AIza", "eyJ", "earer", "dapi", "ABSK", "PRIVATE KEY")
 _SEPARATED: Final = r"[-_.](?=[A-Za-z0-9_-]{10})"
 
@@ -104,10 +100,7 @@ _NO_VALUE: Final = (
     r"|(?:os|self|config|settings|args|env)\.|getenv\b|\[redacted|[$<%*])"
 )
 _ASSIGNED: Final = r"\\{0,7}+[\"']?+[ ]{0,3}+[:=][ ]{0,3}+\\{0,7}+[\"']?+"
-BLANKS: Final = r"\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""What `\\s` stands for: a class that names the characters is looked up nearly twice as fast."""
-_NOT_BEFORE_DIGIT: Final = f"0-9{BLANKS}{re.escape(_ENDS)}"
-_BEFORE_DIGIT: Final = f"[^{_NOT_BEFORE_DIGIT}]"
+_BEFORE_DIGIT: Final = rf"[^0-9\s{re.escape(_ENDS)}]"
 _DIGIT_SOON: Final = rf"(?={_BEFORE_DIGIT}{{0,60}}+[0-9])"
 
 
@@ -157,8 +150,6 @@ _EMAIL: Final = (
     rf"(?<![A-Za-z0-9._%+\\-]){_LOCAL}(?<!//{_LOCAL})"
     rf"(?:{_LOCAL}{{0,63}}+@|(?=[A-Za-z0-9._+-]{{0,63}}+%)(?>{_LOCAL}{{0,63}}?%40))(?<![^A-Za-z0-9]git@)(?<!\Agit@){_DOMAIN}"
 )
-_AT_DOMAIN: Final = rf"[@%](?:(?<=@)|40){_DOMAIN}"
-
 _CARD: Final = (
     r"([2-6](?<![0-9A-Za-z_.][0-9])"
     r"(?:[0-9]{12,18}+|[0-9]{3}(?:(?: [0-9]{4}){3}|(?:-[0-9]{4}){3}| [0-9]{6} [0-9]{4,5}|-[0-9]{6}-[0-9]{4,5}))"
@@ -183,42 +174,16 @@ def literals() -> tuple[str, ...]:
     return _GATES
 
 
-def named(text: str) -> re.Pattern[str]:
-    """Return what finds secrets by the name that stands before them, in the form that is the quickest for a text.
-
-    A class that says what it holds is looked up twice as fast as one that says what it lacks. For ASCII that costs
-    nothing; to compile a class of nearly all characters takes 15 ms, which a long text is worth.
-    """
-    if text.isascii():
-        return _named(_all_but(_NOT_BEFORE_DIGIT, 0x7F))
-    return _named(_BEFORE_DIGIT if len(text) < _LONG else _all_but(_NOT_BEFORE_DIGIT, sys.maxunicode))
-
-
 @functools.cache
-def _named(before_digit: str) -> re.Pattern[str]:
-    named = tuple(one.replace(_BEFORE_DIGIT, before_digit) for one in _NAMED)
-    return re.compile(rf"[wWcCkKzZ:?&/](?:{'|'.join(named)})")
-
-
-@functools.cache
-def _all_but(characters: str, last: int) -> str:
-    """Return the class of all characters up to `last` without some that are below U+4000."""
-    lacking = re.findall(f"[{characters}]", "".join(map(chr, range(min(last + 1, 0x4000)))))
-    edges = [-1, *map(ord, lacking), last + 1]
-    spans = (f"\\U{a + 1:08x}-\\U{b - 1:08x}" for a, b in itertools.pairwise(edges) if b - a > 1)
-    return f"[{''.join(spans)}]"
+def named() -> re.Pattern[str]:
+    """Return what finds secrets by the name that stands before them."""
+    return re.compile(rf"[wWcCkKzZ:?&/](?:{'|'.join(_NAMED)})")
 
 
 @functools.cache
 def email() -> re.Pattern[str]:
     """Return what finds e-mail addresses, also percent-encoded ones."""
     return re.compile(_EMAIL)
-
-
-@functools.cache
-def at_domain() -> re.Pattern[str]:
-    """Return what finds the part of an address that is rare in texts: the at sign with a domain behind it."""
-    return re.compile(_AT_DOMAIN)
 
 
 @functools.cache

@@ -6,8 +6,6 @@ nothing are remembered, as span attributes repeat; what does hold something neve
 
 from __future__ import annotations
 
-import functools
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -22,25 +20,14 @@ if TYPE_CHECKING:
 _SHORTEST: Final = 6
 _REMEMBERED: Final = 256
 """Longest text that is remembered as clean, in characters."""
-_SINGLE: Final = bytes.maketrans(b"0123456789", bytes(range(10)))
-_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
-_ENDS_IN_ZERO: Final = bytes(total % 10 == 0 for total in range(256))
-_LONGEST_LOCAL: Final = 66
-_APART: Final = 100
-"""From how many characters for each domain on it is quicker to look only in front of each."""
 _ESCAPES: Final = "nrtbf"
 _HIDDEN: Final = dict(zip(_ESCAPES, "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4", strict=True))
 """Characters that Unicode reserves for a program's own use: no text holds them."""
+_DOUBLED: Final = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
 _LONGEST_SECRET: Final = 16_384
 _ID_LENGTH: Final = 32
 _is_id: Final = re.compile(r"[0-9a-f]{32}").fullmatch
 """Whether a text is an id of a run or a trace: it is too long for a card, and no key is of these letters alone."""
-_LONG: Final = 4_096
-"""From how many characters on a single character stands for a marker while a text is searched."""
-_UNUSUAL: Final = "".join(map(chr, (*range(0x01, 0x09), *range(0x0E, 0x1C), *range(0x80, 0x85), *range(0x86, 0xA0))))
-"""Control characters that are no blanks: to every expression they are what a bracket of a marker is."""
-_BATCH: Final = 2_000
-"""How many secrets are put together at a time: what is just made is quick to reach."""
 LARGE: Final = 10**12
 """From here on a number may be a payment card's."""
 _SECRET_NAME: Final = re.compile(
@@ -56,21 +43,13 @@ def marker(what: str) -> str:
 
 
 def is_card(digits: str) -> bool:
-    """Whether digits are a payment card's: a known issuer, its length, and a checksum (Luhn) that holds."""
-    return _ISSUED.fullmatch(digits) is not None and any(_checked([digits], len(digits)))
+    """Return whether digits are a payment card's: a known issuer, its length, and a checksum (Luhn) that holds."""
+    return _ISSUED.fullmatch(digits) is not None and _luhn(digits) % 10 == 0
 
 
-def _checked(numbers: list[str], length: int) -> bytes:
-    """Return 1 for each number, all of one length, whose checksum (Luhn) holds, else 0.
-
-    All are summed up at once: the sum of the n-th is the n-th byte of a large integer, and at most 19 * 9.
-    """
-    digits = "".join(numbers).encode("ascii")
-    total = 0
-    for place in range(length):
-        weight = _SINGLE if (length - place) % 2 else _DOUBLED
-        total += int.from_bytes(digits[place::length].translate(weight), "little")
-    return total.to_bytes(len(numbers), "little").translate(_ENDS_IN_ZERO)
+def _luhn(digits: str) -> int:
+    singles, doubled = digits[::-2], digits[-2::-2]
+    return sum(map(int, singles)) + sum(_DOUBLED[digit] for digit in doubled)
 
 
 _ISSUERS: Final = (
@@ -86,12 +65,6 @@ _ISSUERS: Final = (
 
 
 _ISSUED: Final = re.compile(_ISSUERS)
-_ISSUED_LINES: Final = re.compile(rf"^(?:({_ISSUERS})|.*)$", re.MULTILINE)
-
-
-def _token(match: re.Match[str]) -> str:
-    what = match.lastgroup or "secret"
-    return marker(what) if what != "bearer" else f"{match[0][: match.start(what) - match.start()]}{marker(what)}"
 
 
 class Redactor:
@@ -127,7 +100,7 @@ class Redactor:
     def cut(self, text: str, limit: int) -> int:
         """Return where `text` can be cut, at most at `limit`, so that no secret stands on both sides."""
         begin, end = max(0, limit - _LONGEST_SECRET), limit + _LONGEST_SECRET
-        for pattern in (patterns.tokens(), patterns.named(text), patterns.email(), patterns.card(), *self._own):
+        for pattern in (patterns.tokens(), patterns.named(), patterns.email(), patterns.card(), *self._own):
             for match in pattern.finditer(text, begin, end):
                 if match.start() < limit < match.end():
                     limit = match.start()
@@ -213,91 +186,20 @@ def _secrets(text: str) -> str:
 
 def _searched(text: str) -> str:
     if patterns.gate().search(text) is not None or any(literal in text for literal in patterns.literals()):
-        text = patterns.tokens().sub(_token, text)
-    signs = _signs(text)
-    text = _without_named(text, signs)
+        text = patterns.tokens().sub(_group, text)
+    text = patterns.named().sub(_group, text)
     if "@" in text or "%40" in text:
-        text = _without_emails(text, signs["email"])
-    text = _without_cards(text, signs["card"])
-    if signs is not _markers():
-        for what, mark in _markers().items():
-            if signs[what] in text:  # quicker than to replace what is not there
-                text = text.replace(signs[what], mark)
-    return text
+        text = patterns.email().sub(marker("email"), text)
+    return patterns.card().sub(_card, text)
 
 
-@functools.cache
-def _markers() -> dict[str, str]:
-    """Return the markers of the named secrets, in the order of their groups, and of what is looked for after them."""
-    return {what: marker(what) for what in (*patterns.named("").groupindex, "email", "card")}
+def _group(match: re.Match[str]) -> str:
+    """Return what was found with its secret replaced: the name that stands in front of it stays."""
+    what = match.lastgroup or "secret"
+    found, start = match[0], match.start()
+    return f"{found[: match.start(what) - start]}{marker(what)}{found[match.end(what) - start :]}"
 
 
-def _signs(text: str) -> dict[str, str]:
-    """Return what stands for each marker until the end: where a secret is short, markers would double a text."""
-    if len(text) < _LONG:
-        return _markers()
-    free = itertools.islice((sign for sign in _UNUSUAL if sign not in text), len(_markers()))
-    signs = dict(zip(_markers(), free, strict=False))
-    return signs if len(signs) == len(_markers()) else _markers()
-
-
-def _without_named(text: str, signs: dict[str, str]) -> str:
-    """Replace the secrets alone: a loop, since a call for each would cost as much again as finding it."""
-    pattern = patterns.named(text)
-    if (first := pattern.search(text)) is None:
-        return text
-    marks = ("", *signs.values())
-    whole: list[str] = []
-    matches = pattern.finditer(text, first.start())
-    done = 0
-    while True:
-        parts: list[str] = []
-        for match in itertools.islice(matches, _BATCH):
-            index = match.lastindex or 0
-            begin, end = match.span(index)
-            parts.append(text[done:begin])
-            parts.append(marks[index])
-            done = end
-        if not parts:
-            return "".join((*whole, text[done:]))
-        whole.append("".join(parts))
-
-
-def _without_emails(text: str, mark: str) -> str:
-    """Look only in front of each domain where they are rare: every character of a text can begin an address."""
-    pattern = patterns.email()
-    most = len(text) // _APART
-    domains = list(itertools.islice(patterns.at_domain().finditer(text), most + 1))
-    if len(domains) > most:
-        return pattern.sub(mark, text)
-    parts: list[str] = []
-    done = last = 0
-    for domain in domains:
-        sign = domain.start()
-        while last + 1 < len(domains) and domains[last + 1].start() - sign <= _LONGEST_LOCAL:
-            last += 1  # `a%40b.example@c.example` is one address: an at sign further on decides first
-        end = max(domain.end(), domains[last].end()) + 1  # one more: what must not follow
-        match = pattern.search(text, max(done, sign - _LONGEST_LOCAL), end)
-        if match is not None:
-            parts += text[done : match.start()], mark
-            done = match.end()
-    return "".join((*parts, text[done:])) if parts else text
-
-
-def _without_cards(text: str, mark: str) -> str:
-    parts = patterns.card().split(text)
-    if len(parts) == 1:
-        return text
-    parts[1::2] = [mark if card else number for number, card in zip(parts[1::2], _are_cards(parts[1::2]), strict=True)]
-    return "".join(parts)
-
-
-def _are_cards(numbers: list[str]) -> list[bool]:
-    """Return which numbers, plain or in groups, are a payment card's; many cost little more than a few."""
-    plain = "\n".join(numbers).replace(" ", "").replace("-", "")
-    issued: list[str] = _ISSUED_LINES.findall(plain)  # empty where it has no issuer
-    cards: set[str] = set()
-    for length in {len(digits) for digits in issued} - {0}:
-        alike = [digits for digits in issued if len(digits) == length]
-        cards.update(itertools.compress(alike, _checked(alike, length)))
-    return [digits in cards for digits in issued]
+def _card(match: re.Match[str]) -> str:
+    number = match[0]
+    return marker("card") if is_card(number.replace(" ", "").replace("-", "")) else number

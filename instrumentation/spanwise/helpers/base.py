@@ -164,7 +164,7 @@ class SpanHelper:
         self._before_end()
         if task_hook.watcher is not None:
             task_hook.watcher.ended(self._span)
-        if type(self._span) is not OwnSpan and allowed is not None and active_telemetry.shared():
+        if not isinstance(self._span, OwnSpan) and allowed is not None and active_telemetry.shared():
             allowed.before_end(self._span)  # a span of ours sees to it itself
         self._span.end()
 
@@ -178,9 +178,13 @@ class SpanHelper:
         """Return the context that is current inside the span."""
         return Context({**context, SPAN_KEY: self._span})
 
-    def inside(self) -> Context:
-        """Start the span and return the context for what runs inside it, without making that current."""
-        outer = current()
+    def inside(self, outer: Context | None = None) -> Context:
+        """Start the span and return the context for what runs inside it, without making that current.
+
+        Args:
+            outer: the context that it is started in; by default the current one.
+        """
+        outer = current() if outer is None else outer
         self._begin(outer)
         return self._inside(outer)
 

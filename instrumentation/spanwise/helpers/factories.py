@@ -23,6 +23,7 @@ from spanwise.helpers.model_call import ModelCall
 from spanwise.helpers.returning import Returning
 from spanwise.otel.values import clean, text
 from spanwise.recording import scope as scopes
+from spanwise.recording.lazy_span import outside
 from spanwise.recording.scope import with_span
 from spanwise.recording.tracer import bits
 
@@ -52,18 +53,22 @@ class _Enclosing(SpanHelper):
 
     def _before_end(self) -> None:
         if self._usage is not None and self._usage.calls:
-            self.set(c.USAGE_INPUT_TOKENS, self._usage.input_tokens)
-            self.set(c.USAGE_OUTPUT_TOKENS, self._usage.output_tokens)
+            self.set(c.SUM_INPUT_TOKENS, self._usage.input_tokens)
+            self.set(c.SUM_OUTPUT_TOKENS, self._usage.output_tokens)
 
 
 class Workflow(_Enclosing):
     """A span `invoke_workflow {name}`: one run."""
 
     def _begin(self, context: Context) -> None:
+        context = outside(context)
         # an outermost one gets a run id of its own
         if c.RUN_ID not in self._attributes and scopes.of(context).workflow is None:
             self._attributes = {**self._attributes, c.RUN_ID: f"{bits(128):032x}"}
         super()._begin(context)
+
+    def _inside(self, context: Context) -> Context:
+        return super()._inside(outside(context))
 
     def _scope(self, outer: scopes.Scope) -> scopes.Scope:
         run_id = self._attributes.get(c.RUN_ID)
@@ -236,9 +241,8 @@ def llm_call(
     temperature: float | None = None,
     seed: int | None = None,
     server: tuple[str, int] | None = None,
-    attempt: int | None = None,
 ) -> ModelCall:
-    """Span `chat {model}` of one request to a model; `attempt` counts from 1 where the caller retries."""
+    """Span `chat {model}` of one call of a model; where it may take several requests, see `ModelCall.attempt`."""
     # This runs between two calls of a client whose own work leaves nothing of it in the processor's cache: the less of
     # the program it touches, the faster it is.
     if type(model) is not str:
@@ -258,8 +262,6 @@ def llm_call(
         attributes[c.REQUEST_SEED] = seed
     if type(server) is tuple and len(server) == 2:  # noqa: PLR2004 - anything else is no address
         attributes[c.SERVER_ADDRESS], attributes[c.SERVER_PORT] = server
-    if attempt is not None:
-        attributes[c.RETRY_ATTEMPT] = attempt
     return ModelCall(f"chat {model}" if model else "chat", kind=_CLIENT, attributes=attributes)
 
 

@@ -6,6 +6,7 @@ the program it touches, the faster it is. So it is written out here in places wh
 
 from __future__ import annotations
 
+import operator
 import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
@@ -15,6 +16,7 @@ from opentelemetry.context import Context
 from spanwise import conventions as c
 from spanwise.content import fingerprints
 from spanwise.content import messages as forms
+from spanwise.helpers.attempts import Attempt, Attempts
 from spanwise.helpers.base import TELLING, harmless
 from spanwise.helpers.returning import Returning
 from spanwise.helpers.streams import AsyncStream, Stream
@@ -35,10 +37,14 @@ class ModelCall(Returning):
 
     chunks = 0
     """How many were read so far."""
+    _input_tokens = 0
     _output_tokens = 0
+    _counted = False
+    """Whether its tokens were added to agent and workflow."""
     _first_ns = 0
     _streamed = False
     _instructions = ""
+    _attempts: Attempts | None = None
 
     def start(self) -> Self:
         """Start the span without making it current; end it with `end`, or let its stream do so."""
@@ -71,7 +77,8 @@ class ModelCall(Returning):
 
     @harmless
     def _tell_input(self, messages: Sequence[forms.Message], tools: Sequence[Mapping[str, Any]]) -> None:
-        messages = list(islice(messages, MOST))  # a sequence of the host may be endless
+        # a sequence of the host may be endless, and a message an object of its client
+        messages = [forms.as_mapping(one) or {"content": repr(one)} for one in islice(messages, MOST)]
         if self._hashes and self._span.is_recording():
             self._compared(messages, tools)
         if tools:
@@ -119,16 +126,43 @@ class ModelCall(Returning):
         self._streamed = True
         self.chunk()
 
-    def usage(self, input_tokens: int, output_tokens: int, *, cached_tokens: int | None = None) -> None:
-        """Record the tokens of the call (cached ones are part of the input) and add them to agent and workflow."""
-        told = {c.USAGE_INPUT_TOKENS: input_tokens, c.USAGE_OUTPUT_TOKENS: output_tokens}
+    def usage(
+        self,
+        input_tokens: int | None,
+        output_tokens: int | None,
+        *,
+        cached_tokens: int | None = None,
+        cache_written_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+    ) -> None:
+        """Record the tokens of the call and add them to agent and workflow.
+
+        It may be told several times, as some streams do: the last counts hold. `None` is a count that is not known.
+
+        Args:
+            input_tokens: all that was sent, cached tokens included.
+            output_tokens: all that was written, reasoning included.
+            cached_tokens: of the input, read from the provider's prompt cache.
+            cache_written_tokens: of the input, written into that cache.
+            reasoning_tokens: of the output, spent on reasoning.
+        """
+        told: dict[str, Any] = {}
         with TELLING:  # `harmless` by hand, here and below: it is one more call
+            if input_tokens is not None:
+                told[c.USAGE_INPUT_TOKENS] = input_tokens
+            if output_tokens is not None:
+                told[c.USAGE_OUTPUT_TOKENS] = output_tokens
             if cached_tokens:
                 told[c.USAGE_CACHE_READ_INPUT_TOKENS] = cached_tokens
+            if cache_written_tokens:
+                told[c.USAGE_CACHE_WRITE_INPUT_TOKENS] = cache_written_tokens
+            if reasoning_tokens:
+                told[c.USAGE_REASONING_OUTPUT_TOKENS] = reasoning_tokens
             self._span.set_attributes(told)
-            self._output_tokens = output_tokens
+            sent, made = _count(input_tokens, self._input_tokens), _count(output_tokens, self._output_tokens)
             if (usage := self._above.usage) is not None:
-                usage.add(input_tokens, output_tokens)
+                usage.add(sent - self._input_tokens, made - self._output_tokens, calls=0 if self._counted else 1)
+            self._input_tokens, self._output_tokens, self._counted = sent, made, True
 
     @overload
     def stream(self, source: Iterable[T], on_chunk: Callable[[T], object] | None = None) -> Stream[T]: ...
@@ -162,7 +196,27 @@ class ModelCall(Returning):
                 told[c.RESPONSE_FINISH_REASONS] = tuple(islice(finish_reasons, MOST))
             self._span.set_attributes(told)
 
+    def attempt(self, *, beside: bool = False) -> Attempt:
+        """Return a block for one request of this call, where it may take several (see `spanwise.helpers.attempts`).
+
+        Args:
+            beside: the request is sent while another one is still open, and the first answer is taken.
+        """
+        if self._attempts is None:
+            self._attempts = Attempts(self)
+        return Attempt(self._attempts, beside=beside)
+
+    def streams(self) -> None:
+        """Note that the answer is streamed."""
+        self._streamed = True
+
+    def answered_by(self, chunks: int, first_ns: int) -> None:
+        """Take over how many chunks a request had, and when the first one came (performance counter)."""
+        self.chunks, self._first_ns = chunks, first_ns
+
     def _before_end(self) -> None:
+        if self._attempts is not None:
+            self._attempts.end()
         if not self.chunks:
             return
         told: dict[str, AttributeValue] = {
@@ -173,3 +227,12 @@ class ModelCall(Returning):
             seconds = (time.perf_counter_ns() - self._started_ns) / 1e9
             told[c.STREAM_TOKENS_PER_SECOND] = self._output_tokens / seconds
         self._span.set_attributes(told)
+
+
+def _count(told: object, before: int) -> int:
+    """Return a count of tokens as an integer; `before` where it is unknown, or no number."""
+    if type(told) is int:
+        return told
+    with TELLING:
+        return before if told is None else operator.index(told)  # type: ignore[arg-type]  # what is no integer raises
+    return before

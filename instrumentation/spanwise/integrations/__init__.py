@@ -1,1 +1,1 @@
-"""Ways into programs that other libraries set up."""
+"""What other libraries do, recorded: model clients, agent frameworks, HTTP servers."""

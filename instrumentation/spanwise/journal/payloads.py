@@ -11,6 +11,7 @@ from spanwise.content.outlet import is_wait
 from spanwise.journal import scan
 from spanwise.journal.format import COUNTED, END, WAIT
 from spanwise.otlp.json_decoder import MALFORMED
+from spanwise.otlp.json_messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -115,19 +116,7 @@ def _is_wanted(span: Mapping[str, Any], wanted: Mapping[str, AbstractSet[str]]) 
 def counted(payload: bytes) -> int:
     """Return the number of spans of a request; raises `ValueError` where it is none."""
     request = _Counted.decode(payload)
-    return sum(len(of_scope.spans) for of_resource in request.resource_spans for of_scope in of_resource.scope_spans)
+    return sum(len(of_scope.spans or ()) for of_resource in request.resource_spans for of_scope in of_resource.scopes())
 
 
-class _ScopeSpans(msgspec.Struct, rename="camel"):
-    spans: list[msgspec.Raw] = []
-
-
-class _ResourceSpans(msgspec.Struct, rename="camel"):
-    scope_spans: list[_ScopeSpans] = []
-
-
-class _Spans(msgspec.Struct, rename="camel"):
-    resource_spans: list[_ResourceSpans]
-
-
-_Counted: msgspec.json.Decoder[_Spans] = msgspec.json.Decoder(_Spans)
+_Counted: msgspec.json.Decoder[Request[msgspec.Raw]] = msgspec.json.Decoder(Request[msgspec.Raw])

@@ -57,7 +57,6 @@ class SegmentWriter:
         self._size = 0
         self._spans = 0
         self._opened = 0.0
-        self._closed: list[Path] = []
 
     @property
     def path(self) -> Path:
@@ -90,14 +89,8 @@ class SegmentWriter:
         """End the segment, if one was begun; the next record begins another."""
         if self._descriptor is None:
             return
-        self._closed.append(self.path)
         self.close()
         self._sequence, self._size = self._sequence + 1, 0
-
-    def take_closed(self) -> list[Path]:
-        """Return the segments that were ended since the last call: they will not change any more."""
-        closed, self._closed = self._closed, []
-        return closed
 
     def close(self) -> None:
         """Close the file; the next record goes to its end."""

@@ -211,7 +211,7 @@ class SpanMetrics:
         self._budget = {c.budget_attribute(one): _Meter(budget, (one,)) for one in c.BUDGET_BUCKETS}
         call = self._kind(
             self._model_call, c.OPERATION_DURATION, c.TOKEN_USAGE, c.COST_TOTAL, c.TIME_TO_FIRST_CHUNK,
-            c.TIME_PER_OUTPUT_CHUNK,
+            c.TIME_PER_OUTPUT_CHUNK, c.ATTEMPTS_TOTAL,
         )  # fmt: skip
         self._by_operation = {
             "invoke_workflow": self._kind(
@@ -227,6 +227,7 @@ class SpanMetrics:
             c.CACHE_SAVED_TOKENS_TOTAL,
         )  # fmt: skip
         self._waits = self._kind(None, c.WAIT_SECONDS)
+        self._attempts = _Kind(self._attempt, None, [self._families[c.ATTEMPTS_TOTAL.name]])
         self._retries = _Kind(self._retry, None, [self._families[c.RETRIES.name]])
 
     def _kind(self, observe: Observe | None, seconds: c.Metric, *more: c.Metric) -> _Kind:
@@ -247,7 +248,7 @@ class SpanMetrics:
         self._scaled = _NOT_SCALED
         for family in self._families.values():
             family.series.clear()
-        for kind in (*self._by_operation.values(), self._lookups, self._waits, self._retries):
+        for kind in (*self._by_operation.values(), self._lookups, self._waits, self._attempts, self._retries):
             kind.known.clear()
 
     def observe(self, span: ReadableSpan) -> None:
@@ -260,6 +261,8 @@ class SpanMetrics:
             self._count(self._lookups, span, attributes)
         if c.WAIT_KIND in attributes:
             self._count(self._waits, span, attributes)
+        if c.RETRY_ATTEMPT in attributes:
+            self._count(self._attempts, span, attributes)
         if attributes.get(c.RETRY_SCHEDULED) is True:
             self._count(self._retries, span, attributes)
 
@@ -313,6 +316,8 @@ class SpanMetrics:
         self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
     ) -> None:
         meters = self._meters
+        if c.ATTEMPTS not in attributes and c.RETRY_ATTEMPT not in attributes:  # each of several is counted itself
+            series.count(meters[c.ATTEMPTS_TOTAL.name], 1.0, seen)
         series.count_number(self._input_tokens, attributes.get(c.USAGE_INPUT_TOKENS), seen)
         series.count_number(self._output_tokens, attributes.get(c.USAGE_OUTPUT_TOKENS), seen)
         if c.COST in attributes:
@@ -327,7 +332,7 @@ class SpanMetrics:
     def _workflow(
         self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
     ) -> None:
-        used = [_number(attributes.get(name)) for name in (c.USAGE_INPUT_TOKENS, c.USAGE_OUTPUT_TOKENS)]
+        used = [_number(attributes.get(name)) for name in (c.SUM_INPUT_TOKENS, c.SUM_OUTPUT_TOKENS)]
         if None not in used and seconds > 0:
             tokens = sum(number or 0 for number in used)
             series.count(self._meters[c.WORKFLOW_TOKENS_PER_SECOND.name], tokens / seconds, seen)
@@ -343,6 +348,12 @@ class SpanMetrics:
         if (saved := _number(attributes.get(c.CACHE_SAVED_SECONDS))) is not None:
             series.count(self._meters[c.CACHE_SAVED_SECONDS_TOTAL.name], saved * scale, seen)
         series.count_number(self._meters[c.CACHE_SAVED_TOKENS_TOTAL.name], attributes.get(c.CACHE_SAVED_TOKENS), seen)
+
+    def _attempt(
+        self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None
+    ) -> None:
+        del attributes, seconds, scale
+        series.count(self._meters[c.ATTEMPTS_TOTAL.name], 1.0, seen)
 
     def _retry(
         self, attributes: Mapping[str, Any], series: _Labelled, seconds: float, scale: float, seen: Seen | None

@@ -13,14 +13,18 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.trace import SpanKind
 
+from spanwise import conventions as c
 from spanwise.journal.counts import STARTED
 from spanwise.journal.process_ledger import Ledger
 from spanwise.otel.span import OwnSpan
 from spanwise.process import loop_end, own_threads
-from spanwise.recording import scope
+from spanwise.recording import model_calls, scope
 from spanwise.recording.buffer import ORDINARY_BITS, Buffer
+from spanwise.recording.lazy_span import LazySpan, in_request
 from spanwise.recording.run_attributes import RunAttributes
 from spanwise.recording.stages import BATCH, Stages
 
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from spanwise.content.filter import ContentFilter
     from spanwise.journal.stream import Stream
     from spanwise.recording.metrics import SpanMetrics
+    from spanwise.recording.scope import Usage
     from spanwise.recording.stages import Destination
 
 _Ticket: TypeAlias = Any
@@ -97,7 +102,8 @@ class RecordingProcessor(SpanProcessor):
         self.began: Callable[[ReadableSpan], object] = self._stages.began.append
         """Have the start of a span written, so that it is seen while it is open."""
         self._closed = False
-        self._open: set[int] = set()
+        self._open: dict[int, Usage | None] = {}
+        """Spans of other libraries that are open; for a model's call, where its tokens are added."""
         self._asks: SimpleQueue[_Ticket] = SimpleQueue()
         """Who waits for our thread; no lock is in it that an interrupted thread of the host could go on holding."""
         self._stopping = False
@@ -135,10 +141,16 @@ class RecordingProcessor(SpanProcessor):
         """Count a span of another library and give it the names of its workflow and agent."""
         if isinstance(span, OwnSpan) or self._closed:
             return  # its tracer counted it
+        above = trace.get_current_span(parent_context)
+        if isinstance(above, LazySpan):
+            above.adopt(span)
+        elif span.kind is SpanKind.SERVER and (request := in_request.get()) is not None:
+            request.was_left = True  # the framework records the request itself, in a trace of its own
         self.ledger.slots[STARTED] += 1
-        self._open.add(span.get_span_context().span_id)
-        inherited = scope.current(parent_context).names
-        known = span.attributes or {}
+        enclosing, known = scope.current(parent_context), span.attributes or {}
+        is_call = known.get(c.OPERATION_NAME) in model_calls.OPERATIONS and not model_calls.is_one(above)
+        self._open[span.get_span_context().span_id] = enclosing.usage if is_call else None
+        inherited = enclosing.names
         for name, value in inherited.items():
             if name not in known:
                 span.set_attribute(name, value if self._filter is None else self._filter.text(value))
@@ -155,7 +167,8 @@ class RecordingProcessor(SpanProcessor):
         context = span.context
         if isinstance(span, OwnSpan) or context is None or context.span_id not in self._open:
             return  # its tracer hands it over, or it was started before this processor was attached
-        self._open.discard(context.span_id)
+        if (usage := self._open.pop(context.span_id)) is not None:
+            usage.add(*model_calls.tokens_of(span))
         self.take(span)
 
     def take(self, span: Any) -> None:

@@ -37,14 +37,14 @@ class Usage:
         self.input_tokens = 0
         self.output_tokens = 0
 
-    def add(self, input_tokens: int, output_tokens: int) -> None:
-        """Count one model call."""
+    def add(self, input_tokens: int, output_tokens: int, calls: int = 1) -> None:
+        """Count a model call, or, with `calls=0`, more tokens of one that was counted."""
         with self._lock:
-            self.calls += 1
+            self.calls += calls
             self.input_tokens += input_tokens
             self.output_tokens += output_tokens
         if self._outer is not None:
-            self._outer.add(input_tokens, output_tokens)
+            self._outer.add(input_tokens, output_tokens, calls)
 
     @property
     def texts(self) -> Texts:

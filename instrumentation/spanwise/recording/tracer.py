@@ -26,6 +26,7 @@ from spanwise.otel.span import SAMPLED, OwnLink, OwnSpan, Watch
 from spanwise.otel.values import LONG, LONGEST, clean, weight_of
 from spanwise.process import own_threads
 from spanwise.process.contained import contained
+from spanwise.recording.lazy_span import LazySpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Tracer
+    from opentelemetry.sdk.trace import ReadableSpan, Tracer
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Link, SpanContext, SpanKind
 
@@ -95,7 +96,7 @@ class OwnTracer:
         self._plain_ids = type(tracer.id_generator) is RandomIdGenerator
         self._root_flags = SAMPLED | (_RANDOM if self._ids_are_random() else 0)
         self._ledger = recorder.ledger
-        self.began = recorder.began
+        self.began: Callable[[ReadableSpan], object] = recorder.began
         self.take: Callable[[OwnSpan], None] = recorder.take
 
     @property
@@ -155,6 +156,20 @@ class OwnTracer:
                 self._processor.on_start(span, parent_context=context)  # type: ignore[arg-type]  # it has what theirs has
         return span
 
+    def start_lazily(self, name: str, kind: SpanKind, attributes: dict[str, Any], context: Context) -> LazySpan:
+        """Start a span that is recorded once something is below it, or `announce` is called."""
+        if self._filter is not None:
+            name, attributes = self._allowed(self._filter, name, attributes)
+        ids = bits(64) if self._plain_ids else self._ids.generate_span_id()
+        span = LazySpan(self, name, kind, attributes, 0, ids, 0, 0, time.time_ns())
+        self._below_foreign(context.get(SPAN_KEY), span)
+        self._settle(span, context, ())
+        return span
+
+    def count_start(self) -> None:
+        """Count a span that was started lazily."""
+        self._ledger.slots[STARTED] += 1
+
     @staticmethod
     def _allowed(content_filter: ContentFilter, name: str, attributes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return what may be recorded of a name and attributes, before a sampler or a processor of others sees them.
@@ -172,7 +187,12 @@ class OwnTracer:
         return ()
 
     def _below_foreign(self, parent: Any, span: OwnSpan) -> OwnSpan:
-        """Give a span the identity of a root, or of a child of a span that is not ours."""
+        """Give a span the identity of a root, or of a child of a span that is not ours or is lazy."""
+        if isinstance(parent, LazySpan):
+            parent.announce()
+            if not parent.is_elsewhere:
+                span.trace_id, span.parent_id, span.flags = parent.trace_id, parent.span_id, parent.flags
+                return span
         above: SpanContext | None = parent.get_span_context() if parent is not None else None
         if above is None or not above.is_valid:
             span.trace_id = bits(128) if self._plain_ids else self._ids.generate_trace_id()

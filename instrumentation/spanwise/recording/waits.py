@@ -6,6 +6,8 @@ A thousand uncontended locks must not become a thousand records. On its way to t
 
 from __future__ import annotations
 
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -17,6 +19,7 @@ from spanwise.config.settings import Settings
 from spanwise.otel.span import OwnLink
 from spanwise.otel.values import text
 from spanwise.recording import telemetry as active_telemetry
+from spanwise.recording.lazy_span import LazySpan
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
@@ -48,6 +51,10 @@ def record_wait(
     """
     waiter = trace.get_current_span()
     if not waiter.is_recording() or end_ns <= start_ns:
+        return
+    if isinstance(waiter, LazySpan) and not waiter.is_announced:
+        again = partial(record_wait, kind, resource, start_ns, end_ns, released_by=released_by, task=task)
+        waiter.put_off(partial(copy_context().run, again))
         return
     telemetry = active_telemetry.active()
     settings = telemetry.settings if telemetry is not None else Settings()

@@ -1,8 +1,8 @@
 """Model calls through the official OpenAI client: one shared pool, streams, usage, and failures that can be seen.
 
-The SDK's own retries are off: each attempt is a span of its own and each pause between two is a recorded wait, so that
-a slow call shows what it was slow with. Pauses and deadlines are in system seconds; what a provider asks for in
-`retry-after` is real time.
+The SDK's own retries are off: a call is one span, and where it takes several requests each of them is a span below it
+and each pause between two a recorded wait, so that a slow call shows what it was slow with. Pauses and deadlines are in
+system seconds; what a provider asks for in `retry-after` is real time.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from spanwise_pipeline.calls.fallback import Fallback, can_fall_back
 from spanwise_pipeline.calls.formats import form_of
 from spanwise_pipeline.calls.hedging import FirstTokens, Hedging, hedged
 from spanwise_pipeline.calls.json_watch import JsonWatch
+from spanwise_pipeline.calls.recorded import RecordedCall
 from spanwise_pipeline.calls.responses import request_of
 from spanwise_pipeline.calls.retrying import Retries, RetryBudget, RetryCourse
-from spanwise_pipeline.calls.wire import Wire
+from spanwise_pipeline.calls.wire import LINGER_S, Wire
 from spanwise_pipeline.limits.model import ModelLimits
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import httpx2
     from pydantic import BaseModel
 
+    from spanwise.helpers.attempts import Attempt
     from spanwise.helpers.model_call import ModelCall
     from spanwise_pipeline.calls.circuit import Breaker, CircuitStatistics
     from spanwise_pipeline.calls.formats import Form
@@ -58,6 +60,7 @@ class _Asked:
     responses: bool
     """Whether it goes to the Responses API."""
     in_flight: int = 0
+    recorded: RecordedCall | None = None
 
 
 class _Listening:
@@ -123,8 +126,9 @@ class ModelClient:
         self._seed = seed
         self._label_requests = label_requests
         self._wire = Wire(
-            base_url=base_url, api_key=api_key, timeout=clock.real(timeout), pooled=pooled, transport=transport
-        )
+            base_url=base_url, api_key=api_key, timeout=clock.real(timeout), pooled=pooled, transport=transport,
+            linger=clock.real(LINGER_S),
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Close the connections."""
@@ -238,12 +242,8 @@ class ModelClient:
 
     async def _ask(self, asked: _Asked) -> Reply:
         """Ask one model, as often as the settings allow."""
-        reply: Reply | None = None
-        async for attempt in asked.course.attempts():
-            with attempt:
-                reply = await self._attempt(asked, attempt.retry_state.attempt_number)
-        assert reply is not None
-        return reply
+        asked.recorded = RecordedCall(asked.course, lambda: self._call(asked))
+        return await asked.recorded.answer(lambda number: self._attempt(asked, number))
 
     async def _attempt(self, asked: _Asked, number: int) -> Reply:
         """Send one request, and a second one beside it where the first is late."""
@@ -288,6 +288,18 @@ class ModelClient:
     async def _recorded(
         self, asked: _Asked, number: int, admission: Admission, answering: asyncio.Event, *, second: bool
     ) -> Reply:
+        assert asked.recorded is not None
+        with asked.recorded.request(beside=second) as attempt:
+            try:
+                return await self._in_time(asked, attempt, admission, answering)
+            except Exception as error:
+                # A request that is raced by another one is not what fails the attempt.
+                if asked.in_flight == 1:
+                    asked.course.decide(error, number)
+                raise
+
+    def _call(self, asked: _Asked) -> ModelCall:
+        """Return the span of a call whose first request is about to be sent."""
         request = asked.request
         call = spanwise.llm_call(
             request["model"],
@@ -295,23 +307,13 @@ class ModelClient:
             max_tokens=request.get("max_tokens"),
             seed=self._seed,
             server=self._wire.server,
-            attempt=number,
-        )
-        with call:
-            if second:
-                call.set(c.HEDGE, True)  # noqa: FBT003 - an attribute's value
-            if asked.instead_of:
-                call.set(c.FALLBACK_FROM, asked.instead_of)
-            call.input(request["messages"], tools=request.get("tools", ()))
-            try:
-                return await self._in_time(asked, call, admission, answering)
-            except Exception as error:
-                # A request that is raced by another one is not what fails the attempt.
-                if asked.in_flight == 1 and asked.course.decide(error, number):
-                    call.set(c.RETRY_SCHEDULED, True)  # noqa: FBT003 - likewise
-                raise
+        ).start()
+        if asked.instead_of:
+            call.set(c.FALLBACK_FROM, asked.instead_of)
+        call.input(request["messages"], tools=request.get("tools", ()))
+        return call
 
-    async def _in_time(self, asked: _Asked, call: ModelCall, admission: Admission, answering: asyncio.Event) -> Reply:
+    async def _in_time(self, asked: _Asked, attempt: Attempt, admission: Admission, answering: asyncio.Event) -> Reply:
         # The client library's own timeout starts anew with each chunk, so a stream that trickles would never end by it.
         began = self._clock.now()
         deadline = asyncio.timeout(self._clock.real(min(self._timeout, asked.course.left())))
@@ -327,9 +329,9 @@ class ModelClient:
         try:
             async with deadline:
                 if asked.responses:
-                    reply = await self._wire.respond(_of_responses(asked), call, listener)
+                    reply = await self._wire.respond(_of_responses(asked), attempt, listener)
                 else:
-                    reply = await self._wire.chat(asked.request, call, listener)
+                    reply = await self._wire.chat(asked.request, attempt, listener)
         except TimeoutError as error:
             if not deadline.expired():
                 raise

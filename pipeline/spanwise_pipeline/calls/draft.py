@@ -25,6 +25,8 @@ class Usage:
     input: int = 0
     output: int = 0
     cached: int = 0
+    cache_written: int = 0
+    reasoning: int = 0
     reported: bool = False
 
     def add(self, told: Any) -> None:
@@ -40,6 +42,10 @@ class Usage:
             cached = _count(usage, "cached_tokens", "prompt_cache_hit_tokens")
         self.input, self.output = max(self.input, sent or 0), max(self.output, received or 0)
         self.cached = max(self.cached, cached or 0)
+        written = _count(details, "cache_write_tokens", "cache_creation_tokens")
+        self.cache_written = max(self.cache_written, written or 0)
+        made = object_of(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
+        self.reasoning = max(self.reasoning, _count(made, "reasoning_tokens") or 0)
         self.reported = True
 
 

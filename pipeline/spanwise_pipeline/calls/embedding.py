@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import openai
 
 import spanwise
-from spanwise import conventions as c
+from spanwise_pipeline.calls.recorded import RecordedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,23 +61,18 @@ class Embedding:
         return [vector for single in singles for vector in single]
 
     async def _asked(self, request: dict[str, Any]) -> Vectors:
-        course = self._course()
-        vectors: Vectors = []
-        async for attempt in course.attempts():
-            with attempt:
-                vectors = await self._sent(request, course, attempt.retry_state.attempt_number)
-        return vectors
+        model, dimensions = request["model"], request.get("dimensions")
+        recorded = RecordedCall(self._course(), lambda: spanwise.embeddings(model, dimensions=dimensions).start())
 
-    async def _sent(self, request: dict[str, Any], course: RetryCourse, number: int) -> Vectors:
-        async with self._limits.admit(request | {"max_tokens": 1}, "", self._clock) as admission:
-            call = spanwise.embeddings(request["model"], dimensions=request.get("dimensions"))
-            with call:
-                call.set(c.RETRY_ATTEMPT, number)
-                try:
-                    vectors, tokens = await self._wire.embed(request, call, admission.headers)
-                except Exception as error:
-                    if course.decide(error, number):
-                        call.set(c.RETRY_SCHEDULED, True)  # noqa: FBT003 - an attribute's value
-                    raise
-                admission.used = (tokens, 0)
-                return vectors
+        async def send(number: int) -> Vectors:
+            async with self._limits.admit(request | {"max_tokens": 1}, "", self._clock) as admission:
+                with recorded.request() as attempt:
+                    try:
+                        vectors, tokens = await self._wire.embed(request, attempt, admission.headers)
+                    except Exception as error:
+                        recorded.course.decide(error, number)
+                        raise
+                    admission.used = (tokens, 0)
+                    return vectors
+
+        return await recorded.answer(send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,9 @@ from spanwise_pipeline.calls.circuit import CircuitOpenError
 from spanwise_pipeline.calls.errors import is_retryable, retry_after
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from tenacity import RetryCallState
 
     from spanwise.conventions import WaitKind
@@ -106,6 +110,8 @@ class RetryCourse:
         self._decided_for = 0
         self._pause: float | None = None
         self._kind: WaitKind = "retry_backoff"
+        self.inside: Callable[[], AbstractContextManager[object]] = nullcontext
+        """Returns the block that pauses are made in."""
 
     def attempts(self) -> AsyncRetrying:
         """Return what runs the attempts, with the pauses that were decided on."""
@@ -130,7 +136,7 @@ class RetryCourse:
         return self._pause is not None
 
     async def _back_off(self, seconds: float) -> None:
-        with spanwise.waiting(self._kind, "chat"):
+        with self.inside(), spanwise.waiting(self._kind, "chat"):
             await self._clock.sleep(seconds)
 
     def _next_pause(self, error: BaseException, number: int) -> float | None:

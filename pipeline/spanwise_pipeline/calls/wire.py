@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from spanwise.helpers.attempts import Attempt
     from spanwise.helpers.model_call import ModelCall
     from spanwise_pipeline.calls.reply import Reply
 
 LINGER_S: Final = 0.05
-"""Real seconds that the end of a stream is waited for when its JSON is complete: about what a new connection costs.
+"""System seconds that the end of a stream is waited for when its JSON is complete: about what a new connection costs.
 A stream that ends by then tells its usage and leaves its connection; a longer one is closed."""
-_call: ContextVar[ModelCall | None] = ContextVar("call", default=None)
-"""The call whose request is on its way: the client library has no other way to tell the connection from here."""
+_attempt: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+"""The request that is on its way: the client library has no other way to tell the connection from here."""
 
 
 @functools.cache
@@ -71,11 +72,20 @@ class Wire:
         timeout: real seconds without a byte, or without a connection, that end a request.
         pooled: keep connections alive between requests.
         transport: replaces the network.
+        linger: real seconds that the end of a stream is waited for when its JSON is complete.
     """
 
     def __init__(
-        self, *, base_url: str, api_key: str, timeout: float, pooled: bool, transport: httpx2.AsyncBaseTransport | None
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        timeout: float,
+        pooled: bool,
+        transport: httpx2.AsyncBaseTransport | None,
+        linger: float = LINGER_S,
     ) -> None:
+        self._linger = linger
         parts = urlsplit(base_url)
         self.server = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         limits = httpx2.Limits(max_connections=100, max_keepalive_connections=50 if pooled else 0)
@@ -89,9 +99,9 @@ class Wire:
         """Close the connections."""
         await self.client.close()
 
-    def headers(self, call: ModelCall) -> dict[str, str]:
-        """Return the headers that carry the trace, and tell the connection's steps to `call`."""
-        _call.set(call)
+    def headers(self, attempt: Attempt) -> dict[str, str]:
+        """Return the headers that carry the trace, and tell the connection's steps to `attempt`."""
+        _attempt.set(attempt)
         headers: dict[str, str] = {}
         spanwise.inject(headers, url=str(self.client.base_url))
         return headers
@@ -101,12 +111,12 @@ class Wire:
         url = str(self.client.base_url.join(path))  # text: the client 2.x has another URL type
         return openai.APITimeoutError(request=httpx2.Request("POST", url))
 
-    async def chat(self, request: dict[str, Any], call: ModelCall, listener: Listener) -> Reply:
-        """Send a request for a chat completion, read its stream, and record both on `call`.
+    async def chat(self, request: dict[str, Any], attempt: Attempt, listener: Listener) -> Reply:
+        """Send a request for a chat completion, read its stream, and record both.
 
         Args:
             request: in the form of the API, without `stream`.
-            call: the span of this request.
+            attempt: this request of a call.
             listener: told of headers and the first chunk, and asked when to stop.
 
         Raises:
@@ -115,34 +125,33 @@ class Wire:
             json.JSONDecodeError: it holds broken JSON.
         """
         asking = self.client.chat.completions.with_streaming_response.create(
-            **request, stream=True, stream_options={"include_usage": True}, extra_headers=self.headers(call)
+            **request, stream=True, stream_options={"include_usage": True}, extra_headers=self.headers(attempt)
         )
-        return await self._read(asking, Draft(), request["model"], call, listener)
+        return await self._read(asking, Draft(), request["model"], attempt, listener)
 
-    async def respond(self, request: dict[str, Any], call: ModelCall, listener: Listener) -> Reply:
+    async def respond(self, request: dict[str, Any], attempt: Attempt, listener: Listener) -> Reply:
         """Send a request of the Responses API; otherwise as `chat`."""
         asking = self.client.responses.with_streaming_response.create(
-            **request, stream=True, extra_headers=self.headers(call)
+            **request, stream=True, extra_headers=self.headers(attempt)
         )
-        return await self._read(asking, ResponseDraft(), request["model"], call, listener)
+        return await self._read(asking, ResponseDraft(), request["model"], attempt, listener)
 
     async def _read(
-        self, asking: Any, draft: Draft | ResponseDraft, model: str, call: ModelCall, listener: Listener
+        self, asking: Any, draft: Draft | ResponseDraft, model: str, attempt: Attempt, listener: Listener
     ) -> Reply:
         async with asking as response:
             listener.on_headers(response.headers)
             events = Events(response, response.http_response.request)
             try:
-                closed = await self._events(call.stream(events), draft, call, listener)
+                closed = await self._events(attempt.stream(events), draft, attempt, listener)
             except httpx2.TransportError as error:
                 raise openai.APIConnectionError(request=response.http_response.request) from error
         if closed:
-            call.set(c.STREAM_CLOSED_EARLY, True)  # noqa: FBT003 - an attribute's value
-        return _finish(draft, model, call, done=events.done or closed)
+            attempt.call.set(c.STREAM_CLOSED_EARLY, True)  # noqa: FBT003 - an attribute's value
+        return _finish(draft, model, attempt.call, done=events.done or closed)
 
-    @staticmethod
     async def _events(
-        stream: AsyncIterator[Any], draft: Draft | ResponseDraft, call: ModelCall, listener: Listener
+        self, stream: AsyncIterator[Any], draft: Draft | ResponseDraft, attempt: Attempt, listener: Listener
     ) -> bool:
         """Read all events, or until the listener has enough; returns whether the stream was left before its end."""
         until: float | None = None
@@ -156,30 +165,36 @@ class Wire:
                 if until is None:
                     raise
                 return True
-            if call.chunks == 1:
+            if attempt.chunks == 1:
                 listener.on_first()
             if listener.has_enough(draft.add(event)) and until is None:
-                until = asyncio.get_running_loop().time() + LINGER_S
+                until = asyncio.get_running_loop().time() + self._linger
 
     async def embed(
-        self, request: dict[str, Any], call: ModelCall, on_headers: Callable[[Mapping[str, str]], None]
+        self, request: dict[str, Any], attempt: Attempt, on_headers: Callable[[Mapping[str, str]], None]
     ) -> tuple[list[list[float]], int]:
         """Send a request for embeddings; returns the vectors in the order of the texts, and the tokens."""
-        raw = await self.client.embeddings.with_raw_response.create(**request, extra_headers=self.headers(call))
+        raw = await self.client.embeddings.with_raw_response.create(**request, extra_headers=self.headers(attempt))
         on_headers(raw.headers)
         found = raw.parse()
         tokens = found.usage.prompt_tokens if getattr(found, "usage", None) is not None else 0
         vectors = [one.embedding for one in sorted(found.data, key=lambda one: one.index)]
         if len(vectors) != len(request["input"]):
             raise IncompleteReplyError(f"{len(request['input'])} texts were sent, and {len(vectors)} vectors came")
-        call.usage(tokens, 0)
+        attempt.call.usage(tokens, 0)
         return vectors, tokens
 
 
 def _finish(draft: Draft | ResponseDraft, model: str, call: ModelCall, *, done: bool) -> Reply:
     usage = draft.usage
     if usage.reported:
-        call.usage(usage.input, usage.output, cached_tokens=usage.cached or None)
+        call.usage(
+            usage.input,
+            usage.output,
+            cached_tokens=usage.cached,
+            cache_written_tokens=usage.cache_written,
+            reasoning_tokens=usage.reasoning,
+        )
     reply = draft.finish(model, done=done)
     call.response(id=draft.id, model=reply.model, finish_reasons=[reply.finish_reason])
     call.output(reply.text, tool_calls=reply.requested(), finish_reason=reply.finish_reason)
@@ -187,12 +202,12 @@ def _finish(draft: Draft | ResponseDraft, model: str, call: ModelCall, *, done: 
 
 
 async def _watch_connection(request: httpx2.Request) -> None:
-    call = _call.get()
-    if call is not None:
-        request.extensions = {**request.extensions, "trace": _noting_connection(call)}
+    attempt = _attempt.get()
+    if attempt is not None:
+        request.extensions = {**request.extensions, "trace": _noting_connection(attempt)}
 
 
-def _noting_connection(call: ModelCall) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+def _noting_connection(attempt: Attempt) -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
     """What the HTTP library tells its steps to: a call that opened a connection says so, and how long it took."""
     began = 0.0
 
@@ -201,6 +216,6 @@ def _noting_connection(call: ModelCall) -> Callable[[str, Mapping[str, Any]], Aw
         if event == "connection.connect_tcp.started":
             began = time.perf_counter()
         elif event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            call.set(c.CONNECTION_NEW, True).set(c.CONNECTION_SECONDS, time.perf_counter() - began)  # noqa: FBT003 - an attribute's value
+            attempt.set(c.CONNECTION_NEW, True).set(c.CONNECTION_SECONDS, time.perf_counter() - began)  # noqa: FBT003 - an attribute's value
 
     return note

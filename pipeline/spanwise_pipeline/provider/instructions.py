@@ -66,19 +66,23 @@ class Instructions:
     title: str | None = None
     words: int = 0
     """Words of prose for each fact."""
+    json: int | None = None
+    """Words of prose after a JSON object, where the answer is to be one."""
     tools: list[str] = field(default_factory=list[str])
     steps: list[Step] = field(default_factory=list[Step])
 
     @property
     def any_text(self) -> bool:
         """Whether anything but tool calls is asked for."""
-        return bool(self.steps) or self.title is not None
+        return bool(self.steps) or self.title is not None or self.json is not None
 
 
 _LINE: Final = re.compile(
-    r"[ \t]*(?:[-*][ \t]+)?(?P<verb>Title:|State |Compute |Conclude |Use about |Call the tools? )(?P<rest>.*)"
+    r"[ \t]*(?:[-*][ \t]+)?"
+    r"(?P<verb>Title:|State |Compute |Conclude |Use about |Answer in JSON|Call the tools? )(?P<rest>.*)"
 )
 _WORDS: Final = re.compile(r"(\d+) words for each fact")
+_WORDS_AFTER_JSON: Final = re.compile(r"(?:, then about (\d+) words)?")
 
 
 def parse(texts: Iterable[str], *, strict: bool = True) -> Instructions:
@@ -107,6 +111,8 @@ def _add(found: Instructions, verb: str, rest: str) -> None:
         found.steps.append(_conclude(*_named(rest)))
     elif verb == "Use about":
         found.words = _word_count(rest)
+    elif verb == "Answer in JSON":
+        found.json = _words_after_json(rest)
     else:
         found.tools.extend(_tool_names(rest))
 
@@ -145,6 +151,13 @@ def _word_count(rest: str) -> int:
     if not match or int(match[1]) > MAX_WORDS:
         raise ValueError(f"it reads 'Use about N words for each fact', N at most {MAX_WORDS}")
     return int(match[1])
+
+
+def _words_after_json(rest: str) -> int:
+    match = _WORDS_AFTER_JSON.fullmatch(rest)
+    if not match or int(match[1] or 0) > MAX_WORDS:
+        raise ValueError(f"it reads 'Answer in JSON' or 'Answer in JSON, then about N words', N at most {MAX_WORDS}")
+    return int(match[1] or 0)
 
 
 def _conclude(name: str, text: str) -> Conclude | Majority:

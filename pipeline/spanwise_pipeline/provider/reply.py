@@ -129,6 +129,9 @@ def _text(prompt: Prompt, wanted: Instructions, known: dict[str, str]) -> str:
         statements.run(step)
     if prompt.output.kind != "text":
         return compact(_json(prompt, statements))
+    if wanted.json is not None:
+        answer = compact(_json(prompt, statements))
+        return f"{answer}\n\n{prose('', answer, wanted.json)}" if wanted.json else answer
     if not wanted.any_text:
         return _generic(prompt, known)
     if wanted.words * len(statements.said) > MAX_WORDS_IN_ALL:

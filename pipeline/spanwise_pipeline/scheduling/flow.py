@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Awaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar, Unpack
 
@@ -39,8 +38,6 @@ from spanwise_pipeline.scheduling.step import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
     from types import TracebackType
-
-    from opentelemetry.trace import Link
 
     from spanwise_pipeline.limits import ConcurrencyLimit
     from spanwise_pipeline.pools import Pool
@@ -288,7 +285,7 @@ class Flow:
         if step.finish_order:
             return
         stopped = self._context is None or (self._expired is not None and not step.background)
-        if not stopped and not _has_failed_input(step):
+        if not stopped and not step.has_failed_input():
             self._start(step)
             return
         self._unrunnable.append(step)
@@ -301,12 +298,7 @@ class Flow:
     def _start(self, step: Step[Any]) -> None:
         assert self._loop is not None
         assert self._context is not None
-        links = self._links(step)
-        step.recorded = (
-            spanwise.step(step.name, links=links, role=step.role)
-            if step.agent is None
-            else spanwise.agent(step.agent, links=links, step=step.name, role=step.role)
-        )
+        step.record(self._owner)
         step.state = "running"
         if self._slots is not None and step.holds_place:
             self._slots.ask(step)
@@ -319,24 +311,11 @@ class Flow:
         if self._progress is not None:
             self._progress.tell(step, "started")
 
-    def _links(self, step: Step[Any]) -> list[Link]:
-        """Return links to the input that came last and to the step that added this one."""
-        links: list[Link] = []
-        inputs = step.inputs
-        if inputs:
-            last = inputs[0] if len(inputs) == 1 else max(inputs, key=_finish_order)
-            if last.recorded is not None and (context := last.recorded.context).is_valid:
-                links.append(spanwise.waits_on(context))
-        adder = step.added_by
-        if adder is not None and adder is not self._owner and (context := adder.span_context).is_valid:
-            links.append(spanwise.waits_on(context, "spawned_by"))
-        return links
-
     def _settle_unrunnable(self, step: Step[Any]) -> None:
         failed = next((given for given in step.inputs if given.failure is not None), None)
-        if failed is not None and failed.failure is not None:
+        if failed is not None:
             step.examined = True  # the cause is what is reported
-            self._finish(step, "skipped", None, _skipped(step, failed.name, failed.failure))
+            self._finish(step, "skipped", None, step.skipped_for(failed))
         elif self._expired is not None and self._context is not None:
             self._skip_late(step, self._expired)
         else:
@@ -350,7 +329,7 @@ class Flow:
             with step.recorded:
                 try:
                     if (self._slots is None and self._limit is None) or not step.holds_place:
-                        value = await self._call(step)
+                        value = await step.call()
                     else:
                         value = await self._call_in_place(step)
                 except asyncio.CancelledError:
@@ -365,26 +344,16 @@ class Flow:
         else:
             self._finish(step, "done", value)
 
-    @staticmethod
-    def _call(step: Step[Any]) -> Any:
-        coroutine: Any = step.function(*[given.result() for given in step.inputs])
-        if type(coroutine) is not CoroutineType and not isinstance(coroutine, Awaitable):
-            raise StepTypeError(
-                f"step {step.name!r}: its function is no coroutine function (it returned {type(coroutine).__name__}); "
-                "write 'async def', or add it with blocking_step"
-            )
-        return coroutine  # pyright: ignore[reportUnknownVariableType]
-
     async def _call_in_place(self, step: Step[Any]) -> Any:
         if self._slots is None:
             assert self._limit is not None
             async with self._limit.slot():
-                return await self._call(step)
+                return await step.call()
         async with self._slots.place(step):
             if self._limit is None:
-                return await self._call(step)
+                return await step.call()
             async with self._limit.slot():
-                return await self._call(step)
+                return await step.call()
 
     def _finish(self, step: Step[Any], state: State, value: Any, error: BaseException | None = None) -> None:
         if type(value) is CoroutineType:
@@ -518,22 +487,3 @@ class Flow:
             self.stop(step, StepCancelledError(f"step {step.name!r} was cancelled before it began"))
         if interrupted is not None:
             raise interrupted
-
-
-def _has_failed_input(step: Step[Any]) -> bool:
-    for given in step.inputs:  # noqa: SIM110 - half the time of `any` on the hot path
-        if given.failure is not None:
-            return True
-    return False
-
-
-def _finish_order(step: Step[Any]) -> int:
-    return step.finish_order
-
-
-def _skipped(step: Step[Any], needed: str, failure: BaseException) -> StepSkippedError:
-    kinds: dict[type[BaseException], str] = {StepSkippedError: "was skipped", StepCancelledError: "was cancelled"}
-    happened = kinds.get(type(failure), "failed")
-    skipped = StepSkippedError(f"step {step.name!r} was skipped: {needed!r}, which it needs, {happened}")
-    skipped.__cause__ = failure.__cause__ if isinstance(failure, StepSkippedError) else failure
-    return skipped

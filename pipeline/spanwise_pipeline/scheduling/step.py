@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+from collections.abc import Awaitable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 from opentelemetry import trace
@@ -14,7 +16,7 @@ import spanwise
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.trace import Link, SpanContext
 
     from spanwise_pipeline.scheduling.flow import Flow
 
@@ -150,6 +152,56 @@ class Step(Generic[T]):
         else:
             self._callbacks.append(callback)
 
+    def record(self, owner: Step[Any] | None) -> None:
+        """Make the step's span, an agent's where it invokes one.
+
+        It is linked to the input that came last, and to the step that added it unless that is `owner`, in which the
+        flow was opened.
+        """
+        links: list[Link] = []
+        if inputs := self.inputs:
+            last = inputs[0] if len(inputs) == 1 else max(inputs, key=_finish_order)
+            if last.recorded is not None and (context := last.recorded.context).is_valid:
+                links.append(spanwise.waits_on(context))
+        adder = self.added_by
+        if adder is not None and adder is not owner and (context := adder.span_context).is_valid:
+            links.append(spanwise.waits_on(context, "spawned_by"))
+        self.recorded = (
+            spanwise.step(self.name, links=links, role=self.role)
+            if self.agent is None
+            else spanwise.agent(self.agent, links=links, step=self.name, role=self.role)
+        )
+
+    def call(self) -> Any:
+        """Call the function with the results of the inputs and return what is to be awaited.
+
+        Raises:
+            StepTypeError: it is no coroutine function.
+        """
+        coroutine: Any = self.function(*[given.result() for given in self.inputs])
+        if type(coroutine) is not CoroutineType and not isinstance(coroutine, Awaitable):
+            raise StepTypeError(
+                f"step {self.name!r}: its function is no coroutine function (it returned {type(coroutine).__name__}); "
+                "write 'async def', or add it with blocking_step"
+            )
+        return coroutine  # pyright: ignore[reportUnknownVariableType]
+
+    def has_failed_input(self) -> bool:
+        """Return whether a step that it needs did not end well."""
+        for given in self.inputs:  # noqa: SIM110 - half the time of `any` on the hot path
+            if given.failure is not None:
+                return True
+        return False
+
+    def skipped_for(self, needed: Step[Any]) -> StepSkippedError:
+        """Return the error that this step is skipped with because `needed` did not end well."""
+        failure = needed.failure
+        kinds: dict[type, str] = {StepSkippedError: "was skipped", StepCancelledError: "was cancelled"}
+        happened = kinds.get(type(failure), "failed")
+        skipped = StepSkippedError(f"step {self.name!r} was skipped: {needed.name!r}, which it needs, {happened}")
+        skipped.__cause__ = failure.__cause__ if isinstance(failure, StepSkippedError) else failure
+        return skipped
+
     def settle(self, state: State, value: T | None, error: BaseException | None) -> None:
         """Set the outcome and tell those who wait for it; the flow's business."""
         self.state, self._value, self.failure = state, value, error
@@ -163,3 +215,7 @@ class Step(Generic[T]):
         if self._callbacks is not None:
             for callback in self._callbacks:
                 callback(self)
+
+
+def _finish_order(step: Step[Any]) -> int:
+    return step.finish_order

@@ -1,7 +1,7 @@
 """What to change first: deterministic rules over one run's profile, each with its evidence and what it could save.
 
 A rule reads the profile and yields findings, or nothing; it never reads prose and never guesses from names alone. A
-saving is what a replay of the run with the change comes to, and never more than the path holds of it.
+saving is what a simulation of the run with the change comes to, and never more than the path holds of it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
-from spanwise_profiling.advice.replay import Change, saving_of
+from spanwise_profiling.advice.saving import saving_of
 from spanwise_profiling.advice.words import listed, together
 from spanwise_profiling.profile import Finding
 
@@ -44,7 +44,7 @@ def unused_outputs(view: View) -> Iterator[Finding]:
         if known and tokens >= _LONG and known < (1 - _UNREAD) * new:
             cuts[call.span_id] = round(_writing_ns(call) * (1 - known / new))
     bound = sum(min(cut, view.bucket_ns(span_id, "model_decode", "model")) for span_id, cut in cuts.items())
-    saving = min(saving_of(view, Change(cuts=cuts)), bound)
+    saving = min(saving_of(view, cuts=cuts), bound)
     if not view.matters(saving):
         return
     spans = [view.spans[span_id] for span_id in cuts]
@@ -153,4 +153,4 @@ def _writing_ns(call: SpanRecord) -> int:
 
 def _saving(view: View, spans: Sequence[SpanRecord]) -> int:
     cuts = {span.span_id: span.duration_ns for span in spans}
-    return min(saving_of(view, Change(cuts=cuts)), sum(view.path_ns[span_id] for span_id in cuts))
+    return min(saving_of(view, cuts=cuts), sum(view.path_ns[span_id] for span_id in cuts))

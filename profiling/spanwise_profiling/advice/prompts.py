@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
-from spanwise_profiling.advice.replay import Change, saving_of
+from spanwise_profiling.advice.saving import saving_of
 from spanwise_profiling.advice.words import counted, listed
 from spanwise_profiling.profile import Finding
 
@@ -162,4 +162,4 @@ def _in_order(view: View) -> list[SpanRecord]:
 
 def _saving(view: View, cuts: Mapping[str, int]) -> int:
     bound = sum(min(cut, view.bucket_ns(span_id, "model_prefill", "model")) for span_id, cut in cuts.items())
-    return min(saving_of(view, Change(cuts=cuts)), bound)
+    return min(saving_of(view, cuts=cuts), bound)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
-from spanwise_profiling.advice.replay import Change, saving_of
+from spanwise_profiling.advice.saving import saving_of
 from spanwise_profiling.advice.words import counted, listed, short
 from spanwise_profiling.profile import Finding
 
@@ -164,7 +164,7 @@ def _above(view: View, span_id: str) -> Iterator[str]:
 
 
 def _saving(view: View, cuts: dict[str, int]) -> int:
-    return min(saving_of(view, Change(cuts=cuts)), sum(view.path_ns[span_id] for span_id in cuts))
+    return min(saving_of(view, cuts=cuts), sum(view.path_ns[span_id] for span_id in cuts))
 
 
 def _names(view: View, pairs: Iterable[tuple[SpanRecord, SpanRecord]]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
-from spanwise_profiling.advice.replay import Change, saving_of
+from spanwise_profiling.advice.saving import saving_of
 from spanwise_profiling.advice.words import listed, together
 from spanwise_profiling.profile import Finding
 
@@ -226,7 +226,7 @@ def _in_turn(group: list[SpanRecord]) -> list[SpanRecord]:
 
 def _finding(view: View, what: str, groups: Sequence[_Group]) -> Finding:
     spans = [span for group in groups for span in group.spans]
-    saving = saving_of(view, Change(together=[group.spans for group in groups]))
+    saving = saving_of(view, together=[group.spans for group in groups])
     bound = sum(view.path_ns[span.span_id] for span in spans)
     confidence = _least(group.confidence for group in groups)
     title, why = _words(view, what, groups, spans)

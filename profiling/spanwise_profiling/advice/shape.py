@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
-from spanwise_profiling.advice.replay import Change, saving_of
+from spanwise_profiling.advice.saving import saving_of
 from spanwise_profiling.advice.words import listed, together
 from spanwise_profiling.profile import Finding
 
@@ -37,7 +37,7 @@ def barriers(view: View) -> Iterator[Finding]:
                 continue
             last = max(before, key=lambda span: span.end_ns).span_id
             early = {step: needed for step, needed in needs.items() if needed and last not in needed}
-            saving = min(saving_of(view, Change(after=early)), _idle(view, before, early))
+            saving = min(saving_of(view, after=early), _idle(view, before, early))
             if early and view.matters(saving, _SHARE):
                 yield _barrier(view, before, [view.spans[step] for step in early], saving)
 
@@ -102,7 +102,7 @@ def stragglers(view: View) -> Iterator[Finding]:
         # A second attempt begins once the others have answered, and takes as long as they did.
         hedged = round(max(_FAR * usual, *(span.duration_ns for span in others)))
         cut = max(0, slowest.duration_ns - hedged)
-        saving = min(saving_of(view, Change(cuts={slowest.span_id: cut})), view.path_ns[slowest.span_id])
+        saving = min(saving_of(view, cuts={slowest.span_id: cut}), view.path_ns[slowest.span_id])
         if view.matters(saving, _SHARE):
             yield Finding(
                 id="straggler",

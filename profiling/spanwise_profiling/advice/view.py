@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanwise import conventions as c
@@ -15,6 +16,7 @@ from spanwise_profiling import kinds
 from spanwise_profiling.advice.contents import with_fingerprints
 from spanwise_profiling.advice.words import short
 from spanwise_profiling.profile import Evidence
+from spanwise_profiling.simulation.graph import graph_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from spanwise_profiling.kinds import Kind
     from spanwise_profiling.profile import Bucket, Profile
     from spanwise_profiling.runs import Run
+    from spanwise_profiling.simulation.graph import Graph
 
 LEAST_SHARE: Final = 0.0005
 LEAST_SECONDS: Final = 0.02
@@ -39,7 +42,7 @@ class Read(NamedTuple):
     """No whole line is there, but runs of letters are; the characters are about so many."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """A profile, ready to be asked by rules; spans are meant by their ids."""
 
@@ -67,6 +70,11 @@ class View:
     def run(self) -> Run:
         """The run."""
         return self.profile.run
+
+    @cached_property
+    def graph(self) -> Graph:
+        """What came after what, made once for all that is simulated."""
+        return graph_of(self.run)
 
     def of_kind(self, *wanted: Kind) -> Iterator[SpanRecord]:
         """Yield the spans of these kinds in tree order."""

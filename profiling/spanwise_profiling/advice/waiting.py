@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as c
 from spanwise_profiling import kinds
-from spanwise_profiling.advice.replay import Change, saving_of
+from spanwise_profiling.advice.saving import saving_of
 from spanwise_profiling.advice.words import counted, listed, together
 from spanwise_profiling.profile import Finding
 
@@ -109,7 +109,7 @@ def connections(view: View) -> Iterator[Finding]:
         f"{needed} would have done.",
         fix="one HTTP client for the whole run",
         evidence=view.evidence(opened, "opened a connection", meant=view.on_path(_opening(opened))),
-        saves_ns=min(saving_of(view, Change(cuts=cuts)), bound),
+        saves_ns=min(saving_of(view, cuts=cuts), bound),
         confidence="high",
         here="model_client(pooled=True), one client for the whole run",
         elsewhere="make one HTTP client and keep it, with as many kept connections as there are calls at once",
@@ -131,4 +131,4 @@ def _at_once(spans: Iterable[SpanRecord]) -> int:
 
 def _saving(view: View, spans: Sequence[SpanRecord]) -> int:
     cuts = {span.span_id: span.duration_ns for span in spans}
-    return min(saving_of(view, Change(cuts=cuts)), sum(view.path_ns[span_id] for span_id in cuts))
+    return min(saving_of(view, cuts=cuts), sum(view.path_ns[span_id] for span_id in cuts))

@@ -132,7 +132,7 @@ def _findings(profile: Profile, *, show_all: bool) -> Iterator[str]:
         if show_all or number <= MOST_FINDINGS:
             yield from _details(profile, finding, most=None if show_all else MOST_EVIDENCE)
     if not show_all and len(profile.findings) > MOST_FINDINGS:
-        yield "--all tells of each what shows it and how it is done."
+        yield "Use --all for evidence and fixes."
 
 
 def _details(profile: Profile, finding: Finding, *, most: int | None) -> Iterator[str]:

@@ -7,8 +7,6 @@ plain spans. What is no line of OTLP/JSON takes the ordinary readers.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import struct
 from array import array
 from dataclasses import dataclass, field
@@ -20,12 +18,14 @@ import numpy as np
 
 from spanwise import conventions as c
 from spanwise.journal.reader import STATUS_ERROR, AttributeValue, ReadReport, Skipped, SpanRecord
+from spanwise.otlp.json_messages import Request
 from spanwise_profiling import collecting, columns, columns_join, dialects, kinds
 from spanwise_profiling.sources import recognise, streams, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from spanwise.otlp.json_messages import ResourceSpans
     from spanwise_profiling.columns import Builder, Columns
     from spanwise_profiling.sources import parts
 
@@ -51,6 +51,9 @@ _NO_PARENT: Final = "0" * 16
 _ID_DIGITS: Final = 16
 _MOST_SHAPES: Final = 4096
 _TOGETHER: Final = 4096
+
+
+# Of a span only what the columns keep is decoded: with all of `json_messages.Span`, loading takes twice as long.
 
 
 class _Value(msgspec.Struct, rename="camel", gc=False):
@@ -80,27 +83,10 @@ class _Span(msgspec.Struct, rename="camel", gc=False):
     status: _Status | None = None
 
 
-class _ScopeSpans(msgspec.Struct, rename="camel", gc=False):
-    spans: list[_Span] = []
-
-
-class _Resource(msgspec.Struct, gc=False):
-    attributes: list[_Pair] = []
-
-
-class _ResourceSpans(msgspec.Struct, rename="camel", gc=False):
-    resource: _Resource | None = None
-    scope_spans: list[_ScopeSpans] = []
-
-
-class _Request(msgspec.Struct, rename="camel", gc=False):
-    resource_spans: list[_ResourceSpans]
-
-
 _NOTHING: Final = _Pair("", _Value(int_value=columns.NONE))
 
 # Not strict: integers of 64 bits are text in OTLP/JSON, and become numbers while they are parsed.
-_DECODER: Final = msgspec.json.Decoder(_Request, strict=False)
+_DECODER: Final = msgspec.json.Decoder(Request[_Span], strict=False)
 
 
 @collecting.paused()
@@ -116,19 +102,6 @@ def load(path: str | Path, report: ReadReport | None = None, progress: Callable[
         InputError: it cannot be read, is empty, or is of no format that is read here.
     """
     report = ReadReport() if report is None else report
-    try:
-        return _load(path, report, progress)
-    finally:
-        _give_back()
-
-
-def _give_back() -> None:
-    """Let the C library return what parsing and joining freed: glibc keeps up to 15 bytes a span of it."""
-    with contextlib.suppress(AttributeError, OSError):  # another C library has no such function
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _load(path: str | Path, report: ReadReport, progress: Callable[[int], None] | None) -> Columns:
     loader = Loader(columns.Builder(), report, str(path))
     with streams.open_stream(path, report) as stream:
         if _begins_with_line(stream):
@@ -231,12 +204,12 @@ class Loader:
             self.report.spans += 1
             self.builder.add(record)
 
-    def _of_resource(self, of_resource: _ResourceSpans) -> None:
-        pairs = of_resource.resource.attributes if of_resource.resource else []
-        name = next((pair.value.string_value for pair in pairs if pair.key == "service.name"), None)
+    def _of_resource(self, of_resource: ResourceSpans[_Span]) -> None:
+        pairs = (of_resource.resource.attributes if of_resource.resource else None) or []
+        name = next((pair.value.string_value for pair in pairs if pair.key == "service.name" and pair.value), None)
         service = self.builder.service_number(name)
-        for scope in of_resource.scope_spans:
-            self._take(scope.spans, service)
+        for scope in of_resource.scopes():
+            self._take(scope.spans or [], service)
 
     def _take(self, spans: list[_Span], service: int) -> None:
         builder = self.builder

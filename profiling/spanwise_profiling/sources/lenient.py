@@ -91,16 +91,16 @@ class _Fitting:
         origin = get_origin(option) or option
         if option is Any:
             return value
-        if origin in (list, dict) or _is_struct(option):
+        if origin in (list, dict) or _is_struct(origin):
             return self._as_container(_opened(value), option, origin, depth)
         return _scalar(value, origin)
 
     def _as_container(self, value: Any, option: Any, origin: Any, depth: int) -> Any:
-        if _is_struct(option) and isinstance(value, dict):
+        if _is_struct(origin) and isinstance(value, dict):
             return self._struct(typing.cast("dict[str, Any]", value), option, depth)
         members = get_args(option)
         listed: Any = value
-        if origin is list and is_object(value) and _is_struct(members[0]):
+        if origin is list and is_object(value) and _is_struct(get_origin(members[0]) or members[0]):
             listed = _pairs(value, members[0])
         if origin is list and is_list(listed):
             return self._list(listed, members[0] if members else Any, depth)

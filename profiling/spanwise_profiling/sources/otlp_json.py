@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from spanwise.journal.reader import AttributeValue, EventRecord, LinkRecord, SpanRecord
+from spanwise.otlp.json_messages import Message, ResourceSpans, Scope, Span
 from spanwise_profiling.sources import json_text, lenient, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from spanwise.otlp.json_messages import AnyValue, Event, KeyValue, Link
     from spanwise_profiling.sources.place import Place
 
 KINDS: Final[Mapping[str, int]] = {
@@ -26,102 +28,24 @@ JAEGERS_OWN: Final = "@jaeger@"
 _ONLY_ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-class _Struct(msgspec.Struct, rename="camel"):
-    """Base of the wire's messages; what they do not name is ignored."""
+class _Answer(Message):
+    """A request, or what servers wrap around one."""
+
+    resource_spans: list[ResourceSpans[Span]] | None = None
+    batches: list[ResourceSpans[Span]] | None = None  # what Tempo calls them
+    result: _Answer | None = None  # Jaeger's /api/v3
+    trace: _Answer | None = None  # Tempo's /api/v2
 
 
-class _Array(_Struct):
-    values: list[_AnyValue] | None = None
-
-
-class _KeyValues(_Struct):
-    values: list[_KeyValue] | None = None
-
-
-class _AnyValue(_Struct):
-    string_value: str | None = None
-    bool_value: bool | None = None
-    int_value: int | str | None = None
-    double_value: float | str | None = None
-    bytes_value: str | None = None
-    array_value: _Array | None = None
-    kvlist_value: _KeyValues | None = None
-
-
-class _KeyValue(_Struct):
-    key: str
-    value: _AnyValue | None = None
-
-
-class _Link(_Struct):
-    trace_id: str = ""
-    span_id: str = ""
-    attributes: list[_KeyValue] | None = None
-
-
-class _Event(_Struct):
-    name: str | None = ""
-    time_unix_nano: int | str | None = 0
-    attributes: list[_KeyValue] | None = None
-
-
-class _Status(_Struct):
-    code: int | str | None = 0
-    message: str | None = ""
-
-
-class _Span(_Struct):
-    trace_id: str = ""
-    span_id: str = ""
-    parent_span_id: str | None = ""
-    parent_id: str | None = ""  # what Phoenix calls it
-    trace_state: str | None = ""
-    name: str | None = ""
-    kind: int | str | None = 0
-    start_time_unix_nano: int | str | None = 0
-    end_time_unix_nano: int | str | None = 0
-    attributes: list[_KeyValue] | None = None
-    links: list[_Link] | None = None
-    events: list[_Event] | None = None
-    status: _Status | None = None
-
-
-class _Scope(_Struct):
-    name: str | None = ""
-    version: str | None = ""
-
-
-class _ScopeSpans(_Struct):
-    scope: _Scope | None = None
-    spans: list[_Span] | None = None
-
-
-class _Resource(_Struct):
-    attributes: list[_KeyValue] | None = None
-
-
-class _ResourceSpans(_Struct):
-    resource: _Resource | None = None
-    scope_spans: list[_ScopeSpans] | None = None
-    instrumentation_library_spans: list[_ScopeSpans] | None = None  # before OTLP 0.19
-
-
-class _Request(_Struct):
-    resource_spans: list[_ResourceSpans] | None = None
-    batches: list[_ResourceSpans] | None = None  # what Tempo calls them
-    result: _Request | None = None  # Jaeger's /api/v3
-    trace: _Request | None = None  # Tempo's /api/v2
-
-
-_REQUEST: Final = lenient.decoder(_Request, {"resourceSpans", "batches", "result", "trace"})
-_RESOURCE: Final = lenient.decoder(_ResourceSpans, {"scopeSpans", "instrumentationLibrarySpans"})
-_SPAN: Final = lenient.decoder(_Span)
+_REQUEST: Final = lenient.decoder(_Answer, {"resourceSpans", "batches", "result", "trace"})
+_RESOURCE: Final = lenient.decoder(ResourceSpans[Span], {"scopeSpans", "instrumentationLibrarySpans"})
+_SPAN: Final = lenient.decoder(Span)
 UNREADABLE: Final = "detail(s) of spans that cannot be read, left out"
 
 
 def read_request(item: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the spans of one ExportTraceServiceRequest, or of an answer that wraps one."""
-    request: _Request | None = _REQUEST(_camelised(item, b'"resource_spans"'), place)
+    request: _Answer | None = _REQUEST(_camelised(item, b'"resource_spans"'), place)
     while request is not None:
         for of_resource in (request.resource_spans or []) + (request.batches or []):
             yield from _of_resource(of_resource, place)
@@ -135,7 +59,7 @@ def read_resource(item: bytes, place: Place) -> Iterator[SpanRecord]:
 
 def read_span(item: bytes, place: Place) -> Iterator[SpanRecord]:
     """Yield the one span that `item` holds without a request around it."""
-    yield from _record(_SPAN(_camelised(item, b'"span_id"'), place), {}, _Scope(), place)
+    yield from _record(_SPAN(_camelised(item, b'"span_id"'), place), {}, Scope(), place)
 
 
 def _camelised(item: bytes, sign: bytes) -> bytes:
@@ -155,14 +79,14 @@ def camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
-def _of_resource(of_resource: _ResourceSpans, place: Place) -> Iterator[SpanRecord]:
+def _of_resource(of_resource: ResourceSpans[Span], place: Place) -> Iterator[SpanRecord]:
     resource = _attributes(of_resource.resource.attributes if of_resource.resource else None, place)
-    for scoped in (of_resource.scope_spans or []) + (of_resource.instrumentation_library_spans or []):
+    for scoped in of_resource.scopes():
         for span in scoped.spans or []:
-            yield from _record(span, resource, scoped.scope or _Scope(), place)
+            yield from _record(span, resource, scoped.scope or Scope(), place)
 
 
-def _record(span: _Span, resource: Mapping[str, AttributeValue], scope: _Scope, place: Place) -> Iterator[SpanRecord]:
+def _record(span: Span, resource: Mapping[str, AttributeValue], scope: Scope, place: Place) -> Iterator[SpanRecord]:
     try:
         start = values.within_64_bits(span.start_time_unix_nano or 0)
         record = SpanRecord(
@@ -199,7 +123,7 @@ def _end(value: int | str | None, place: Place) -> int:
         return 0
 
 
-def _links(links: list[_Link] | None, place: Place) -> Iterator[LinkRecord]:
+def _links(links: list[Link] | None, place: Place) -> Iterator[LinkRecord]:
     for link in links or ():
         try:
             ids = values.identifier(link.trace_id), values.identifier(link.span_id)
@@ -209,7 +133,7 @@ def _links(links: list[_Link] | None, place: Place) -> Iterator[LinkRecord]:
             yield LinkRecord(*ids, _attributes(link.attributes, place))
 
 
-def _events(events: list[_Event] | None, start_ns: int, place: Place) -> Iterator[EventRecord]:
+def _events(events: list[Event] | None, start_ns: int, place: Place) -> Iterator[EventRecord]:
     for event in events or ():
         try:
             time_ns = values.within_64_bits(event.time_unix_nano or start_ns)
@@ -227,7 +151,7 @@ def enumerated(value: object, names: Mapping[str, int]) -> int:
     return number if 0 <= number < len(names) else 0
 
 
-def _attributes(pairs: list[_KeyValue] | None, place: Place) -> dict[str, AttributeValue]:
+def _attributes(pairs: list[KeyValue] | None, place: Place) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {}
     for pair in pairs or ():
         if not pair.key.startswith(JAEGERS_OWN):
@@ -238,7 +162,7 @@ def _attributes(pairs: list[_KeyValue] | None, place: Place) -> dict[str, Attrib
     return found
 
 
-def _value(value: _AnyValue, place: Place) -> AttributeValue:
+def _value(value: AnyValue, place: Place) -> AttributeValue:
     if value.string_value is not None:
         return value.string_value
     if value.int_value is not None:

@@ -54,6 +54,8 @@ class JournalExporter(SpanExporter):
                 sources[name] = Sourced(default_of(name), "default")
         settings = settings_of(sources)
         settings = settings._replace(journal_dir=settings.journal_dir or folder(DEFAULT_FOLDER))
+        if sources["integrations"].source == "default":  # OpenTelemetry's set-up chooses what is instrumented
+            settings = settings._replace(integrations=())
         if isinstance(trace.get_tracer_provider(), TracerProvider):
             self._telemetry = setup.configured(settings, sources)
         elif not settings.disabled:

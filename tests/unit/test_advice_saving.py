@@ -1,4 +1,4 @@
-"""The replay of a run with a change, and what holds of findings whatever the spans look like."""
+"""What the simulation of a change saves, and what holds of findings whatever the spans look like."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.traces import agent, chat, identifier, run_of, span, step, tool, wait, workflow
+from support.forests import forest
+from support.traces import agent, chat, identifier, run_of, step, wait, workflow
 
 from spanwise import conventions as c
 from spanwise.journal.reader import LinkRecord
 from spanwise_profiling.advice import findings_of
-from spanwise_profiling.advice.replay import Change, saving_of
+from spanwise_profiling.advice.saving import saving_of
 from spanwise_profiling.advice.view import View, view_of
 from spanwise_profiling.analysis import profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from spanwise.journal.reader import SpanRecord
 
 S = 1_000_000_000
@@ -29,7 +28,7 @@ def view(*spans: SpanRecord) -> View:
 
 
 def saved(known: View, **change: Any) -> float:
-    return saving_of(known, Change(**change)) / S
+    return saving_of(known, **change) / S
 
 
 def cut(number: int, seconds: float) -> dict[str, int]:
@@ -78,41 +77,13 @@ def test_what_outlives_its_parent_holds_nothing_up() -> None:
     assert saved(view(*spans), cuts=cut(3, 9)) == 0.0
 
 
-MAKERS: list[Callable[..., SpanRecord]] = [agent, chat, chat, tool, step, wait, span]
-
-
-def forest(draw: random.Random) -> list[SpanRecord]:
-    """Return spans of any kind, nesting and time, with fingerprints that may say anything."""
-    spans = [workflow(1, 0, draw.choice([0, 5, 20]))]
-    for number in range(2, draw.randrange(3, 40)):
-        start = draw.choice([draw.uniform(-1, 20), float(draw.randrange(20))])
-        end = start + draw.choice([0, -1, draw.uniform(0, 10), draw.randrange(10)])
-        make = draw.choice(MAKERS)
-        made = make(number, start, end, parent=draw.choice([None, 99, *range(1, number + 2)]))
-        sources = [f"{identifier(draw.randrange(1, number + 3))}:9:{draw.randrange(99)}" for _ in range(2)]
-        about: dict[str, Any] = {
-            c.REQUEST_SOURCES: " ".join(sources),
-            c.RESPONSE_NEW_CHARACTERS: draw.randrange(2000), c.REQUEST_HASH: draw.choice("abc"),
-            c.REQUEST_PREFIX_HASHES: "a b c d"[: draw.randrange(8)], c.RETRY_SCHEDULED: draw.random() < 0.2,
-            c.RESPONSE_TIME_TO_FIRST_CHUNK: draw.choice([0.5, 7.0, "soon"]), c.STEP_ROLE: draw.choice(["a", "critic"]),
-            c.CONNECTION_NEW: True, c.CONNECTION_SECONDS: draw.choice([0.1, -3, 1e300]), c.TOOL_CALL_ID: "call",
-        }  # fmt: skip
-        chosen = {name: value for name, value in about.items() if draw.random() < 0.5}
-        links = (LinkRecord(identifier(1, 32), identifier(draw.randrange(1, number + 3)), {}),)
-        spans.append(
-            replace(made, attributes={**made.attributes, **chosen}, links=links, status_code=draw.choice([0, 0, 2]))
-        )
-    draw.shuffle(spans)
-    return spans
-
-
 @pytest.mark.parametrize("seed", range(10))
 def test_whatever_the_spans_look_like_findings_say_no_more_than_the_run_holds(seed: int) -> None:
     draw = random.Random(seed)
     for _ in range(30):
         run = run_of(*forest(draw))
         profile = profile_of(run)
-        assert saving_of(view_of(profile), Change(cuts={"nobody": 1})) == 0
+        assert saving_of(view_of(profile), cuts={"nobody": 1}) == 0
         for finding in findings_of(profile, [run]):
             assert 0 <= finding.saves_ns <= run.duration_ns
             assert finding.evidence

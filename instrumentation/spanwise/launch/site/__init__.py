@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: Python looks in it for `sitecustomize`."""

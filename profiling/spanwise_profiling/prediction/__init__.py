@@ -1,0 +1,1 @@
+"""What a change would save, before anybody writes it: changes in words, laid upon recorded runs and simulated."""
