@@ -20,11 +20,13 @@ _HEAD = (
     "preset", "published", "median (min to max)", "bound", "to its bound", "tokens", "published tokens", "tokens/s",
     "cache", "client CPU", "speed 1", "to speed 20", "grade",
 )  # fmt: skip
+_BESIDE = {"speed 1", "to speed 20"}
 
 
 def table(fast: dict[str, Any], real: dict[str, Any] | None) -> str:
     """Return the Markdown table of the runs of `fast`, with those of `real` at speed 1 beside them."""
-    lines = [f"| {' | '.join(_HEAD)} |", f"| --- |{' ---: |' * (len(_HEAD) - 1)}"]
+    head = [name for name in _HEAD if real or name not in _BESIDE]
+    lines = [f"| {' | '.join(head)} |", f"| --- |{' ---: |' * (len(head) - 1)}"]
     published = _published(fast["system"])
     for preset in dict.fromkeys(run["preset"] for run in fast["runs"]):
         runs = [run for run in fast["runs"] if run["preset"] == preset]
@@ -67,8 +69,7 @@ def _row(preset: str, runs: Runs, slow: Runs, published: Any) -> list[str]:
         f"{median(run['tokens_per_s'] for run in runs):.1f}",
         f"{100 * hits / lookups:.0f} %" if lookups else "no cache",
         f"{100 * median(run['client_cpu_share'] for run in runs):.0f} %",
-        f"{real:.2f} s" if real is not None else "",
-        f"{100 * (beside / real - 1):+.2f} %" if real is not None and beside is not None else "",
+        *([f"{real:.2f} s", f"{100 * (beside / real - 1):+.2f} %"] if real is not None and beside is not None else []),
         ", ".join(sorted(grades)),
     ]
 

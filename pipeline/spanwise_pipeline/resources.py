@@ -19,7 +19,7 @@ import uuid
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar, cast
 
 from spanwise.errors import nearest
 from spanwise_pipeline.caches.stores import LocalStore
@@ -70,12 +70,14 @@ class Threads:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """A pool of worker processes: `context.pool(name)`. The fields are the arguments of `ProcessPool`."""
+    """A pool of worker processes: `context.pool(name)`. The fields but the last are the arguments of `ProcessPool`."""
 
     name: str
     workers: int
     reuse: bool = True
     start_seconds: float = 0.0
+    modules: tuple[str, ...] = ()
+    """Imported in the first processes, which are then started before the run: only `start_seconds` count in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ class Resources:
         try:
             for need in self._needs:
                 self._make(need)
+                if isinstance(need, Processes) and need.modules:
+                    await cast("ProcessPool", self._pools[need.name]).prepare(need.modules)
         except BaseException:
             await self._closing.aclose()
             raise

@@ -20,6 +20,7 @@ import openai
 import spanwise
 from spanwise import conventions as c
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
+from spanwise.recording.run_attributes import load_what_works_out
 from spanwise_pipeline.calls.wire import warm_up
 from spanwise_pipeline.clock import Clock
 from spanwise_pipeline.provider_process import ProviderProcess
@@ -96,6 +97,7 @@ async def run_once(plan: RunPlan) -> RunReport:
 
 async def _recorded(plan: RunPlan, base_url: str, provider: ProviderProcess | None) -> RunReport:
     warm_up()
+    load_what_works_out()
     clock = Clock(plan.speed)
     began, cpu_began = time.perf_counter(), time.process_time()
     first: list[float] = []
@@ -113,6 +115,7 @@ async def _recorded(plan: RunPlan, base_url: str, provider: ProviderProcess | No
     )
     try:
         async with _resources(plan, clock) as resources:
+            began, cpu_began = time.perf_counter(), time.process_time()
             context = SystemContext(
                 base_url=base_url,
                 api_key=plan.api_key,

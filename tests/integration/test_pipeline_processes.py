@@ -117,6 +117,38 @@ def test_starting_a_process_takes_at_least_what_it_is_said_to_take() -> None:
     assert run(main()) >= 3.0
 
 
+def test_a_prepared_process_answers_its_first_call_after_the_simulated_start_alone() -> None:
+    async def main() -> tuple[float, float, set[int]]:
+        pool = ProcessPool("analysis", 1, clock=Clock(100), reuse=False, start_seconds=3)
+        await pool.prepare(["xml.dom.minidom"])
+        began = time.monotonic()
+        first = await pool.run(os.getpid)
+        prepared = time.monotonic() - began
+        began = time.monotonic()
+        second = await pool.run(os.getpid)
+        unprepared = time.monotonic() - began
+        await pool.close()
+        return prepared, unprepared, {first, second}
+
+    prepared, unprepared, pids = run(main())
+    assert 0.03 <= prepared < unprepared
+    assert len(pids) == 2
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_a_prepared_process_that_is_not_needed_ends_with_its_pool() -> None:
+    async def main() -> list[int]:
+        pool = ProcessPool("analysis", 2, start_seconds=1)
+        await pool.prepare()
+        pids = [worker._process.pid for worker in pool._prepared]  # pyright: ignore[reportPrivateUsage]
+        await pool.close()
+        return pids
+
+    pids = run(main())
+    assert len(pids) == 2
+    assert not any(alive(pid) for pid in pids)
+
+
 PROGRAM = """
 import asyncio, sys, time
 from spanwise_pipeline import EventLoopThread, Flow, ProcessPool, ThreadPool

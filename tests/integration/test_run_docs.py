@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 from support.command import spanwise
+from support.library_environment import LANGGRAPH, python_with
 from support.pages import ROOT
+from support.provider_process import provider
+
+from spanwise_pipeline.provider.profile import Model, Profile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,3 +45,22 @@ def test_the_asyncio_script_is_recorded_as_its_page_says(tmp_path: Path) -> None
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert names(shown.stdout) == tree
+
+
+def test_the_graph_is_recorded_as_its_page_says(tmp_path: Path) -> None:
+    shown_of("langgraph.md", tmp_path, *LANGGRAPH)
+
+
+def shown_of(page: str, folder: Path, *requirements: str) -> None:
+    """Run the script of a page beside the libraries that it needs, and compare what is shown with the page."""
+    script, tree = example(page)
+    (folder / "app.py").write_text(script)
+    quick = Profile("quick", default_model=Model(time_to_first_token_s=0.01, time_per_token_s=0.0005))
+    with provider(folder, quick) as url:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "SPANWISE_"))}
+        ran = subprocess.run(
+            [python_with(*requirements), "-m", "spanwise_cli", "run", "app.py"], cwd=folder, capture_output=True,
+            text=True, timeout=120, check=False, env=inherited | {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "x"},
+        )  # fmt: skip
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert names(spanwise("show", "last", folder=folder).stdout) == tree

@@ -22,6 +22,7 @@ EXAMPLE = re.compile(
 ELSEWHERE = {
     "README.md": "test_documents_readme.py",
     "docs/gate.md": "test_gate_docs.py",
+    "docs/howto/langgraph.md": "test_run_docs.py",
     "docs/populations.md": "test_profiling_populations.py",
     "docs/provider.md": "test_provider_docs.py",
     "docs/pytest.md": "test_pytest_plugin.py",

@@ -5,6 +5,7 @@ What it leaves to us: that a call which somebody records already is not recorded
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +26,8 @@ def add_instrumentation() -> Callable[[], object]:
     Raises:
         AttributeError: the SDK is not built as expected.
     """
-    if _is_instrumented():
+    import_module("openai.resources.chat.completions")
+    if is_instrumented():
         return tuple
     try:
         instrumentor: Any = import_module(_INSTRUMENTATION).OpenAIInstrumentor()
@@ -35,8 +37,10 @@ def add_instrumentation() -> Callable[[], object]:
     return lambda: instrumentor.uninstrument()  # noqa: PLW0108 - a singleton that another one may have replaced
 
 
-def _is_instrumented() -> bool:
+def is_instrumented() -> bool:
     """Return whether something stands in the place of the SDK's methods; all instrumentations use wrapt for it."""
+    if "openai.resources.chat.completions" not in sys.modules:
+        return False
     completions: Any = import_module("openai.resources.chat.completions").Completions
     methods: Mapping[str, object] = completions.__dict__
     return hasattr(methods["create"], "_self_wrapper")

@@ -27,6 +27,9 @@ class Library(NamedTuple):
 LIBRARIES: Final = (
     Library("http_servers", "uvicorn.server", "http_servers:add_to_uvicorn"),
     Library("http_servers", "gunicorn.workers.base", "http_servers:add_to_gunicorn"),
+    Library("langchain", "langchain_core.callbacks.manager", "langchain:add"),
+    Library("langchain", "langchain_core.runnables.config", "langchain:add_to_langchain_contexts"),
+    Library("langchain", "langgraph._internal._runnable", "langchain:add_to_langgraph_contexts"),
     Library("openai", "openai", "openai_sdk:add_instrumentation"),
     Library("openai", "openai", "attempts:add_to_openai"),
     Library("openai", "httpx", "attempts:add_to_httpx"),

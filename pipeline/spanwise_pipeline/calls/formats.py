@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -72,11 +73,17 @@ def form_of(wanted: type[pydantic.BaseModel] | Mapping[str, Any]) -> Form:
     if isinstance(wanted, type):
         tool = cast("Any", openai.pydantic_function_tool(wanted))
         return Form(wanted.__name__, tool["function"]["parameters"], wanted)
+    _check(json.dumps(dict(wanted)))
+    return Form(str(wanted.get("title", "answer")), wanted)
+
+
+@functools.lru_cache(maxsize=256)
+def _check(schema: str) -> None:
+    """Raise `ValueError` where a text is no JSON schema; 3 ms, so each is checked once."""
     try:
-        jsonschema.Draft202012Validator.check_schema(wanted)
+        jsonschema.Draft202012Validator.check_schema(json.loads(schema))
     except jsonschema.SchemaError as error:
         raise ValueError(f"response_format is no JSON schema: {error.json_path}: {error.message}") from error
-    return Form(str(wanted.get("title", "answer")), wanted)
 
 
 def without_fence(text: str) -> str:

@@ -41,10 +41,16 @@ def _tls() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+_LOADED_LATE: Final = (
+    "openai.resources.chat.completions.completions", "openai.lib.streaming.chat", "anyio._backends._asyncio",
+)  # fmt: skip
+
+
 def warm_up() -> None:
     """Load what the client loads in its first call (40 ms), so that a run in scaled time does not count it."""
     _tls()
-    import_module("openai.resources.chat.completions")
+    for module in _LOADED_LATE:
+        import_module(module)
 
 
 class Listener(Protocol):
