@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         StepSkippedError,
         StepTypeError,
     )
-    from spanwise_pipeline.system import CacheUse, Outcome, Published, System, SystemContext
+    from spanwise_pipeline.system import CacheUse, Claim, Outcome, Published, System, SystemContext
     from spanwise_pipeline.tools import Tool, Toolbox, ToolCall, UnknownToolError, in_thread
     from spanwise_pipeline.writer import Receipt, WriteError, Writer, WriterStatistics
 
@@ -106,7 +106,7 @@ _HOME: Final = {
     "scheduling.progress": ("StepEvent", "report_partial"),
     "scheduling.slots": ("FlowStatistics",),
     "scheduling.step": ("Step", "StepCancelledError", "StepDeadlineError", "StepSkippedError", "StepTypeError"),
-    "system": ("CacheUse", "Outcome", "Published", "System", "SystemContext"),
+    "system": ("CacheUse", "Claim", "Outcome", "Published", "System", "SystemContext"),
     "tools": ("Tool", "ToolCall", "Toolbox", "UnknownToolError", "in_thread"),
     "writer": ("Receipt", "WriteError", "Writer", "WriterStatistics"),
 }
@@ -122,6 +122,7 @@ __all__ = [
     "Circuit",
     "CircuitOpenError",
     "CircuitStatistics",
+    "Claim",
     "Clock",
     "Codec",
     "ConcurrencyLimit",

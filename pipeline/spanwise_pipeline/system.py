@@ -122,6 +122,14 @@ class Published:
     grade: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a system's authors say that one flag saves, as shares of the duration before: 0.05 is 5 %."""
+
+    least: float
+    most: float
+
+
 class Runnable(Protocol):
     """The coroutine function of a system."""
 
@@ -150,5 +158,7 @@ class System:
     """Whether its authors' tokens, and tokens a second, are those of completions alone; else prompts count too."""
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     """Other names of presets, where the authors have their own for the old behaviour or the best one."""
+    claims: Mapping[str, Claim] = field(default_factory=dict[str, Claim])
+    """Flag to what its authors say that it saves."""
     needs: Callable[[Any], Iterable[Need]] = lambda _flags: ()
     """What a run with these flags needs besides its model."""

@@ -22,6 +22,7 @@ from support.servers import eventually
 
 from spanwise.journal import reader
 from spanwise_pipeline.provider.profile import Profile
+from spanwise_pipeline.systems import NAMES
 from spanwise_profiling.load import load_runs
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ FLAGS = (
     "async_fetch, batch_tools, cached_reports, compress_prompts, concise_prompts, concurrent_aggregation, "
     "concurrent_debate, concurrent_risk, market_cache, parallel_analysts, pooled_connections"
 )
+SYSTEMS = ", ".join(sorted(NAMES))
 RUN = ("systems", "run", "trading")
 TWO_RUNS = (*RUN, "--preset", "optimized", "--runs", "2", "--speed", "200")
 NO_SUCH_OPTION = (
@@ -61,8 +63,8 @@ def one_line(folder: Path, done: subprocess.CompletedProcess[str], *, code: int)
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("systems", "run", "tradng"), "unknown system 'tradng'; did you mean 'trading'? Allowed: trading"),
-        (("systems", "tradng"), "unknown system 'tradng'; did you mean 'trading'? Allowed: trading"),
+        (("systems", "run", "tradng"), f"unknown system 'tradng'; did you mean 'trading'? Allowed: {SYSTEMS}"),
+        (("systems", "tradng"), f"unknown system 'tradng'; did you mean 'trading'? Allowed: {SYSTEMS}"),
         (
             (*RUN, "--preset", "optimzed"),
             "unknown preset 'optimzed' of trading; did you mean 'optimized'? Allowed: baseline, optimized, published",
@@ -82,7 +84,7 @@ def one_line(folder: Path, done: subprocess.CompletedProcess[str], *, code: int)
             "--base-url 'desk': give an address such as http://127.0.0.1:8400/v1",
         ),
         ((*RUN, "--sped", "20"), NO_SUCH_OPTION),
-        (("run",), "No such command 'run'. Did you mean 'runs'? (see: spanwise --help)"),
+        (("rums",), "No such command 'rums'. Did you mean 'runs'? (see: spanwise --help)"),
         (("systems", "run"), "systems run: Missing argument 'SYSTEM' (see: spanwise systems run --help)"),
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, tuple) else "",

@@ -6,6 +6,38 @@ from typing import Any
 
 NUMBER = (float, int)
 OPTIONAL = (float, int, type(None))
+_EFFECT: dict[str, Any] = {
+    "saves_share": float,
+    "low": OPTIONAL,
+    "high": OPTIONAL,
+    "saves_s": float,
+    "bound_share": OPTIONAL,
+    "bound_low": OPTIONAL,
+    "bound_high": OPTIONAL,
+    "tokens": NUMBER,
+    "untold": int,
+    "same_answer": bool,
+    "durations_s": [float],
+}
+SYSTEMS_ABLATE: dict[str, Any] = {
+    "schema": str,
+    "system": str,
+    "speed": float,
+    "seeds": [int],
+    "set": dict,
+    "presets": {"baseline": [float], "optimized": [float]},
+    "flags": [
+        {
+            "flag": str,
+            "off": bool,
+            "on": bool,
+            "claim": (dict, type(None)),
+            "verdict": (str, type(None)),
+            "alone": _EFFECT,
+            "in_all": _EFFECT,
+        }
+    ],
+}
 SYSTEMS_RUN: dict[str, Any] = {
     "schema": str,
     "system": str,

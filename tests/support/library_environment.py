@@ -19,6 +19,8 @@ import pytest
 LIMIT_S = 600
 LANGGRAPH = ("langgraph==1.2.24", "langchain-openai==1.7.4", "langchain-core==1.8.3")
 OLDEST_LANGGRAPH = ("langgraph==1.0.0", "langchain-openai==1.0.0", "langchain-core==1.0.0")
+FASTAPI = ("fastapi==0.165.0",)
+AGENTS = ("openai-agents==0.24.0",)
 
 
 def python_with(*requirements: str) -> str:

@@ -124,6 +124,7 @@ class _DirectModels:
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] = (),
         response_format: Any = None,
+        on_text: Callable[[str, int], None] | None = None,
         agent: str,
         step: str,
         **_: Any,
@@ -139,6 +140,8 @@ class _DirectModels:
         answer = reply(prompt)
         calls = tuple(ToolCall(call.id, call.name, json.loads(call.arguments)) for call in answer.tool_calls)
         text = self._spoiling.reply(call, answer.text)
+        if on_text is not None:
+            on_text(text, 1)
         parsed = form.parse(text) if form is not None else None
         return Reply(text, calls, answer.finish_reason, prompt.tokens, answer.tokens, model=model, parsed=parsed)
 

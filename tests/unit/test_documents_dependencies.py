@@ -13,7 +13,17 @@ ALWAYS = [
     "opentelemetry-sdk", "prometheus-client", "pyyaml", "requests", "rich", "typer", "urllib3",
 ]  # fmt: skip
 EXTRAS = {
-    "pipeline": ["cachetools", "httpx2", "ijson", "jsonschema", "openai", "starlette", "tenacity", "uvicorn"],
+    "pipeline": [
+        "cachetools",
+        "httpx2",
+        "ijson",
+        "jsonschema",
+        "openai",
+        "starlette",
+        "tenacity",
+        "uvicorn",
+        "voyager",
+    ],
     "grpc": ["opentelemetry-exporter-otlp-proto-grpc"],
     "grafana": ["grafana-foundation-sdk"],
     "integrations": ["opentelemetry-instrumentation-genai-openai"],

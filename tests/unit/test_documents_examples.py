@@ -22,11 +22,14 @@ EXAMPLE = re.compile(
 ELSEWHERE = {
     "README.md": "test_documents_readme.py",
     "docs/gate.md": "test_gate_docs.py",
+    "docs/howto/fastapi.md": "test_run_docs.py",
     "docs/howto/langgraph.md": "test_run_docs.py",
+    "docs/howto/openai-agents.md": "test_run_docs.py",
     "docs/populations.md": "test_profiling_populations.py",
     "docs/provider.md": "test_provider_docs.py",
     "docs/pytest.md": "test_pytest_plugin.py",
     "docs/runtime.md": "test_pipeline_docs.py",
+    "docs/systems/orchestrator.md": "test_orchestrator_session.py",
 }
 """Pages whose examples other tests run, as they need more than a working directory."""
 

@@ -311,7 +311,7 @@ def failing(share: float) -> Profile:
 def outcomes(share: float, seeds: range) -> Iterator[Outcome | Exception]:
     for seed in seeds:
         try:
-            yield run_virtual(lambda seed=seed: run_in_full(SYSTEM, PRESETS["full"], failing(share), seed))[0]
+            yield run_virtual(functools.partial(run_in_full, SYSTEM, PRESETS["full"], failing(share), seed))[0]
         except ExceptionGroup as failed:
             yield failed
 

@@ -171,7 +171,7 @@ def test_a_function_that_fails_after_its_caller_was_cancelled_says_nothing() -> 
     said: list[dict[str, Any]] = []
 
     def sleep_and_fail() -> None:
-        sleep(2)
+        CLOCK.sleep_in_thread(2.0)
         fail()
 
     async def main() -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from spanwise.errors import InputError, SpanwiseError, UnavailableError
+from spanwise_cli.commands import ablate
 from spanwise_cli.commands.runs import warn
 from spanwise_cli.options import DEFAULT_JOURNAL, JournalOption, JsonOption, console, emit_json
 from spanwise_cli.progress import Progress
@@ -28,7 +29,7 @@ _SHOW: Final = "show"
 
 
 class _SystemsGroup(TyperGroup):
-    """`systems NAME` shows a system, `systems run NAME` runs one."""
+    """`systems NAME` shows a system, `systems run NAME` runs one, `systems ablate NAME` its flags one by one."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and self.get_command(ctx, args[0]) is None:
@@ -38,10 +39,13 @@ class _SystemsGroup(TyperGroup):
 
 def register(app: typer.Typer) -> None:
     """Add the command group to `app`."""
-    group = typer.Typer(cls=_SystemsGroup, invoke_without_command=True, subcommand_metavar="[SYSTEM | run SYSTEM]")
+    group = typer.Typer(
+        cls=_SystemsGroup, invoke_without_command=True, subcommand_metavar="[SYSTEM | run SYSTEM | ablate SYSTEM]"
+    )
     group.callback()(systems)
     group.command(name=_SHOW, hidden=True)(show_system)
     group.command(name="run")(run)
+    group.command(name="ablate")(ablate.command(_named))
     app.add_typer(group, name="systems")
 
 

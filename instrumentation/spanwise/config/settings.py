@@ -28,7 +28,7 @@ DESTINATIONS: Final[Mapping[str, str]] = {
 }
 """Name to module of each destination. The module has a class `Settings` and an object `DESTINATION`."""
 MASK: Final = "***"
-INTEGRATIONS: Final = ("http_servers", "langchain", "openai")
+INTEGRATIONS: Final = ("http_servers", "langchain", "openai", "openai_agents")
 """Libraries that `spanwise.integrations` records."""
 Causality = Literal["off", "sampled", "on"]
 Durability = Literal["interval", "sync"]

@@ -110,6 +110,21 @@ class SpanHelper:
         self._links = _valid(links) if links else links
 
     @property
+    def name(self) -> str:
+        """Name that the span is started with."""
+        return self._name
+
+    @property
+    def kind(self) -> SpanKind:
+        """Kind of the span."""
+        return self._kind
+
+    @property
+    def attributes(self) -> Mapping[str, AttributeValue]:
+        """What the span is started with."""
+        return self._attributes
+
+    @property
     def span(self) -> Span:
         """The OpenTelemetry span; a non-recording one before entering."""
         return self._span

@@ -13,6 +13,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan
 
 from spanwise.recording import model_calls
+from spanwise.recording.lazy_span import LazySpan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +68,7 @@ class _Tracer(trace.Tracer):
 
     def start_span(self, name: str, context: Any = None, *args: Any, **options: Any) -> trace.Span:
         current = trace.get_current_span(context)
-        if model_calls.is_one(current):
+        if model_calls.is_one(current) and not isinstance(current, LazySpan):
             return NonRecordingSpan(current.get_span_context())
         return self._tracer.start_span(name, context, *args, **options)
 

@@ -30,6 +30,7 @@ LIBRARIES: Final = (
     Library("langchain", "langchain_core.callbacks.manager", "langchain:add"),
     Library("langchain", "langchain_core.runnables.config", "langchain:add_to_langchain_contexts"),
     Library("langchain", "langgraph._internal._runnable", "langchain:add_to_langgraph_contexts"),
+    Library("openai_agents", "agents.tracing", "openai_agents:add"),
     Library("openai", "openai", "openai_sdk:add_instrumentation"),
     Library("openai", "openai", "attempts:add_to_openai"),
     Library("openai", "httpx", "attempts:add_to_httpx"),

@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 from spanwise.otel.context import SPAN_KEY
 from spanwise.otel.span import OwnSpan
-from spanwise.recording import scope
+from spanwise.recording import model_calls, scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +55,10 @@ class LazySpan(OwnSpan):
             act()
 
     def adopt(self, span: Span) -> None:
-        """Have a span of another library below it; one of a request takes its place, where it is not announced yet."""
-        if span.kind is SpanKind.SERVER and not self.is_announced:
-            span._parent = None  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # the SDK has no other way
+        """Have a span of another library below it; one of a request, or of the same model call, takes its place."""
+        takes_place = span.kind is SpanKind.SERVER or (model_calls.is_one(self) and model_calls.is_one(span))
+        if takes_place and not self.is_announced:
+            span._parent = self.parent  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # the SDK has no other way
             self.was_left = True
         else:
             self.announce()

@@ -44,6 +44,20 @@ if TYPE_CHECKING:
 _NO_LIMITS: Final = ModelLimits()
 
 
+class _Telling:
+    """Tells the pieces of an answer's text, and with each the number of the request that they belong to."""
+
+    def __init__(self, on_text: Callable[[str, int], None]) -> None:
+        self._on_text = on_text
+        self._requests = 0
+
+    def begin(self) -> Callable[[str], None]:
+        """Return what takes the pieces of the next request."""
+        self._requests += 1
+        number = self._requests
+        return lambda text: self._on_text(text, number)
+
+
 @dataclass(slots=True)
 class _Asked:
     """One logical call of one model, over all its attempts."""
@@ -59,6 +73,8 @@ class _Asked:
     """Whether the rest of a stream is left once its JSON is complete."""
     responses: bool
     """Whether it goes to the Responses API."""
+    telling: _Telling | None = None
+    """Who is told of the answer's text as it comes; shared with the calls of models that stand in."""
     in_flight: int = 0
     recorded: RecordedCall | None = None
 
@@ -66,13 +82,19 @@ class _Asked:
 class _Listening:
     """What one request tells while it is answered: to its limits, to a hedge, and whether its JSON is complete."""
 
-    def __init__(self, admission: Admission, answering: Callable[[], None], watch: JsonWatch | None) -> None:
+    def __init__(
+        self, admission: Admission, answering: Callable[[], None], watch: JsonWatch | None,
+        on_text: Callable[[str], None] | None,
+    ) -> None:  # fmt: skip
         self.on_headers = admission.headers
         self.on_first = answering
         self._watch = watch
+        self._on_text = on_text
 
     def has_enough(self, text: str) -> bool:
         """Take a piece of text; returns whether the JSON is complete."""
+        if self._on_text is not None and text:
+            self._on_text(text)
         return self._watch is not None and self._watch.feed(text)
 
 
@@ -92,6 +114,8 @@ class ModelClient:
         timeout: system seconds that one attempt may take, from its request to the stream's end.
         seed: the request's `seed`, where the endpoint supports it.
         pooled: keep connections alive between calls.
+        max_connections: most connections at once; `None` is as many as it takes.
+        kept_connections: most idle connections that are kept, where they are `pooled`.
         label_requests: send the agent's and step's names in `metadata`; the simulated provider draws by them.
         transport: replaces the network, for tests and for computing bounds.
     """
@@ -111,6 +135,8 @@ class ModelClient:
         timeout: float = 600.0,
         seed: int | None = None,
         pooled: bool = True,
+        max_connections: int | None = 100,
+        kept_connections: int = 50,
         label_requests: bool = False,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
@@ -126,8 +152,8 @@ class ModelClient:
         self._seed = seed
         self._label_requests = label_requests
         self._wire = Wire(
-            base_url=base_url, api_key=api_key, timeout=clock.real(timeout), pooled=pooled, transport=transport,
-            linger=clock.real(LINGER_S),
+            base_url=base_url, api_key=api_key, timeout=clock.real(timeout), max_connections=max_connections,
+            kept_connections=kept_connections if pooled else 0, transport=transport, linger=clock.real(LINGER_S),
         )  # fmt: skip
 
     async def close(self) -> None:
@@ -148,6 +174,7 @@ class ModelClient:
         response_format: type[BaseModel] | Mapping[str, Any] | None = None,
         stop_early: bool = False,
         responses: bool = False,
+        on_text: Callable[[str, int], None] | None = None,
         agent: str = "",
         step: str = "",
     ) -> Reply:
@@ -163,6 +190,8 @@ class ModelClient:
             stop_early: leave the rest of the stream once the answer's JSON is complete and valid. The stream is closed
                 where it does not end soon by itself, and then tells no usage.
             responses: ask the Responses API in place of chat completions.
+            on_text: told each piece of the answer's text as it comes, with the number of the request, from 1 on: with a
+                new number the answer begins again. Not with hedging, where two answers come at the same time.
             agent: name for `label_requests`.
             step: likewise; also what limits and hedging tell calls apart by.
 
@@ -172,8 +201,10 @@ class ModelClient:
                 structure.
             CircuitOpenError: nothing was sent, because the model failed too often.
             RequestTooLargeError: a limit never lets so many tokens through.
-            ValueError: `response_format` is no JSON schema.
+            ValueError: `response_format` is no JSON schema, or `on_text` is used with hedging.
         """
+        if on_text is not None and self._first_tokens is not None:
+            raise ValueError("on_text cannot follow hedged requests; use a client without hedging for this call")
         form = form_of(response_format) if response_format is not None else None
         request: dict[str, Any] = {"model": model, "messages": list(messages)}
         if tools:
@@ -187,6 +218,7 @@ class ModelClient:
         if self._label_requests:
             request["metadata"] = {"agent": agent, "step": step}
         asked = _Asked(request, step, self._course(), "", form, stop_early, responses)
+        asked.telling = _Telling(on_text) if on_text is not None else None
         return await self._answer(asked)
 
     async def embed(
@@ -208,9 +240,9 @@ class ModelClient:
             ExceptionGroup: some texts were refused by themselves; each error's note names the text's position.
             openai.APIError: the last attempt's error of a batch.
         """
-        return await Embedding(self._wire, self._course, self._limits_of(model), self._clock).run(
-            model, list(texts), dimensions, batch, at_once
-        )
+        seed = self._seed if self._label_requests else None
+        embedding = Embedding(self._wire, self._course, self._limits_of(model), self._clock, seed)
+        return await embedding.run(model, list(texts), dimensions, batch, at_once)
 
     def _course(self) -> RetryCourse:
         if self._budget is not None:
@@ -325,7 +357,7 @@ class ModelClient:
                 self._first_tokens.add((asked.request["model"], asked.step), admission.first_token_s)
 
         watch = JsonWatch() if asked.stop_early else None
-        listener = _Listening(admission, on_first, watch)
+        listener = _Listening(admission, on_first, watch, asked.telling.begin() if asked.telling is not None else None)
         try:
             async with deadline:
                 if asked.responses:

@@ -25,15 +25,21 @@ _BAD: Final = frozenset({400, 413, 422})
 class Embedding:
     """One call for the vectors of many texts."""
 
-    def __init__(self, wire: Wire, course: Callable[[], RetryCourse], limits: ModelLimits, clock: Clock) -> None:
+    def __init__(
+        self, wire: Wire, course: Callable[[], RetryCourse], limits: ModelLimits, clock: Clock, seed: int | None
+    ) -> None:
         self._wire = wire
         self._course = course
         self._limits = limits
         self._clock = clock
+        self._seed = seed
+        """For the simulated provider, which draws by it; other endpoints know no such field."""
 
     async def run(self, model: str, texts: list[str], dimensions: int | None, batch: int, at_once: int) -> Vectors:
         """Return the vector of each text, in order."""
         request: dict[str, Any] = {"model": model} | ({"dimensions": dimensions} if dimensions is not None else {})
+        if self._seed is not None:
+            request["extra_body"] = {"seed": self._seed}
         places = asyncio.Semaphore(at_once)
 
         async def one(start: int) -> list[list[float] | Exception]:

@@ -76,7 +76,8 @@ class Wire:
         base_url: address up to and including `/v1`.
         api_key: sent as the bearer token.
         timeout: real seconds without a byte, or without a connection, that end a request.
-        pooled: keep connections alive between requests.
+        max_connections: most connections at once; `None` is as many as it takes.
+        kept_connections: most idle ones that are kept for the next request.
         transport: replaces the network.
         linger: real seconds that the end of a stream is waited for when its JSON is complete.
     """
@@ -87,14 +88,15 @@ class Wire:
         base_url: str,
         api_key: str,
         timeout: float,
-        pooled: bool,
+        max_connections: int | None,
+        kept_connections: int,
         transport: httpx2.AsyncBaseTransport | None,
         linger: float = LINGER_S,
     ) -> None:
         self._linger = linger
         parts = urlsplit(base_url)
         self.server = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        limits = httpx2.Limits(max_connections=100, max_keepalive_connections=50 if pooled else 0)
+        limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=kept_connections)
         http = httpx2.AsyncClient(
             limits=limits, timeout=timeout, transport=transport, verify=_tls(),
             event_hooks={"request": [_watch_connection]},

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spanwise_pipeline import Folder, Outcome, Published, System, in_thread, load_presets
+from spanwise_pipeline import Claim, Folder, Outcome, Published, System, in_thread, load_presets
 from spanwise_pipeline.systems.matching.flags import MatchingFlags
 from spanwise_pipeline.systems.matching.matching import Matching
 from spanwise_pipeline.systems.matching.programme import shipped
@@ -45,5 +45,13 @@ SYSTEM: Final = System(
     profile=_FOLDER / "profile.yaml",
     published={"baseline": Published(50.415), "baseline,registrations=5": Published(255.0)},
     targets=Published(duration_s=25.2),
+    claims={
+        "capacity_once": Claim(0.02, 0.03),
+        "concurrent_loading": Claim(0.01, 0.02),
+        "batch_writes": Claim(0.05, 0.10),
+        "stop_at_json": Claim(0.05, 0.15),
+        "skip_critic": Claim(0.15, 0.25),
+        "constellation": Claim(0.30, 0.40),
+    },
     needs=lambda _flags: (Folder(),),
 )
