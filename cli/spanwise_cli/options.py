@@ -71,7 +71,7 @@ def console(*, stderr: bool = False) -> Console:
 def check_one_output(**options: bool) -> None:
     """Raise `InputError` where several of the options are given that each decide all that is printed."""
     if sum(options.values()) > 1:
-        names = [f"--{name}" for name in options]
+        names = [f"--{name.replace('_', '-')}" for name in options]
         raise InputError(f"{', '.join(names[:-1])} and {names[-1]}: each is all that is printed; give one of them")
 
 

@@ -13,6 +13,7 @@ a file loses nothing. A record is its length, its CRC-32 and its JSON; a torn en
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import os
 import struct
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import spanwise
+from spanwise import conventions as c
 from spanwise.errors import UnavailableError
 from spanwise_pipeline.clock import Clock
 
@@ -61,25 +63,30 @@ class _Write:
     record: dict[str, Any]
     payload: bytes
     receipt: asyncio.Future[None]
+    waiter: contextvars.Context | None = None
+    """Of whoever waits for it."""
 
 
 class Receipt:
     """Awaiting it waits until the write is on disk; it raises `WriteError` where that failed."""
 
-    def __init__(self, path: str, done: asyncio.Future[None]) -> None:
+    def __init__(self, path: str, write: _Write) -> None:
         self.path = path
-        self._done = done
+        self._write = write
 
     def done(self) -> bool:
         """Return whether the write is on disk."""
-        return self._done.done() and not self._done.cancelled() and self._done.exception() is None
+        done = self._write.receipt
+        return done.done() and not done.cancelled() and done.exception() is None
 
     def __await__(self) -> Generator[Any, None, None]:
         """Wait until the write is on disk."""
-        if self._done.done():
-            return self._done.result()
+        done = self._write.receipt
+        if done.done():
+            return done.result()
+        self._write.waiter = contextvars.copy_context()
         with spanwise.waiting("queue", "writer"):
-            yield from asyncio.shield(self._done).__await__()
+            yield from asyncio.shield(done).__await__()
         return None
 
 
@@ -159,7 +166,10 @@ class Writer:
     async def flush(self) -> None:
         """Wait until everything that is queued is on disk; raises the first `WriteError`."""
         self._hurry.set()
-        receipts = [write.receipt for write in (*self._in_hand, *self._queue)]
+        waited_for = [*self._in_hand, *self._queue]
+        receipts = [write.receipt for write in waited_for]
+        for write in waited_for:
+            write.waiter = contextvars.copy_context()
         if receipts:
             with spanwise.waiting("queue", "writer"):
                 await asyncio.shield(asyncio.gather(*receipts))
@@ -212,12 +222,13 @@ class Writer:
             raise WriteError(f"{where}: the writer is closed; write inside its 'async with' block")
         receipt: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         receipt.add_done_callback(_retrieve)
-        self._queue.append(_Write(record, payload, receipt))
+        write = _Write(record, payload, receipt)
+        self._queue.append(write)
         self._queued_bytes += len(payload)
         self._wake.set()
         if len(self._queue) >= self._most or self._queued_bytes >= self._most_bytes:
             self._hurry.set()
-        return Receipt(record["path"], receipt)
+        return Receipt(record["path"], write)
 
     async def _wait_for_room(self) -> None:
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -258,12 +269,12 @@ class Writer:
         return batch
 
     async def _write_batch(self, log: _Log, batch: Sequence[_Write]) -> None:
-        simulated = asyncio.ensure_future(self._clock.sleep(self._append_seconds))
+        # A batch is recorded below the step that waits for it; one that nobody waits for may outlive every step.
+        waiter = next((write.waiter for write in batch if write.waiter is not None), None)
+        carried_out = asyncio.create_task(self._carry_out(log, batch), name="write", context=waiter)
         try:
-            await _in_thread(log.carry_out, [write.record for write in batch])
-            await simulated
+            await carried_out
         except OSError as error:
-            simulated.cancel()
             for write in batch:
                 where = self._folder / write.record["path"]
                 reason = error.strerror or str(error)
@@ -276,6 +287,18 @@ class Writer:
         for write in batch:
             if not write.receipt.done():
                 write.receipt.set_result(None)
+
+    async def _carry_out(self, log: _Log, batch: Sequence[_Write]) -> None:
+        with spanwise.step("write") as step, spanwise.waiting("queue", "storage"):
+            step.set(c.WRITE_FILES, len(batch))
+            # In a context of its own, since this pause is no wait beside that for the storage.
+            pause = self._clock.sleep(self._append_seconds)
+            simulated = asyncio.create_task(pause, context=contextvars.Context())
+            try:
+                await _in_thread(log.carry_out, [write.record for write in batch])
+                await simulated
+            finally:
+                simulated.cancel()
 
 
 class _Log:

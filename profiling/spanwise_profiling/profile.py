@@ -77,6 +77,10 @@ class Share:
     """Model calls, failed and retried ones included."""
     input_tokens: int
     output_tokens: int
+    writes: int = 0
+    """Batches of writes to files."""
+    files: int = 0
+    """Files in these batches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,3 +141,29 @@ def test_a_cancelled_block_still_writes_what_was_queued(tmp_path: Path) -> None:
 
     run_virtual(main)
     assert (tmp_path / "match.json").read_text() == "kept"
+
+
+def test_a_batch_is_a_span_below_the_step_that_waits_for_it_and_else_below_the_run(tmp_path: Path) -> None:
+    async def main() -> None:
+        with spanwise.workflow("batch"):
+            async with Writer(tmp_path, append_seconds=0.5) as writer:
+                with spanwise.step("behind"):
+                    receipts = [await writer.write(f"{n}.json", n) for n in range(3)]
+                await asyncio.sleep(5.0)
+                assert all(receipt.done() for receipt in receipts)
+                with spanwise.step("awaited"):
+                    await (await writer.write("4.json", 4))
+                with spanwise.step("flushed"):
+                    await writer.write("5.json", 5)
+                    await writer.flush()
+
+    with capture() as spans:
+        run_virtual(main)
+    names = {span["span_id"]: span["name"] for span in spans()}
+    writes = [
+        (names[span["parent_id"]], span["attributes"]["spanwise.write.files"])
+        for span in spans()
+        if span["name"] == "step write" and span["parent_id"] is not None
+    ]
+
+    assert sorted(writes) == [("invoke_workflow batch", 3), ("step awaited", 1), ("step flushed", 1)]

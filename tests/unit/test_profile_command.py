@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 from support.profiles import desk_spans
-from support.traces import line_of, record, span, workflow
+from support.traces import chat, line_of, record, span, wait, workflow
 from typer.testing import CliRunner
 
 from spanwise.errors import InputError
@@ -129,7 +129,49 @@ def test_what_of_a_run_is_in_another_folder_is_taken_too(tmp_path: Path) -> None
     assert both["span_count"] + both["wait_count"] == len(spans)
 
 
-@pytest.mark.parametrize("forms", [("--json", "--plain"), ("--markdown", "--json"), ("--plain", "--markdown")])
+def test_roles_are_told_in_a_table_whose_rows_add_up_to_the_run(tmp_path: Path) -> None:
+    def step(number: int, start: float, end: float, parent: int, **attributes: Any) -> Any:
+        named = {
+            "spanwise.step.name": "s",
+            **{f"spanwise.{name.replace('_', '.')}": v for name, v in attributes.items()},
+        }
+        return span(number, start, end, parent=parent, name="step s", attributes=named)
+
+    record(
+        tmp_path,
+        workflow(1, 0, 10),
+        step(2, 0, 7, 1, step_role="talk"),
+        chat(3, 0, 6, parent=2),
+        step(4, 7, 10, 1, step_role="files"),
+        wait(5, 7, 9, kind="queue", resource="writer", parent=4),
+        step(6, 7, 9, 4, write_files=3),
+        step(7, 9, 10, 4, write_files=1),
+    )
+
+    head, *rows = printed("--by-role", "--journal", tmp_path).splitlines()
+    roles = {one["name"]: one for one in documented("--journal", tmp_path)["runs"][0]["roles"]}
+
+    assert head == "trading  10.00 s"
+    assert [row.split() for row in rows] == [
+        ["role", "on", "path", "model", "data", "waiting", "rest", "writes"],
+        ["talk", "7.00", "s", "6.00", "s", "-", "-", "1.00", "s", "-"],
+        ["files", "3.00", "s", "-", "-", "-", "3.00", "s", "2", "of", "4"],
+    ]
+    assert roles["files"]["writes"] == {"batches": 2, "files": 4}
+    assert roles["talk"]["writes"] == {"batches": 0, "files": 0}
+
+
+def test_a_run_without_roles_says_how_to_give_them(tmp_path: Path) -> None:
+    record(tmp_path, workflow(1, 0, 10))
+
+    with pytest.raises(InputError, match=r"--by-role: no step of trading has a role; give it one with "):
+        printed("--by-role", "--journal", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [("--json", "--plain"), ("--markdown", "--json"), ("--plain", "--markdown"), ("--by-role", "--json")],
+)
 def test_only_one_form_can_be_printed(forms: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="each is all that is printed; give one of them"):
         printed(*forms, "--journal", journal(tmp_path))

@@ -196,6 +196,7 @@ def test_the_document_holds_path_budget_agents_and_findings() -> None:
         "budget": {"model_prefill": 6.0, "model_decode": 24.0},
         "calls": 1,
         "tokens": {"input": 100, "output": 20, "total": 120},
+        "writes": {"batches": 0, "files": 0},
     }
     assert run["findings"] == [
         {

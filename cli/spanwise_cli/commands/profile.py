@@ -70,6 +70,9 @@ def profile(
     show_all: Annotated[
         bool, typer.Option("--all", help="All that is known: every span, agent, role, model and finding.")
     ] = False,
+    by_role: Annotated[
+        bool, typer.Option("--by-role", help="What each role of steps took: model, data, waiting, file writes.")
+    ] = False,
     markdown: MarkdownOption = False,
     html: Annotated[
         Path | None,
@@ -89,7 +92,7 @@ def profile(
 
     Example: spanwise profile last:trading/baseline
     """
-    check_one_output(plain=plain, markdown=markdown, json=json)
+    check_one_output(plain=plain, by_role=by_role, markdown=markdown, json=json)
     references = runs or ["last"]
     if html is not None and len(references) > _MOST_IN_HTML:
         raise InputError(f"--html: shows one run or compares two, not {len(references)}; write a file for each pair")
@@ -104,7 +107,9 @@ def profile(
         emit_json(profile_document(profiles, warnings, _told(profiles).together))
         return
     warn(dict.fromkeys((*warnings, *(warning for one in profiles for warning in one.warnings))))
-    if markdown:
+    if by_role:
+        _print_by_role(profiles)
+    elif markdown:
         sys.stdout.write(_markdown(_told(profiles)))
     elif plain or not any(files.values()):
         _print_reports(_told(profiles, _named(runs)), plain=plain, show_all=show_all)
@@ -145,6 +150,17 @@ def _print_reports(told: _Told, *, plain: bool, show_all: bool) -> None:
         if number:
             out.print()
         for part in report:
+            out.print(part, soft_wrap=True)
+
+
+def _print_by_role(profiles: Sequence[Profile]) -> None:
+    from spanwise_profiling.render.by_role import by_role  # noqa: PLC0415
+
+    out = console()
+    for number, one in enumerate(profiles):
+        if number:
+            out.print()
+        for part in by_role(one, glyphs=glyphs_for(out.encoding)):
             out.print(part, soft_wrap=True)
 
 

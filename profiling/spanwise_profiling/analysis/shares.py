@@ -61,6 +61,7 @@ def _inherited(tree: Tree, own: Iterable[str | None]) -> list[str | None]:
 def _share(tree: Tree, name: str, nodes: Sequence[int], path: Sequence[Segment]) -> Share:
     spans = [tree.spans[node] for node in nodes if node or not tree.made_up]
     calls = [tree.spans[node] for node in nodes if tree.kinds[node] == "chat"]
+    written = [files for span in spans if (files := kinds.number_of(span, conventions.WRITE_FILES)) is not None]
     return Share(
         name=name,
         on_path_ns=sum(segment.duration_ns for segment in path),
@@ -69,4 +70,6 @@ def _share(tree: Tree, name: str, nodes: Sequence[int], path: Sequence[Segment])
         calls=len(calls),
         input_tokens=tokens_of_calls(calls, conventions.USAGE_INPUT_TOKENS),
         output_tokens=tokens_of_calls(calls, conventions.USAGE_OUTPUT_TOKENS),
+        writes=len(written),
+        files=int(sum(written)),
     )

@@ -104,6 +104,7 @@ def _share(run: Run, share: Share) -> dict[str, Any]:
             "output": share.output_tokens,
             "total": share.input_tokens + share.output_tokens,
         },
+        "writes": {"batches": share.writes, "files": share.files},
     }
 
 
