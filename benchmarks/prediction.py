@@ -227,11 +227,11 @@ def _switched(system: System, title: str) -> dict[str, Any]:
 
 def of_system(system: System, seeds: range) -> bool:
     """Print a table of a system's flags; returns whether all predictions are near enough."""
-    baseline = system.presets["baseline"]
     texts = CHANGES.get(system.name, {})
     if not texts:
         print(f"{system.name}: not predicted, as no change says what its flags do\n")
         return True
+    baseline = system.presets["baseline"]
     switched = {title: _switched(system, title) for title in texts if title != TOGETHER}
     known = Recorded([recorded(system, baseline, seed) for seed in seeds])
     print(f"{system.name}, {len(seeds)} seeds, baseline {known.seconds:.1f} s")
