@@ -378,6 +378,11 @@ def test_what_varies_gets_room_for_its_noise() -> None:
     assert tolerance_factor(20) == pytest.approx(2.396, rel=0.02)
 
 
+def test_a_hit_rate_is_proposed_with_the_lookups_of_one_run() -> None:
+    found = {one.key: one.bound for one in proposals(lookups("hit", "hit", "hit", "miss", "bypass"))}
+    assert (found["cache_hit_rate.minimum"], found["cache_hit_rate.min_lookups"]) == (0.75, 4)
+
+
 def test_failed_and_unfinished_runs_suggest_nothing() -> None:
     assert proposals(runs(8.0, error="E")) == []
 
