@@ -88,6 +88,22 @@ def test_a_verifier_s_model_that_fails_leaves_an_answer_that_says_what_was_not_d
     assert outcome.score < 90
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "refused"), [(0, True), (6, False)])
+def test_below_the_provider_s_limits_nobody_is_refused(limit: int, *, refused: bool) -> None:
+    profile = shipped_profile()
+    tight = {name: dataclasses.replace(model, requests_per_minute=6) for name, model in profile.models.items()}
+    flags = dataclasses.replace(SYSTEM.presets["optimized"], requests_per_minute=limit, tokens_per_minute=0)
+
+    with capture() as spans:
+        seconds, outcome = in_full(flags, dataclasses.replace(profile, models=tight))
+
+    assert (outcome.grade, outcome.faults) == ("A+", ())
+    assert any("429" in str(span["attributes"].get("error.type")) for span in spans()) is refused
+    # Ten calls of the large model through a bucket that holds 90 % of six and gains as many a minute.
+    assert seconds > (10 - 6) * 10
+
+
 @presets
 def test_a_memory_that_cannot_be_updated_costs_no_answer(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(_: Library) -> None:

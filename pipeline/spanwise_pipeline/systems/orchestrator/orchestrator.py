@@ -34,14 +34,15 @@ _DRIVE_THREADS: Final = 16
 
 def needs(flags: OrchestratorFlags) -> tuple[Need, ...]:
     """Return what an orchestrator needs besides its model and the user's folder."""
-    models = Limits(
-        "models",
+    large = Limits(
+        LARGE,
         concurrency=flags.max_parallel_llm_calls or None,
         requests_per_minute=flags.requests_per_minute or None,
         tokens_per_minute=flags.tokens_per_minute or None,
         margin=MARGIN,
     )
-    return (Threads(_DRIVE, _DRIVE_THREADS), models, replace(models, name="embeddings", concurrency=None))
+    others = (replace(large, name=name, concurrency=None) for name in (SMALL, EMBEDDING_MODEL))
+    return (Threads(_DRIVE, _DRIVE_THREADS), large, *others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +153,18 @@ class Orchestrator:
 
 
 def _models(context: SystemContext, flags: OrchestratorFlags) -> ModelClient:
-    models, embeddings = context.limits("models"), context.limits("embeddings")
+    large = context.limits(LARGE)  # the provider counts each model for itself; model calls at once count together
+    limits = {
+        LARGE: large,
+        SMALL: replace(context.limits(SMALL), concurrency=large.concurrency),
+        EMBEDDING_MODEL: context.limits(EMBEDDING_MODEL),
+    }
     return context.model_client(
         pooled=flags.kept_connections > 0,
         retries=_RETRIES,
         kept_connections=flags.kept_connections,
         max_connections=flags.max_connections or None,
-        limits={LARGE: models, SMALL: models, EMBEDDING_MODEL: embeddings},
+        limits=limits,
     )
 
 
