@@ -31,6 +31,7 @@ PACKAGES = {
 }
 SOURCES_IN_C = sorted((ROOT / "instrumentation").rglob("*.c"))
 COMMANDS = (
+    "run",
     "systems",
     "provider",
     "runs",
@@ -38,6 +39,7 @@ COMMANDS = (
     "export",
     "import",
     "ledger",
+    "mcp",
     "alerts",
     "dashboards",
     "doctor",
@@ -50,6 +52,11 @@ spanwise.configure(service_name="smoke", journal_dir=".spanwise")
 with spanwise.workflow("desk"), spanwise.agent("risk"), spanwise.llm_call("m") as call:
     call.usage(10, 2)
     time.sleep(0.02)
+"""
+SCRIPT = """
+import spanwise, sys
+with spanwise.llm_call("m"):
+    print(sys.argv[1:])
 """
 WHERE = "import spanwise, spanwise_cli.main; print(spanwise.__file__)"
 
@@ -165,6 +172,13 @@ def check_recording(python: Path, spanwise: Path, folder: Path) -> None:
     expect(budget, "the workflow's span has no budget: the entry points of the wheel are not found")
     shown = run(spanwise, "show", "last", cwd=folder)
     expect("desk" in shown and "risk" in shown, f"`spanwise show last` shows {shown}")
+    (folder / "app.py").write_text(SCRIPT, encoding="utf-8")
+    said = run(spanwise, "run", "app.py", "-v", cwd=folder)
+    expect(said == "['-v']\n", f"`spanwise run app.py -v` says {said}")
+    shown = run(spanwise, "show", "last", cwd=folder)
+    expect(
+        "workflow app.py" in shown and "chat m" in shown, f"after `spanwise run`, `spanwise show last` shows {shown}"
+    )
 
 
 def main() -> int:

@@ -11,140 +11,147 @@ import re
 from collections.abc import Mapping  # noqa: TC003 - strict_yaml reads the types at run time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import yaml
 
 from spanwise.config import strict_yaml
 from spanwise.config.run_budget import RunBudget  # noqa: TC001 - likewise
-from spanwise.conventions import WORKFLOW_SECONDS_BUCKETS
 from spanwise.errors import InputError
+from spanwise_alerts.watches import (  # - likewise
+    AgentSecondsBudget,
+    CacheBudget,
+    CallSecondsBudget,
+    CallShareBudget,
+    DecodeRateBudget,
+    DurationBudget,
+    MeanBudget,
+    Objective,
+    PromptCacheBudget,
+    Regression,
+    StreamSecondsBudget,
+    SuccessBudget,
+    TokenRateBudget,
+    WaitBudget,
+    Watch,
+    check_owner,
+    seconds_of,
+)
+
+__all__ = [
+    "SHIPPED",
+    "VERSION",
+    "AgentBudgets",
+    "AgentSecondsBudget",
+    "Budgets",
+    "CacheBudget",
+    "CallSecondsBudget",
+    "CallShareBudget",
+    "DecodeRateBudget",
+    "DurationBudget",
+    "Links",
+    "MeanBudget",
+    "ModelBudgets",
+    "Objective",
+    "PromptCacheBudget",
+    "Regression",
+    "StreamSecondsBudget",
+    "SuccessBudget",
+    "TokenRateBudget",
+    "ToolBudgets",
+    "WaitBudget",
+    "Watch",
+    "WorkflowBudgets",
+    "load_budgets",
+    "read_budgets",
+    "seconds_of",
+]
 
 VERSION: Final = 1
 SHIPPED: Final = Path(__file__).with_name("budgets.yaml")
 """The budget file that comes with spanwise."""
 
-Severity = Literal["page", "ticket"]
 
-_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION: Final = re.compile(r"([0-9]+)([smhdw])")
+@dataclass(frozen=True, kw_only=True)
+class AgentBudgets:
+    """The budgets of one agent of a workflow."""
 
-
-def seconds_of(duration: str) -> int:
-    """Return the seconds of a Prometheus duration of one unit, such as `30m`; raises `ValueError`."""
-    match = _DURATION.fullmatch(duration)
-    if match is None:
-        raise ValueError(f"{duration!r} is not a duration; write a whole number and one of s, m, h, d, w, such as 30m")
-    return int(match[1]) * _UNIT_SECONDS[match[2]]
+    duration: AgentSecondsBudget | None = None
+    """Of an invocation."""
+    error_rate: CallShareBudget | None = None
+    """Invocations that fail."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
-    """How a budget is watched: over which window, how long before an alert fires, and how loudly."""
+class ToolBudgets:
+    """The budgets of one tool of a workflow."""
 
-    window: str = "30m"
-    """The runs that count are those that ended within this time."""
-    pending_for: str = "5m"
-    """How long the budget must stay broken before the alert fires (`for` in a Prometheus rule)."""
-    keep_firing_for: str = "10m"
-    """How long the alert goes on after the budget is kept again, so that it does not flap."""
-    severity: Severity = "ticket"
-
-    def __post_init__(self) -> None:
-        if seconds_of(self.window) == 0:
-            raise ValueError("window is 0; write how far back to look, such as 30m")
-        seconds_of(self.pending_for)
-        seconds_of(self.keep_firing_for)
+    duration: CallSecondsBudget | None = None
+    """Of a call."""
+    error_rate: CallShareBudget | None = None
+    """Calls that fail."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Regression:
-    """Slower than before: p95 over `factor` times the p95 at `offset` ago."""
+class ModelBudgets:
+    """The budgets of one model that a workflow calls."""
 
-    factor: float
-    offset: str = "1d"
-    floor: float = 0.0
-    """System seconds under which a p95 is never called a regression."""
-
-    def __post_init__(self) -> None:
-        if self.factor <= 1:
-            raise ValueError(f"factor is {self.factor:g}; a regression needs a factor over 1, such as 1.5")
-        if seconds_of(self.offset) == 0:
-            raise ValueError("offset is 0; write how far back the baseline lies, such as 1d")
-        if self.floor < 0:
-            raise ValueError(f"floor is {self.floor:g}; write 0 or more seconds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DurationBudget(Watch):
-    """How long a run may take, in system seconds."""
-
-    p95: float | None = None
-    """At most one run in twenty may take longer."""
-    regression: Regression | None = None
-    min_runs: int = 5
-    """With fewer runs in the window nothing is said."""
-
-    def __post_init__(self) -> None:
-        Watch.__post_init__(self)
-        if self.p95 is None and self.regression is None:
-            raise ValueError("neither p95 nor regression is given; add one of them or remove 'duration'")
-        highest = WORKFLOW_SECONDS_BUCKETS[-1]
-        if self.p95 is not None and not 0 < self.p95 <= highest:
-            raise ValueError(f"p95 is {self.p95:g}; write seconds over 0, up to {highest:g} (the histogram ends there)")
-        _at_least_one("min_runs", self.min_runs)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenRateBudget(Watch):
-    """How many tokens (input and output) a run must get through a system second, on average over the window."""
-
-    minimum: float
-    min_runs: int = 5
-    """With fewer runs in the window nothing is said."""
-
-    def __post_init__(self) -> None:
-        Watch.__post_init__(self)
-        if self.minimum <= 0:
-            raise ValueError(f"minimum is {self.minimum:g}; write tokens a second over 0")
-        _at_least_one("min_runs", self.min_runs)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CacheBudget(Watch):
-    """Which share of cache lookups must be answered without doing the work again."""
-
-    minimum: float | None = None
-    """For all caches of the workflow together."""
-    caches: Mapping[str, float] = field(default_factory=dict[str, float])
-    """For single caches, by name."""
-    min_lookups: int = 20
-    """With fewer lookups in the window nothing is said."""
-
-    def __post_init__(self) -> None:
-        Watch.__post_init__(self)
-        if self.minimum is None and not self.caches:
-            raise ValueError("neither minimum nor caches is given; add one of them or remove 'cache_hit_rate'")
-        given = {} if self.minimum is None else {"minimum": self.minimum}
-        for name, share in {**given, **self.caches}.items():
-            if not 0 < share <= 1:
-                raise ValueError(f"{name} is {share:g}; write a share over 0, up to 1, such as 0.7 for 70 %")
-        _at_least_one("min_lookups", self.min_lookups)
+    duration: CallSecondsBudget | None = None
+    """Of a call."""
+    error_rate: CallShareBudget | None = None
+    """Calls that fail, retries included."""
+    time_to_first_chunk: StreamSecondsBudget | None = None
+    chunk_gap: StreamSecondsBudget | None = None
+    """Mean time between the chunks of a stream."""
+    decode_tokens_per_second: DecodeRateBudget | None = None
+    prompt_cache_hit_rate: PromptCacheBudget | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowBudgets:
     """The budgets of one workflow; what is left out is not watched."""
 
+    owner: str | None = None
+    """Who is told of its alerts, where a budget names nobody; the file's owner where it is left out."""
     run: RunBudget | None = None
     """What a single run may take; judged by `spanwise gate`, and by no alert."""
     duration: DurationBudget | None = None
+    """How long a run may take."""
+    tokens: MeanBudget | None = None
+    """Input and output tokens of a run."""
+    cost: MeanBudget | None = None
+    """Of a run, in the currency of the price table."""
     tokens_per_second: TokenRateBudget | None = None
+    """Of runs; only for a team that wants this rate, because it falls when a prompt gets shorter."""
+    success_rate: SuccessBudget | None = None
+    """Runs that end without an error."""
+    error_rate: CallShareBudget | None = None
+    """Model calls that fail."""
+    retries: CallShareBudget | None = None
+    """Failed attempts that were tried again, for each model call."""
+    time_to_first_chunk: StreamSecondsBudget | None = None
+    """Of all models."""
+    chunk_gap: StreamSecondsBudget | None = None
+    """Mean time between the chunks of a stream, of all models."""
+    decode_tokens_per_second: DecodeRateBudget | None = None
+    """Of calls of all models."""
     cache_hit_rate: CacheBudget | None = None
+    prompt_cache_hit_rate: PromptCacheBudget | None = None
+    waits: WaitBudget | None = None
+    """Shares of the wall clock that may be spent waiting."""
+    agents: Mapping[str, AgentBudgets] = field(default_factory=dict[str, AgentBudgets])
+    """By agent name."""
+    tools: Mapping[str, ToolBudgets] = field(default_factory=dict[str, ToolBudgets])
+    """By tool name."""
+    models: Mapping[str, ModelBudgets] = field(default_factory=dict[str, ModelBudgets])
+    """By the name of the model that is asked for."""
+    objectives: Mapping[str, Objective] = field(default_factory=dict[str, Objective])
+    """By a name of your own."""
     time_scale: float | None = None
     """System seconds in a real second of these runs; None means the file's `time_scale`."""
 
     def __post_init__(self) -> None:
+        check_owner(self.owner)
         if self.time_scale is not None:
             _over_zero("time_scale", self.time_scale)
 
@@ -156,8 +163,8 @@ class Links:
     jaeger: str = "http://127.0.0.1:16686"
     grafana: str | None = None
     """Left out where there is no Grafana; then alerts have no dashboard link."""
-    runbook: str = "docs/alerts.md"
-    """The page with a heading for each alert: a web address, or a path in the repository."""
+    runbook: str = "alerts/runbooks"
+    """The folder with a page for each alert, `<alert>.md`: a web address, or a path in the repository."""
 
     def __post_init__(self) -> None:
         for name, address in (("jaeger", self.jaeger), ("grafana", self.grafana)):
@@ -177,6 +184,8 @@ class Budgets:
     """By workflow name (`gen_ai.workflow.name`)."""
     default: WorkflowBudgets | None = None
     """For every workflow that `workflows` does not name."""
+    owner: str | None = None
+    """Who is told of alerts, where neither a budget nor its workflow names anybody."""
     links: Links = field(default_factory=Links)
     time_scale: float = 1.0
     """System seconds in a real second, as in `spanwise.time.scale`, where a workflow says nothing else.
@@ -188,6 +197,7 @@ class Budgets:
         if self.version != VERSION:
             raise ValueError(f"version is {self.version}; write version: {VERSION}")
         _over_zero("time_scale", self.time_scale)
+        check_owner(self.owner)
         if "" in self.workflows:
             raise ValueError("a workflow has an empty name; write its name, or move its budgets under 'default'")
 
@@ -225,8 +235,3 @@ def _refuse_newer(text: str, path: str) -> None:
 def _over_zero(name: str, scale: float) -> None:
     if scale <= 0:
         raise ValueError(f"{name} is {scale:g}; write a number over 0 (1.0: real time)")
-
-
-def _at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} is {value}; write 1 or more (without traffic there is nothing to judge)")

@@ -13,8 +13,8 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from spanwise.errors import InputError
-from spanwise_alerts.budgets import seconds_of
 from spanwise_alerts.promql import JOB, WORKFLOW
+from spanwise_alerts.watches import seconds_of
 
 DASHBOARD_UID: Final = "spanwise-overview"
 """The dashboard that alerts lead to; `spanwise_dashboards` gives it this uid and its file this name."""
@@ -26,20 +26,30 @@ _LOOKBACKS: Final = ("1h", "2h", "3h", "6h", "12h", "24h", "2d", "3d", "5d", "7d
 _ENCODED: Final = '| urlquery | reReplaceAll "[+]" "%20"'
 # Prometheus makes job "namespace/name" of a service with a namespace; Jaeger knows the name alone.
 _SERVICE: Final = f'{{{{ $labels.{JOB} | reReplaceAll "^.*/" "" {_ENCODED} }}}}'
-_OPERATION: Final = f'{{{{ printf "invoke_workflow %s" $labels.{WORKFLOW} {_ENCODED} }}}}'
 
 
-def trace_search(jaeger: str, *, min_seconds: float | None, lookback: str, limit: int = 20) -> str:
+def trace_search(
+    jaeger: str,
+    *,
+    of: str = "invoke_workflow",
+    subject: str = WORKFLOW,
+    min_seconds: float | None,
+    lookback: str,
+    limit: int = 20,
+) -> str:
     """Return the annotation template of a Jaeger search for an alert's runs.
 
     Args:
         jaeger: Base address of Jaeger's page.
-        min_seconds: Least duration of a run in *real* seconds, or None for any.
+        of: Operation of the spans that are searched for, such as `invoke_agent`.
+        subject: Label with the name of what they are spans of.
+        min_seconds: Least duration of one in *real* seconds, or None for any.
         lookback: One of the spans of time that Jaeger's page offers; see `lookback_for`.
         limit: Most traces to show.
     """
     least = "" if min_seconds is None else f"&minDuration={go_duration(min_seconds)}"
-    return f"{jaeger}/search?service={_SERVICE}&operation={_OPERATION}{least}&lookback={lookback}&limit={limit}"
+    operation = f'{{{{ printf "{of} %s" $labels.{subject} {_ENCODED} }}}}'
+    return f"{jaeger}/search?service={_SERVICE}&operation={operation}{least}&lookback={lookback}&limit={limit}"
 
 
 def dashboard(grafana: str) -> str:
@@ -49,8 +59,8 @@ def dashboard(grafana: str) -> str:
 
 
 def runbook(base: str, alert: str) -> str:
-    """Return the address of an alert's heading on the page of runbooks."""
-    return f"{base}#{alert.lower()}"
+    """Return the address of an alert's page in the folder of runbooks."""
+    return f"{base}/{alert}.md"
 
 
 def lookback_for(seconds: float) -> str:

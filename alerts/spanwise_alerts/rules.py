@@ -7,18 +7,21 @@ distribution.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from spanwise_alerts import links, recording
-from spanwise_alerts.alerting import Alert, alerts, scopes
-from spanwise_alerts.budgets import Budgets, Watch, seconds_of
+from spanwise_alerts import links
+from spanwise_alerts.alerting import alerts
+from spanwise_alerts.watches import seconds_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
+
+    from spanwise_alerts.alert import Alert
+    from spanwise_alerts.budgets import Budgets
+    from spanwise_alerts.recording import Recording
 
 GENERATED: Final = Path(__file__).parent / "generated" / "rules.yaml"
 """The rule file that is committed and shipped."""
@@ -34,24 +37,20 @@ def rules_text(budgets: Budgets) -> str:
 
 def rule_file(budgets: Budgets) -> dict[str, Any]:
     """Return the rule file made from `budgets`, as plain data."""
-    rules = [asdict(rule) for rule in recordings(budgets)]
+    rules = [rule.rule() for rule in recordings(budgets)]
     rules += [_alert_rule(alert, budgets) for alert in alerts(budgets)]
     return {"groups": [{"name": GROUP, "rules": rules}]}
 
 
-def recordings(budgets: Budgets) -> Iterator[recording.Recording]:
-    """Yield the recording rules that the alerts of `budgets` read, each once."""
-    everything = [scope.budgets for scope in scopes(budgets)]
-    for window in _windows(budget.duration for budget in everything):
-        yield from recording.duration_recordings(window)
-    for window in _windows(budget.tokens_per_second for budget in everything):
-        yield from recording.token_rate_recordings(window)
-    for window in _windows(budget.cache_hit_rate for budget in everything):
-        yield from recording.cache_recordings(window)
-
-
-def _windows(watches: Iterable[Watch | None]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(watch.window for watch in watches if watch is not None))
+def recordings(budgets: Budgets) -> Iterator[Recording]:
+    """Yield the recording rules that the alerts of `budgets` read, each once, after those that it reads itself."""
+    seen: set[str] = set()
+    for alert in alerts(budgets):
+        for needed in alert.needs:
+            key = f"{needed.record} {dict(needed.labels)}"
+            if key not in seen:
+                seen.add(key)
+                yield needed
 
 
 def _alert_rule(alert: Alert, budgets: Budgets) -> dict[str, Any]:
@@ -60,7 +59,11 @@ def _alert_rule(alert: Alert, budgets: Budgets) -> dict[str, Any]:
         "expr": alert.expr,
         "for": alert.watch.pending_for,
         "keep_firing_for": alert.watch.keep_firing_for,
-        "labels": {"severity": alert.watch.severity, "budget": _literal(alert.budget)},
+        "labels": {
+            "severity": alert.watch.severity,
+            "budget": _literal(alert.budget),
+            **({} if alert.owner is None else {"owner": alert.owner}),
+        },
         "annotations": {
             "summary": alert.summary,
             "description": alert.description,
@@ -80,7 +83,9 @@ def _trace_search(alert: Alert, budgets: Budgets) -> str:
     watch = alert.watch
     reach = seconds_of(watch.window) + seconds_of(watch.pending_for) + seconds_of(watch.keep_firing_for)
     lookback = links.lookback_for(reach)
-    return links.trace_search(budgets.links.jaeger, min_seconds=alert.min_seconds, lookback=lookback)
+    return links.trace_search(
+        budgets.links.jaeger, of=alert.of, subject=alert.subject, min_seconds=alert.min_seconds, lookback=lookback
+    )
 
 
 class _Dumper(yaml.SafeDumper):

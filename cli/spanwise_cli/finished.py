@@ -26,6 +26,20 @@ class Finished(Executed):
     run: Run | None
     """`None` where nothing was recorded."""
 
+    @property
+    def tokens(self) -> int:
+        """Tokens as the system's authors count them."""
+        assert self.run is not None
+        totals = self.run.totals
+        return totals.output_tokens if self.plan.system.completion_tokens else totals.tokens
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """These tokens over the duration; `None` where nothing was recorded."""
+        if self.run is None:
+            return None
+        return self.tokens / self.run.seconds if self.run.seconds else 0.0
+
     def document(self) -> dict[str, Any]:
         """Return the run as `systems run --json` shows it."""
         run, outcome, error = self.run, self.report.outcome, self.report.error
@@ -44,7 +58,7 @@ class Finished(Executed):
                 "output": totals.output_tokens if totals else 0,
                 "total": totals.tokens if totals else 0,
             },
-            "tokens_per_s": run.tokens_per_second if run is not None else None,
+            "tokens_per_s": self.tokens_per_s,
             "agents": totals.agents if totals else 0,
             "tool_calls": totals.tool_calls if totals else 0,
             "llm_calls": totals.llm_calls if totals else 0,

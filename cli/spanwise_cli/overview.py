@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "systems": "List the reference systems; with a name, show its presets, flags and published figures.",
     "provider": "Serve a simulated OpenAI-compatible provider, for load and failure tests of any agent at no cost.",
     "budgets": "The budget file: write one from recorded runs, or check one.",
+    "mcp": "Serve recorded runs to assistants over MCP on standard input and output, read only.",
     "alerts": "Prometheus recording and alert rules, made from the budgets.",
     "dashboards": "Grafana dashboards, made from the budgets.",
     "stack": "The real servers on this machine: collector, Jaeger, Prometheus, Alertmanager.",

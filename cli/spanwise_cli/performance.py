@@ -144,7 +144,9 @@ class Expected:
                 text = f"{self.budgets} has no budget of this workflow, and no default"
                 checks += [] if found else [Check("runs", workflow, "runs", "nothing_measured", text)]
                 limits = [*limits, *found]
-            checks += [*check_limits(limits, judged), check_failures(judged)]
+            checks += check_limits(limits, judged)
+            if not any(limit.measure == "success_rate" for limit in limits):
+                checks.append(check_failures(judged))
             if self.baseline is not None:
                 checks += self._against(self.baseline, workflow, judged)
         return checks

@@ -31,14 +31,15 @@ def _short(variant: str) -> str:
 
 
 def _cells(runs: Sequence[Finished]) -> list[str]:
-    recorded = [run.run for run in runs if run.run is not None]
+    there = [run for run in runs if run.run is not None]
+    recorded = [run.run for run in there if run.run is not None]
     if not recorded:
         return ["failed", *["-"] * 7]
     seconds = median(run.seconds for run in recorded)
     published = runs[0].published
     target = runs[0].plan.system.targets.duration_s
     bounds = [run.bound_s for run in runs if run.bound_s is not None]
-    rates = [run.tokens_per_second for run in recorded]
+    rates = [run.tokens_per_s or 0.0 for run in there]
     lookups = sum(run.totals.cache_lookups for run in recorded)
     hits = sum(run.totals.cache_hits for run in recorded)
     worst = min((run.report.outcome for run in runs if run.report.outcome is not None), key=lambda out: out.score)
@@ -47,7 +48,7 @@ def _cells(runs: Sequence[Finished]) -> list[str]:
         f"{published.duration_s:.1f}" if published is not None and published.duration_s is not None else "-",
         f"{100 * seconds / target:.0f} %" if target is not None else "-",
         f"{median(bounds):.1f}" if bounds else "-",
-        f"{median(run.totals.tokens for run in recorded):,.0f}",
+        f"{median(run.tokens for run in there):,.0f}",
         f"{median(rates):.1f}",
         f"{100 * hits / lookups:.0f} %" if lookups else "-",
         f"{worst.grade} ({worst.score:g})",
@@ -66,6 +67,8 @@ def footnotes(finished: Sequence[Finished], speed: float) -> str:
     cpu = f"client CPU {100 * median(shares):.0f} % of one core"
     lines = [f"{span}, cold start, speed {speed:g}; {said}; {cpu}."]
     changes = {run.plan.variant.partition(",")[2].replace(",", ", ") for run in finished}
+    if any(run.plan.system.completion_tokens for run in finished):
+        lines.append("Tokens are those of completions, as its authors count them.")
     lines += [f"* with {change}" for change in sorted(changes) if change]
     lines += [f"graded down: {fault}" for fault in dict.fromkeys(faults)]
     return "\n".join(lines)

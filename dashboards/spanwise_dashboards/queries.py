@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanwise import conventions as names
 from spanwise.conventions import label_of as label
-from spanwise_alerts.alerting import scopes
+from spanwise_alerts.alert import scopes
 from spanwise_alerts.promql import BYPASS, HIT, JOB, WORKFLOW, indent, number, selector, total
 
 if TYPE_CHECKING:

@@ -223,6 +223,14 @@ TIME_PER_OUTPUT_CHUNK: Final = Metric(
     "gen_ai_client_operation_time_per_output_chunk_seconds", "histogram", ("gen_ai_request_model",),
     "Mean time between the chunks of a stream, one observation a stream.", CALL_SECONDS_BUCKETS,
 )  # fmt: skip
+OUTPUT_TOKENS_PER_SECOND: Final = Metric(
+    "spanwise_output_tokens_per_second", "histogram", ("gen_ai_request_model",),
+    "Output tokens of a streamed model call over the time after its first chunk.", TOKENS_PER_SECOND_BUCKETS,
+)  # fmt: skip
+PROMPT_CACHE_READ_TOKENS: Final = Metric(
+    "spanwise_prompt_cache_read_tokens_total", "counter", ("gen_ai_request_model",),
+    "Input tokens that the provider read from its prompt cache.",
+)  # fmt: skip
 AGENT_DURATION: Final = Metric(
     "gen_ai_invoke_agent_duration_seconds", "histogram", ("error_type",),
     "Duration of an agent's invocation.", AGENT_SECONDS_BUCKETS,
@@ -281,9 +289,10 @@ LEDGER_CURRENT: Final = "spanwise_spans_current"
 LEDGER_CURRENT_LABELS: Final[tuple[str, ...]] = ("state", "destination")
 
 METRICS: Final[tuple[Metric, ...]] = (
-    OPERATION_DURATION, TOKEN_USAGE, TIME_TO_FIRST_CHUNK, TIME_PER_OUTPUT_CHUNK, AGENT_DURATION, WORKFLOW_DURATION,
-    TOOL_DURATION, CACHE_LOOKUPS, CACHE_LOOKUP_DURATION, CACHE_SAVED_SECONDS_TOTAL, CACHE_SAVED_TOKENS_TOTAL,
-    WAIT_SECONDS, ATTEMPTS_TOTAL, RETRIES, WORKFLOW_TOKENS_PER_SECOND, BUDGET_SECONDS, COST_TOTAL,
+    OPERATION_DURATION, TOKEN_USAGE, TIME_TO_FIRST_CHUNK, TIME_PER_OUTPUT_CHUNK, OUTPUT_TOKENS_PER_SECOND,
+    PROMPT_CACHE_READ_TOKENS, AGENT_DURATION, WORKFLOW_DURATION, TOOL_DURATION, CACHE_LOOKUPS, CACHE_LOOKUP_DURATION,
+    CACHE_SAVED_SECONDS_TOTAL, CACHE_SAVED_TOKENS_TOTAL, WAIT_SECONDS, ATTEMPTS_TOTAL, RETRIES,
+    WORKFLOW_TOKENS_PER_SECOND, BUDGET_SECONDS, COST_TOTAL,
 )  # fmt: skip
 """All span-derived metrics; the collector's configuration derives the same ones."""
 LABELS: Final = frozenset(label for metric in METRICS for label in metric.all_labels)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from spanwise_pipeline.pools import Pool, PoolClosedError, PoolStatistics, ProcessPool, ThreadPool, WorkerError
     from spanwise_pipeline.remote import fetch
     from spanwise_pipeline.resources import (
+        Data,
         Folder,
         Limits,
         Need,
@@ -87,6 +88,7 @@ _HOME: Final = {
     "pools": ("Pool", "PoolClosedError", "PoolStatistics", "ProcessPool", "ThreadPool", "WorkerError"),
     "remote": ("fetch",),
     "resources": (
+        "Data",
         "Folder",
         "Limits",
         "Need",
@@ -124,6 +126,7 @@ __all__ = [
     "Clock",
     "Codec",
     "ConcurrencyLimit",
+    "Data",
     "Duration",
     "EventLoopThread",
     "Fallback",

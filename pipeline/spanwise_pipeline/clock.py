@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from spanwise.testing.virtual_clock import VirtualLoop, sleep_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 _loop: Final[contextvars.ContextVar[asyncio.AbstractEventLoop | None]] = contextvars.ContextVar(
     "spanwise_pipeline_loop", default=None
@@ -50,6 +54,28 @@ class Clock:
         """Block a worker thread for `seconds` of system time; never call it on an event loop's thread."""
         loop = _loop.get()
         if isinstance(loop, VirtualLoop):
+            if _runs_a_loop():
+                raise RuntimeError("sleep_in_thread was called on the event loop's thread; run the function in a pool")
             sleep_in_thread(loop, seconds / self.speed)
         else:
             time.sleep(seconds / self.speed)
+
+    @contextmanager
+    def at_least_in_thread(self, seconds: float) -> Generator[None]:
+        """Let the block take `seconds` of system time on a worker thread, or as long as its own work takes.
+
+        On a virtual clock own work takes no time, so that the block takes exactly `seconds`.
+        """
+        began = time.monotonic()
+        yield
+        worked = 0.0 if isinstance(_loop.get(), VirtualLoop) else (time.monotonic() - began) * self.speed
+        self.sleep_in_thread(max(0.0, seconds - worked))
+
+
+def _runs_a_loop() -> bool:
+    """Return whether this thread runs an event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

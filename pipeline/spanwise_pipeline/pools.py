@@ -170,7 +170,13 @@ class ThreadPool:
         future = asyncio.get_running_loop().run_in_executor(
             self._executor, lambda: context.run(function, *args, **kwargs)
         )
-        future.add_done_callback(lambda _: self._workers.release(releaser))
+
+        def done(ended: asyncio.Future[R]) -> None:
+            self._workers.release(releaser)
+            if not ended.cancelled():
+                ended.exception()  # looked at, so that nothing is said of it where the caller is gone
+
+        future.add_done_callback(done)
         return await asyncio.shield(future)
 
     async def close(self) -> None:

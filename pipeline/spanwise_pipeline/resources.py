@@ -27,11 +27,12 @@ from spanwise_pipeline.limits.concurrency import ConcurrencyLimit
 from spanwise_pipeline.limits.model import ModelLimits
 from spanwise_pipeline.limits.rates import RateLimit
 from spanwise_pipeline.limits.reserving import Reserve
+from spanwise_pipeline.made_data import made_folder
 from spanwise_pipeline.pools import ProcessPool, ThreadPool
 from spanwise_pipeline.scheduling.background import Background
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from spanwise_pipeline.caches.stores import Store
@@ -45,6 +46,18 @@ _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._=-]+")
 @dataclass(frozen=True, slots=True)
 class Folder:
     """A folder of this run alone, empty at first: `context.folder`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A folder of data that is made once, before any run's clock starts, and kept: `context.data(name)`.
+
+    Its content belongs to its name: give data of another version or size another one.
+    """
+
+    name: str
+    make: Callable[[Path], None]
+    """Fills an empty folder; whenever it is called, with the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,7 @@ class Limits:
     reserve: Reserve = field(default_factory=Reserve)
 
 
-Need = Folder | Threads | Processes | SharedStore | Limits
+Need = Folder | Data | Threads | Processes | SharedStore | Limits
 
 
 class UndeclaredError(LookupError):
@@ -133,6 +146,7 @@ class Resources:
         self._virtual = virtual
         self._closing = AsyncExitStack()
         self._folders: dict[str, Path] = {}
+        self._data: dict[str, Path] = {}
         self._pools: dict[str, Pool] = {}
         self._stores: dict[str, Store | None] = {}
         self._limits: dict[str, ModelLimits] = {}
@@ -143,6 +157,10 @@ class Resources:
     def folder(self) -> Path:
         """The folder of this run."""
         return self._declared("folder", self._folders, "", "Folder()")
+
+    def data(self, name: str) -> Path:
+        """Return the folder of made data by its name; raises `UndeclaredError`."""
+        return self._declared("data", self._data, name, f'Data("{name}", ...)')
 
     def pool(self, name: str) -> Pool:
         """Return a pool by its name; raises `UndeclaredError`."""
@@ -164,6 +182,10 @@ class Resources:
         raise UndeclaredError(
             f"system {self._system!r} asks for {asked}, which its needs do not declare{known}; add {example} to them"
         )
+
+    def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Have `close` called when the run has ended, before the resources are closed that were there already."""
+        self._closing.push_async_callback(close)
 
     async def __aenter__(self) -> Self:
         """Make all that was declared."""
@@ -187,6 +209,8 @@ class Resources:
         match need:
             case Folder():
                 self._add(self._folders, "", self._new_folder())
+            case Data():
+                self._add(self._data, need.name, made_folder(self._system, need.name, need.make))
             case Threads():
                 self._add_pool(need.name, ThreadPool(need.name, need.workers))
             case Processes():

@@ -125,6 +125,7 @@ async def _recorded(plan: RunPlan, base_url: str, provider: ProviderProcess | No
                 publish=publish,
                 resources=resources,
             )
+            began, cpu_began = time.perf_counter(), time.process_time()  # making resources is no part of the run
             with span:
                 span.set(c.RUN_LOAD, round(os.getloadavg()[0] / (os.cpu_count() or 1), 2))
                 async with resources.background:

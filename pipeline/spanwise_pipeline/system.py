@@ -14,7 +14,7 @@ from spanwise_pipeline.clock import Clock
 from spanwise_pipeline.resources import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
     import httpx2
@@ -49,6 +49,10 @@ class SystemContext:
         """The folder of this run, empty at first; raises `UndeclaredError`."""
         return self.resources.folder
 
+    def data(self, name: str) -> Path:
+        """Return the folder of declared data; raises `UndeclaredError`."""
+        return self.resources.data(name)
+
     def pool(self, name: str) -> Pool:
         """Return a declared pool of threads or processes; raises `UndeclaredError`."""
         return self.resources.pool(name)
@@ -60,6 +64,10 @@ class SystemContext:
     def limits(self, name: str) -> ModelLimits:
         """Return declared limits for a `ModelClient`; raises `UndeclaredError`."""
         return self.resources.limits(name)
+
+    def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Have `close` called when the run has ended, background steps included: for what the system opens itself."""
+        self.resources.on_close(close)
 
     @property
     def background(self) -> Background:
@@ -146,6 +154,8 @@ class System:
     published: Mapping[str, Published]
     """By preset, or by preset and what is set differently: `baseline,registrations=5`."""
     targets: Published
+    completion_tokens: bool = False
+    """Whether its authors' tokens, and tokens a second, are those of completions alone; else prompts count too."""
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     """Other names of presets, where the authors have their own for the old behaviour or the best one."""
     claims: Mapping[str, Claim] = field(default_factory=dict[str, Claim])

@@ -258,10 +258,16 @@ def _add_role(added: dict[str, AttributeValue], record: SpanRecord, role: Role) 
             _add(added, {**record.attributes}, ours, foreign)
         # A name by the conventions has the operation before its subject.
         if ours not in {*added, *record.attributes} and record.attributes.get(c.OPERATION_NAME) != role and record.name:
-            added[ours] = record.name
+            added[ours] = _subject_in(record)
     first = min((event.time_ns for event in record.events if event.name in FIRST_CHUNK_EVENTS), default=None)
     if role == "chat" and first is not None and c.RESPONSE_TIME_TO_FIRST_CHUNK not in {*added, *record.attributes}:
         added[c.RESPONSE_TIME_TO_FIRST_CHUNK] = max(0, first - record.start_ns) / 1e9
+
+
+def _subject_in(record: SpanRecord) -> str:
+    """Return a span's name, or what stands in it after a method of MCP: `MCP send tools/call price` is `price`."""
+    method = record.attributes.get("mcp.method.name")
+    return record.name.partition(f"{method} ")[2] or record.name if isinstance(method, str) else record.name
 
 
 def _with_error_type(record: SpanRecord) -> SpanRecord:

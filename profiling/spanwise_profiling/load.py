@@ -223,8 +223,8 @@ def require_runs(recording: Recording) -> None:
     """Raise `InputError`, saying how to record a run, where there is none."""
     if not recording.runs:
         raise InputError(
-            f"{recording.source}: no runs recorded yet; record one with: spanwise systems run trading "
-            "(another folder: --journal DIR)"
+            f"{recording.source}: no runs recorded yet; record one with: spanwise run SCRIPT, or spanwise systems run "
+            "trading (another folder: --journal DIR)"
         )
 
 

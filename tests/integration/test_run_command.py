@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
@@ -220,6 +221,34 @@ def test_a_setting_that_cannot_be_used_in_the_program_costs_the_recording_and_no
     code, out, said = run(tmp_path, "app.py")
     assert (code, out, said.count("\n")) == (0, "1\n", 1)
     assert said.startswith("spanwise: app.py is not recorded: SPANWISE_CAUSALITY: 'maybe' cannot be used")
+
+
+WSGI = """
+import spanwise
+def app(environ, start_response):
+    start_response("200 OK", [])
+    with spanwise.llm_call("m"):
+        return [b"done"]
+"""
+
+
+def test_each_request_to_gunicorn_is_a_run_and_the_server_is_none(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(WSGI)
+    words = ["run", "-m", "gunicorn", "app:app", "--bind", "127.0.0.1:0", "--workers", "2"]
+    server = subprocess.Popen([*COMMAND, *words], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        listening = next(line for line in server.stderr if "Listening at: " in line)
+        address = listening.split("Listening at: ")[1].split()[0]
+        for number in range(3):
+            with urllib.request.urlopen(f"{address}/{number}", timeout=10) as answer:
+                assert answer.read() == b"done"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=30)
+    spans = list(reader.read(tmp_path / ".spanwise"))
+    assert sorted(span.name for span in spans if span.parent_id is None) == ["GET /0", "GET /1", "GET /2"]
+    assert (len(spans), server.returncode) == (6, 0)
 
 
 def test_pytest_runs_under_it(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import yaml
 from support.otlp_json import export_request
 from support.servers import NO_RULES, eventually, fetch_json, jaeger_trace, need, post_otlp, start_stack
 
+from spanwise.config.folders import make_folder
 from spanwise_cli.main import main
 from spanwise_cli.stack import cache, catalogue, compose, control, lifecycle, processes, state
 from spanwise_cli.stack.plan import Settings, plan
@@ -153,7 +154,7 @@ groups:
 def test_an_alert_is_delivered_and_shown(tmp_path: Path, own_stack: Ports, capsys: pytest.CaptureFixture[str]) -> None:
     rules = tmp_path / "rules.yaml"
     rules.write_text(ALWAYS)
-    folder = cache.make_folder(cache.state_folder())
+    folder = make_folder(cache.state_folder())
     settings = Settings(folder=folder, ports=own_stack, rules=str(rules), interval="1s", flush="1s")
     control.up(settings)
 

@@ -37,6 +37,7 @@ SPANS: tuple[tuple[str, int, dict[str, Any]], ...] = (
     ("chat small", 500, BOTH | CALL
      | {"gen_ai.operation.name": "chat", "gen_ai.response.time_to_first_chunk": 0.1, "spanwise.stream.chunks": 5,
         "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 50, "spanwise.cost": 0.25,
+        "gen_ai.usage.cache_read.input_tokens": 60,
         "spanwise.cost.currency": "USD"}),
     ("chat small", 250, BOTH | CALL | {"gen_ai.operation.name": "chat", "error.type": "429", "spanwise.attempts": 2}),
     ("attempt", 100, BOTH
@@ -74,6 +75,8 @@ EXPECTED: dict[str, list[tuple[dict[str, str], tuple[float, ...]]]] = {
     ],
     "gen_ai_client_operation_time_to_first_chunk_seconds": [(_MODEL, (2.0,))],
     "gen_ai_client_operation_time_per_output_chunk_seconds": [(_MODEL, (2.0,))],
+    "spanwise_output_tokens_per_second": [(_MODEL, (6.25,))],
+    "spanwise_prompt_cache_read_tokens_total": [(_MODEL, (60.0,))],
     "gen_ai_invoke_agent_duration_seconds": [(_RISK, (20.0,))],
     "gen_ai_invoke_workflow_duration_seconds": [(_DESK, (100.0,))],
     "gen_ai_execute_tool_duration_seconds": [(_RISK | {"gen_ai_tool_name": "prices"}, (2.0,))],

@@ -76,6 +76,7 @@ SYSTEM: dict[str, Any] = {
     "name": str,
     "title": str,
     "presets": dict,
+    "aliases": dict,
     "flags": dict,
     "published": dict,
     "targets": _FIGURES,

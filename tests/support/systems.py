@@ -13,12 +13,16 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from spanwise.config import strict_yaml
 from spanwise.testing import run_virtual
 from spanwise_pipeline import Clock, ModelClient, Reply, Resources, SystemContext, ToolCall
 from spanwise_pipeline.calls.formats import form_of
 from spanwise_pipeline.flags import flags_of
+from spanwise_pipeline.in_process import InProcessTransport
+from spanwise_pipeline.provider.app import create_app
 from spanwise_pipeline.provider.embeddings import vector
 from spanwise_pipeline.provider.openai_chat import read_prompt
+from spanwise_pipeline.provider.profile import Profile
 from spanwise_pipeline.provider.reply import reply
 
 if TYPE_CHECKING:
@@ -159,6 +163,8 @@ class _DirectModels:
 
 @dataclass(frozen=True, slots=True)
 class DirectContext(SystemContext):
+    """A context whose model answers directly."""
+
     spoiling: Spoiling = field(default_factory=Spoiling)
 
     def model_client(self, **_: Any) -> ModelClient:
@@ -172,6 +178,28 @@ async def run_directly(system: System, flags: Any, spoiling: Spoiling | None = N
         context = DirectContext(
             base_url="", api_key="", clock=clock, seed=1, label_requests=True, publish=lambda _agent, _text: None,
             resources=resources, spoiling=spoiling or Spoiling(),
+        )  # fmt: skip
+        async with resources.background:
+            return await system.run(context, flags)
+
+
+SPEED = 20.0
+"""Of runs in full: a stream has at most one chunk each 10 ms of real time, so fewer of them to work through."""
+
+
+def profile_of(system: System) -> Profile:
+    """The profile that ships with a system."""
+    return strict_yaml.load(system.profile, Profile)
+
+
+async def run_in_full(system: System, flags: Any, profile: Profile | None = None, seed: int = 1) -> Outcome:
+    """Run a system over HTTP against the provider in this process; for use on a virtual clock."""
+    app, clock = create_app(profile or profile_of(system), speed=SPEED), Clock(SPEED)
+    async with Resources(system.name, system.needs(flags), clock=clock, virtual=True) as resources:
+        context = SystemContext(
+            base_url="http://in-process/v1", api_key="k", clock=clock, seed=seed, label_requests=True,
+            publish=lambda _agent, _text: None, transport=lambda pooled: InProcessTransport(app, pooled=pooled),
+            resources=resources,
         )  # fmt: skip
         async with resources.background:
             return await system.run(context, flags)

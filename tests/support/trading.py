@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
-from support.systems import Trial
+from support.systems import SPEED, Trial
 
 from spanwise.config import strict_yaml
 from spanwise.testing import run_virtual
@@ -40,9 +40,6 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TRIAL = Trial(SYSTEM, frozenset(AGENTS), shorten)
-
-SPEED = 20.0
-"""Of runs in full: a stream has at most one chunk each 10 ms of real time, so fewer of them to work through."""
 
 
 def in_full(flags: TradingFlags, profile: Profile, seed: int = 1) -> tuple[float, Outcome]:

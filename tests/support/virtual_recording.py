@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from support.systems import SPEED
 from support.traces import BEGIN_NS
-from support.trading import SPEED, full_context, shipped_profile
+from support.trading import full_context, shipped_profile
 
 import spanwise
 from spanwise.config import strict_yaml

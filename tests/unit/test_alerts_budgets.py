@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 import yaml
 
 from spanwise.config import strict_yaml
+from spanwise.config.run_budget import RunBudget
 from spanwise.errors import InputError
 from spanwise_alerts.budgets import (
     SHIPPED,
     Budgets,
     CacheBudget,
+    CallShareBudget,
+    DecodeRateBudget,
     DurationBudget,
-    Links,
     Regression,
+    SuccessBudget,
     TokenRateBudget,
     WorkflowBudgets,
     load_budgets,
@@ -28,6 +30,9 @@ from spanwise_alerts.budgets import (
 )
 from spanwise_alerts.schema import schema_text
 from spanwise_cli.demo import SPEED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -57,11 +62,25 @@ def test_the_shipped_budgets_are_those_of_the_research_desk_and_a_default() -> N
             tokens_per_second=TokenRateBudget(minimum=100, min_runs=3),
             cache_hit_rate=CacheBudget(minimum=0.3, min_lookups=20),
             time_scale=SPEED,
-        )
+        ),
+        "hedge_fund": WorkflowBudgets(
+            duration=DurationBudget(p95=15, regression=Regression(factor=1.5, floor=5)),
+            success_rate=SuccessBudget(minimum=0.9),
+            error_rate=CallShareBudget(maximum=0.1),
+            cache_hit_rate=CacheBudget(minimum=0.5, min_lookups=50),
+            decode_tokens_per_second=DecodeRateBudget(minimum=10),
+        ),
+        "marketing": WorkflowBudgets(
+            duration=DurationBudget(p95=30, regression=Regression(factor=1.5, floor=5)),
+            tokens_per_second=TokenRateBudget(minimum=20),
+            cache_hit_rate=CacheBudget(minimum=0.3, min_lookups=50),
+        ),
     }
     assert shipped.default == WorkflowBudgets(
-        duration=DurationBudget(p95=300, regression=Regression(factor=1.5, offset="1d", floor=10)),
-        tokens_per_second=TokenRateBudget(minimum=20),
+        duration=DurationBudget(
+            p95=300, regressions=tuple(Regression(factor=1.5, offset=offset, floor=10) for offset in ("1d", "1w"))
+        ),
+        decode_tokens_per_second=DecodeRateBudget(minimum=10),
         cache_hit_rate=CacheBudget(minimum=0.2, min_lookups=50),
     )
     assert shipped.time_scale == 1.0
@@ -96,8 +115,8 @@ def test_a_budget_has_its_own_window_and_no_waiting_time_where_asked() -> None:
         (
             "version: 1\ndefault:\n  duration: {window: 5m}",
             (
-                "budgets.yaml:3: default.duration: neither p95 nor regression is given; add one of them or remove "
-                "'duration'"
+                "budgets.yaml:3: default.duration: none of p50, p90, p95, p99, regression is given; add one of them, "
+                "or remove this budget"
             ),
         ),
         (
@@ -163,7 +182,7 @@ def test_a_budget_has_its_own_window_and_no_waiting_time_where_asked() -> None:
             "version: 1\nworkflow: {}",
             (
                 "budgets.yaml:2: unknown key 'workflow'; did you mean 'workflows'? "
-                "Allowed: default, links, time_scale, version, workflows"
+                "Allowed: default, links, owner, time_scale, version, workflows"
             ),
         ),
     ],
@@ -208,10 +227,18 @@ def test_every_example_in_the_documentation_loads() -> None:
         loads(example)
 
 
+def _keys(schema: dict[str, Any]) -> Iterator[str]:
+    for name, below in schema.get("properties", {}).items():
+        yield name
+        yield from _keys(below)
+    for below in (schema.get("additionalProperties"), schema.get("items")):
+        if isinstance(below, dict):
+            yield from _keys(below)
+
+
 def test_the_documentation_names_every_key_of_the_file() -> None:
     text = (DOCS / "budgets.md").read_text(encoding="utf-8")
-    parts = (Budgets, Links, WorkflowBudgets, DurationBudget, Regression, TokenRateBudget, CacheBudget)
-    keys = {field.name for part in parts for field in dataclasses.fields(part)}
+    keys = set(_keys(json.loads(schema_text()))) - set(RunBudget.__dataclass_fields__)  # docs/gate.md has those
 
     assert sorted(key for key in keys if f"`{key}`" not in text) == []
 
@@ -233,5 +260,32 @@ def test_the_json_schema_takes_what_the_file_takes_and_refuses_unknown_keys() ->
 
 def test_the_json_schema_explains_keys_and_gives_their_defaults() -> None:
     duration = json.loads(schema_text())["properties"]["default"]["properties"]["duration"]["properties"]
-    assert duration["p95"]["description"] == "At most one run in twenty may take longer."
+    assert duration["p95"]["description"] == "At most one in twenty may take longer."
     assert (duration["window"]["default"], duration["severity"]["enum"]) == ("30m", ["page", "ticket"])
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("agents: {risk: {duration: {p95: 410}}}", "p95 is 410; write seconds over 0, up to 409.6"),
+        ("time_to_first_chunk: {}", "none of p50, p90, p95, p99 is given; add one of them, or remove this budget"),
+        ("success_rate: {minimum: 90}", "minimum is 90; write a share over 0, up to 1, such as 0.9 for 90 %"),
+        ("error_rate: {maximum: 0.1, min_calls: 0}", "min_calls is 0; write 1 or more"),
+        ("tokens: {maximum: 0}", "maximum is 0; write what a run may take over 0"),
+        ("waits: {maximum: {rate_limit: 0.1}}", "'rate_limit' is no bucket; write one of model_prefill, "),
+        ("waits: {maximum: {}}", "maximum is empty; write a bucket and a share"),
+        ("objectives: {a: {target: 1}}", "target is 1; write a share between 0 and 1, such as 0.99"),
+        (
+            "objectives: {a: {target: 0.9, within: 100}}",
+            "within is 100, which no histogram can count; write one of 1, 5",
+        ),
+        ("objectives: {a: {target: 0.9, period: 1d}}", "period is 1d; write 3d or more, such as 30d"),
+        ("owner: 'a{b'", "owner is 'a{b'; write a name of one line without braces"),
+        ("duration: {p95: 1, owner: ''}", "owner is ''; write a name of one line without braces"),
+        ("decode_tokens_per_second: {minimum: .nan}", "minimum is nan; write tokens a second over 0"),
+    ],
+)
+def test_a_mistake_in_any_budget_has_place_and_remedy(text: str, problem: str) -> None:
+    message = message_of(f"version: 1\nworkflows:\n  w:\n    {text}\n")
+    assert message.startswith("budgets.yaml:")
+    assert problem in message

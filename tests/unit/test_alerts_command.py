@@ -49,7 +49,7 @@ def test_built_rules_pass_the_check_and_changed_budgets_fail_it(
     )
     printed = capsys.readouterr().out
     assert printed.startswith(f"--- {output} (committed)\n+++ {output} (from the budgets)\n")
-    assert "+      description: '{{ $value | humanizePercentage }} of the runs" in printed
+    assert "+      description: Of the runs of {{ $labels.gen_ai_workflow_name }}" in printed
 
 
 def test_the_check_of_a_missing_file_fails(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_program_reads_one_document(tmp_path: Path, capsys: pytest.CaptureFixt
         "contents": {"recording rules": 3, "alerts": 1},
         "notes": [
             (
-                "a p95 of 100 s lies between two bounds of the histogram and is estimated; "
+                "default.duration.p95: 100 s lies between two bounds of the histogram and is estimated; "
                 "60 or 120 would be counted exactly"
             )
         ],

@@ -45,5 +45,5 @@ def test_durations_are_written_as_jaeger_reads_them() -> None:
     assert [go_duration(seconds) for seconds in (120, 0.3, 7.5, 0.0000015)] == ["120s", "300ms", "7500ms", "1us"]
 
 
-def test_a_runbook_is_the_heading_of_the_alert() -> None:
-    assert runbook("docs/alerts.md", "SpanwiseWorkflowSlow") == "docs/alerts.md#spanwiseworkflowslow"
+def test_a_runbook_is_the_page_of_the_alert() -> None:
+    assert runbook("alerts/runbooks", "SpanwiseWorkflowSlow") == "alerts/runbooks/SpanwiseWorkflowSlow.md"

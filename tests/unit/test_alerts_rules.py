@@ -15,7 +15,9 @@ from spanwise_alerts.budgets import Budgets, load_budgets
 from spanwise_alerts.promql import bucket_bound, growth, none_of, number
 from spanwise_alerts.rules import GENERATED, recordings, rule_file, rules_text
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+ALL = Path(__file__).with_name("every_budget.yaml")
+"""Every kind of budget, of a workflow, an agent, a tool and a model."""
 EVERYTHING = """
 version: 1
 time_scale: 20
@@ -49,7 +51,7 @@ def test_the_written_file_reads_back_as_the_rules() -> None:
     assert yaml.safe_load(rules_text(everything())) == rule_file(everything())
 
 
-@pytest.mark.parametrize("budgets", [load_budgets(), everything()], ids=["shipped", "everything"])
+@pytest.mark.parametrize("budgets", [load_budgets(), everything(), load_budgets(ALL)], ids=["shipped", "odd", "all"])
 def test_every_series_and_label_is_one_that_spanwise_emits_or_a_recording_before(budgets: Budgets) -> None:
     known = dict(emitted())
     labels = frozenset[str]().union(*known.values())
@@ -60,7 +62,7 @@ def test_every_series_and_label_is_one_that_spanwise_emits_or_a_recording_before
             assert read.labels <= known[read.name], rule
         assert groupings(rule["expr"]) <= labels
         if "record" in rule:
-            known[rule["record"]] = labels
+            known[rule["record"]] = labels | rule.get("labels", {}).keys()
 
 
 def test_every_alert_has_severity_budget_pending_time_texts_runbook_and_search() -> None:
@@ -83,11 +85,37 @@ def test_no_two_alerts_have_the_same_name_and_labels() -> None:
     assert len(set(identities)) == len(identities)
 
 
-def test_every_alert_that_can_be_made_has_a_runbook() -> None:
-    headings = [line[3:] for line in (DOCS / "alerts.md").read_text(encoding="utf-8").splitlines() if line[:3] == "## "]
+def test_every_alert_that_can_be_made_has_a_runbook_that_the_page_lists() -> None:
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "alerts" / "runbooks").glob("*.md")}
+    index = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
 
-    assert {alert.name for alert in alerts(everything())} == set(ALERTS)
-    assert sorted(set(ALERTS) - set(headings)) == []
+    assert {alert.name for alert in alerts(load_budgets(ALL))} == set(ALERTS)
+    assert set(pages) == set(ALERTS)
+    assert [name for name, text in pages.items() if f"# {name}\n" not in text or "## What to do\n" not in text] == []
+    assert [name for name in ALERTS if f"(../alerts/runbooks/{name}.md)" not in index] == []
+
+
+def test_an_owner_is_the_nearest_that_is_given() -> None:
+    text = """
+version: 1
+owner: file
+workflows:
+  own: {owner: workflow, duration: {p95: 120, owner: budget}, tokens: {maximum: 5}}
+  file: {tokens: {maximum: 5}, objectives: {a: {target: 0.5, owner: objective}}}
+"""
+    made = strict_yaml.loads(text, Budgets, source="test")
+
+    assert [alert.owner for alert in alerts(made)] == ["budget", "workflow", "file", "objective"]
+    assert rules_of(made)[-1]["labels"]["owner"] == "objective"
+
+
+def test_an_objective_that_no_failure_can_miss_so_fast_has_no_such_alert() -> None:
+    def names(target: float) -> list[str]:
+        text = f"version: 1\nworkflows: {{w: {{objectives: {{a: {{target: {target}}}}}}}}}"
+        return [alert.name for alert in alerts(strict_yaml.loads(text, Budgets, source="test"))]
+
+    assert names(0.99) == ["SpanwiseObjectiveBurnsFast", "SpanwiseObjectiveBurnsSlowly"]
+    assert names(0.5) == ["SpanwiseObjectiveBurnsSlowly"]
 
 
 def test_the_label_leads_to_the_key_in_the_file() -> None:
@@ -107,7 +135,7 @@ def test_each_window_is_recorded_once_for_the_budgets_that_use_it() -> None:
     windows = [recording.record.rsplit(":", 1)[1] for recording in recordings(everything())]
 
     assert windows == [
-        "growth1m", "growth1m", "p95_1m",
+        "growth1m", "growth1m",
         "growth30m", "growth30m", "p95_30m",
         "growth1h", "mean1h",
         "growth30m", "hit_ratio30m", "growth30m", "hit_ratio30m",
@@ -120,7 +148,10 @@ def test_a_budget_on_a_bound_is_counted_and_any_other_is_estimated() -> None:
     assert 'le=~"120|120[.]0"' in trading.expr
     assert ":p95_30m" in greeting.expr
     assert ":p95_30m" in default.expr
-    assert estimated_budgets(everything()) == (100, 0.5)
+    assert [(key, seconds) for key, seconds, _ in estimated_budgets(everything())] == [
+        ('workflows.say "hi" (v1.0).duration.p95', 100),
+        ("default.duration.p95", 0.5),
+    ]
 
 
 def test_links_lead_to_real_seconds_and_leave_out_a_grafana_that_is_not_there() -> None:
@@ -128,7 +159,7 @@ def test_links_lead_to_real_seconds_and_leave_out_a_grafana_that_is_not_there() 
 
     assert "minDuration=6s&lookback=1h" in trading["trace_search"]
     assert trading["trace_search"].startswith("https://jaeger.example/search?")
-    assert trading["runbook_url"] == "https://runbooks.example/alerts#spanwiseworkflowslow"
+    assert trading["runbook_url"] == "https://runbooks.example/alerts/SpanwiseWorkflowSlow.md"
     assert "dashboard" not in trading
 
 

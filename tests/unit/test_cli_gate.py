@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,14 +13,14 @@ from support.traces import record
 
 from spanwise import conventions as c
 from spanwise.errors import InputError
+from spanwise_alerts.alerting import alerts
 from spanwise_alerts.budgets import load_budgets, read_budgets
 from spanwise_cli.gate_limits import limits_of
 from spanwise_cli.main import main
 from spanwise_cli.options import presentation
+from spanwise_profiling.gate.measures import MEASURES, RATIOS
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+EVERY = Path(__file__).with_name("every_budget.yaml")
 BUDGETS = """
 version: 1
 workflows:
@@ -256,3 +257,29 @@ def test_a_mistake_in_what_a_run_may_take_has_place_and_remedy(text: str, proble
     with pytest.raises(InputError) as caught:
         read_budgets(text, source="x")
     assert problem in str(caught.value)
+
+
+def test_every_kind_of_budget_but_regressions_and_objectives_is_judged() -> None:
+    budgets = load_budgets(EVERY)
+    found = limits_of(budgets, "w")
+    assert {limit.measure for limit in found} <= {*MEASURES, *RATIOS}
+    alerts_of = {alert.budget for alert in alerts(budgets)}
+    skipped = {key for key in alerts_of if "regression" in key or "objectives" in key}
+    assert {limit.place for limit in found} == alerts_of - skipped
+    by_place = {limit.place: limit for limit in found}
+    p50 = by_place["workflows.w.duration.p50"]
+    assert (p50.name, p50.allowed) == ("duration.p50", 0.5)
+    errors = by_place["workflows.w.agents.risk.error_rate.maximum"]
+    assert (errors.name, errors.measure, errors.subject, errors.least) == (
+        "risk.error_rate", "agent_error_rate", "risk", False,
+    )  # fmt: skip
+
+
+def test_a_budget_of_success_replaces_the_check_of_failures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    failing = run(90, 8.0, begin=9000.0, error="TimeoutError", attributes={c.RUN_VARIANT: "old"}, resource=MACHINE)
+    record(here / ".spanwise", *(one for _, one in failing.walk()), file="failing")
+    text = "version: 1\nworkflows: {desk: {success_rate: {minimum: 0.9}}}\n"
+    (here / "budgets.yaml").write_text(text, encoding="utf-8")
+    assert printed(capsys, "preset=old").splitlines()[0] == "Gate passed: 1 passed of 1 check"
+    (here / "budgets.yaml").write_text(text.replace("0.9", "0.95"), encoding="utf-8")
+    assert "runs without an error: 90.9 % of 11 runs; at least 95 %" in printed(capsys, "preset=old", code=1)

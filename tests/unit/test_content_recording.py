@@ -388,3 +388,17 @@ def test_messages_may_be_objects_of_the_client() -> None:
     assert [part["type"] for part in assistant["parts"]] == ["text", "tool_call"]
     assert assistant["parts"][1]["arguments"] == {"a": 1}
     assert other["parts"][0]["content"].startswith("<object object")
+
+
+@pytest.mark.usefixtures("isolated_provider")
+def test_a_secret_in_an_attribute_s_name_is_redacted(tmp_path: Path) -> None:
+    spanwise.configure(journal_dir=tmp_path, integrations="none")
+    with spanwise.step("note") as step:
+        step.set(f"to {MAIL}", 1)
+        step.set("db.pass", "hunter2")
+    spanwise.shutdown()
+    [span] = reader.read(tmp_path)
+
+    assert {name: value for name, value in span.attributes.items() if "step" not in name} == {
+        "to [redacted:email]": 1, "db.pass": "[redacted:attribute]",
+    }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -26,13 +27,19 @@ def forms(text: str) -> list[str]:
     return [text, json.dumps({"content": text}), json.dumps([text], ensure_ascii=False), nested, repr(text)]
 
 
+def encoded(text: str) -> list[str]:
+    """Return `text` percent-encoded, with digits of both cases."""
+    return [quote(text, safe="+/"), quote(text, safe="+/").replace("%3D", "%3d").replace("%3A", "%3a")]
+
+
 @pytest.mark.parametrize("example", examples(), ids=lambda one: one.kind)
 def test_a_secret_of_a_real_format_is_redacted_wherever_it_stands(example: Example) -> None:
     redactor = Redactor()
     kept = [
         form
         for around in AROUND
-        for form in forms(around.replace("{}", example.text))
+        for text in [around.replace("{}", example.text)]
+        for form in [*forms(text), *encoded(text)]
         if example.secret in (redacted := redactor.text(form)) or json.dumps(example.secret)[1:-1] in redacted
     ]
     assert kept == []

@@ -29,8 +29,9 @@ EXTRAS = {
     "grafana": ["grafana-foundation-sdk"],
     "integrations": ["opentelemetry-instrumentation-genai-openai"],
     "langsmith": ["langsmith"],
+    "mcp": ["mcp"],
     "redis": ["redis"],
-    "all": ["spanwise[pipeline,grpc,grafana,integrations,langsmith,redis]"],
+    "all": ["spanwise[pipeline,grpc,grafana,integrations,langsmith,mcp,redis]"],
 }
 PAGE = (ROOT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
 

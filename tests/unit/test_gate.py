@@ -9,13 +9,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from support.populations import run, sides
-from support.traces import run_of, span, workflow
+from support.traces import agent, chat, run_of, span, workflow
 
 from spanwise import conventions as c
 from spanwise_profiling.gate import Check, GateResult, Limit, Rules, check_limits, check_regression
 from spanwise_profiling.gate.limits import check_failures, undecided
+from spanwise_profiling.gate.measures import MEASURES, RATIOS
 from spanwise_profiling.gate.proposals import proposals, tolerance_factor, upper_bound
 from spanwise_profiling.gate.regression import interleaved
+from spanwise_profiling.profile import BUCKETS
 from spanwise_profiling.profiled import measured
 from spanwise_profiling.render.gate import (
     LONGEST_COMMENT,
@@ -376,5 +378,75 @@ def test_what_varies_gets_room_for_its_noise() -> None:
     assert tolerance_factor(20) == pytest.approx(2.396, rel=0.02)
 
 
+def test_a_hit_rate_is_proposed_with_the_lookups_of_one_run() -> None:
+    found = {one.key: one.bound for one in proposals(lookups("hit", "hit", "hit", "miss", "bypass"))}
+    assert (found["cache_hit_rate.minimum"], found["cache_hit_rate.min_lookups"]) == (0.75, 4)
+
+
 def test_failed_and_unfinished_runs_suggest_nothing() -> None:
     assert proposals(runs(8.0, error="E")) == []
+
+
+# Measures of agents, tools and models.
+
+
+def a_busy_run() -> list[Profile]:
+    """Return a run with an agent, a tool that fails once, and two streamed calls, of which one was tried again."""
+    stream = {c.RESPONSE_TIME_TO_FIRST_CHUNK: 1.0, c.STREAM_CHUNKS: 11, c.USAGE_CACHE_READ_INPUT_TOKENS: 60}
+    tool_of = {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: "prices"}
+    retried = {c.RETRY_SCHEDULED: True}
+    return measured(
+        [
+            run_of(
+                workflow(1, 0, 10, name="w"),
+                agent(2, 0, 8, name="risk", parent=1),
+                chat(3, 0, 3, parent=2, model="small", attributes=stream),
+                chat(4, 3, 4, parent=2, model="small", attributes=retried, error="429"),
+                chat(5, 4, 8, parent=2, model="large", attributes={**stream, c.RESPONSE_TIME_TO_FIRST_CHUNK: 2.0}),
+                span(6, 8, 9, parent=1, name="execute_tool prices", attributes=tool_of),
+                span(7, 9, 9.5, parent=1, name="execute_tool prices", attributes=tool_of, error="E"),
+            )
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("measure", "subject", "expected"),
+    [
+        ("agent_seconds", "risk", [8.0]),
+        ("tool_seconds", "prices", [1.0, 0.5]),
+        ("model_seconds", None, [3.0, 4.0]),
+        ("model_seconds", "small", [3.0]),
+        ("time_to_first_chunk", None, [1.0, 2.0]),
+        ("chunk_gap", "small", [0.2]),
+        ("decode_tokens_per_second", "small", [10.0]),
+        ("agent_seconds", "nobody", []),
+    ],
+)
+def test_a_measure_has_a_value_for_each_call_of_its_subject(
+    measure: str, subject: str | None, expected: list[float]
+) -> None:
+    [profile] = a_busy_run()
+    assert MEASURES[measure].values(profile, subject) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "subject", "expected"),
+    [
+        ("agent_error_rate", "risk", (0, 1)),
+        ("tool_error_rate", "prices", (1, 2)),
+        ("error_rate", None, (0, 2)),
+        ("retries", None, (1, 2)),
+        ("prompt_cache_hit_rate", "small", (60, 100)),
+        ("success_rate", None, (1, 1)),
+    ],
+)
+def test_a_ratio_has_both_its_parts(ratio: str, subject: str | None, expected: tuple[float, float]) -> None:
+    [profile] = a_busy_run()
+    assert RATIOS[ratio].parts(profile, subject) == expected
+
+
+def test_the_shares_of_all_buckets_are_the_whole_run() -> None:
+    [profile] = a_busy_run()
+    spent = [RATIOS["waits"].parts(profile, bucket)[0] for bucket in BUCKETS]
+    assert sum(spent) == pytest.approx(10.0)

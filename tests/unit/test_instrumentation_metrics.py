@@ -102,6 +102,7 @@ def test_a_model_call_is_counted_with_its_tokens_and_its_stream(scale: float) ->
             *histogram("gen_ai_client_operation_time_to_first_chunk_seconds", model, 0.5 * scale),
             *histogram("gen_ai_client_token_usage", CALL_LABELS | {"gen_ai_token_type": "input"}, 100.0),
             *histogram("gen_ai_client_token_usage", CALL_LABELS | {"gen_ai_token_type": "output"}, 20.0),
+            *histogram("spanwise_output_tokens_per_second", model, 20.0 / (1.5 * scale)),
             ("spanwise_attempts_total", BASE | {"error_type": ""}, 1.0),
         ],
         key=str,
@@ -198,6 +199,18 @@ def test_a_stream_of_one_chunk_has_no_time_between_chunks() -> None:
     names = {name for name, _, _ in samples(observed(built(CALL | {"spanwise.stream.chunks": 1})))}
     assert "gen_ai_client_operation_time_to_first_chunk_seconds_sum" in names
     assert "gen_ai_client_operation_time_per_output_chunk_seconds_sum" not in names
+
+
+def test_tokens_read_from_the_prompt_cache_are_counted_by_model() -> None:
+    found = samples(observed(built(CALL | {"gen_ai.usage.cache_read.input_tokens": 60})))
+    model = BASE | {"gen_ai_request_model": "m"}
+    assert ("spanwise_prompt_cache_read_tokens_total", model, 60.0) in found
+
+
+@pytest.mark.parametrize("changed", [{"gen_ai.usage.output_tokens": 0}, {"gen_ai.response.time_to_first_chunk": 2.0}])
+def test_a_stream_that_decodes_nothing_or_in_no_time_has_no_rate(changed: dict[str, float]) -> None:
+    names = {name for name, _, _ in samples(observed(built(CALL | changed)))}
+    assert "spanwise_output_tokens_per_second_sum" not in names
 
 
 def test_other_spans_are_not_counted() -> None:

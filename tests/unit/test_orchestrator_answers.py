@@ -60,6 +60,7 @@ def test_what_must_be_stated_follows_from_the_documents_by_the_prompts_formulas(
     }
 
 
+@pytest.mark.slow
 def test_every_document_that_a_search_should_find_counts_and_no_other(documents: Path) -> None:
     good = unspoiled(SYSTEM, TRIAL.best)
 

@@ -48,3 +48,10 @@ def test_the_page_counts_right() -> None:
     assert "four notes" in PAGE.replace("\n", " ")
     assert "the plan: 23 steps in JSON" in PAGE
     assert "16 sections" in PAGE
+
+
+def test_the_how_to_shows_a_whole_system_in_under_fifty_lines() -> None:
+    page = (ROOT / "docs" / "howto" / "own-system.md").read_text(encoding="utf-8")
+
+    (program,) = [text for language, text in blocks(page) if language == "python"]
+    assert len(program.splitlines()) < 50

@@ -138,6 +138,32 @@ def test_an_index_that_was_kept_costs_nothing_the_next_time(folder: Path) -> Non
     assert (found, asked) == (["a/sun.md"], [["the sun shines"]])
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("passages.json", "{"),
+        ("passages.json", '{"model": "orchestrator-embed", "passages": {"Water falls.": 0}}'),
+        ("passages.json", '{"model": "another", "passages": {}}'),
+        ("passages.json", "[]"),
+        ("passages.voyager", "no index"),
+    ],
+)
+def test_an_index_that_cannot_be_used_is_made_anew(folder: Path, name: str, text: str) -> None:
+    async def keep(library: Library) -> None:
+        await library.search("water", "a", 1)
+        await library.save()
+
+    async def again(library: Library) -> list[str]:
+        await library.open()
+        return await library.search("the sun shines", "a", 1)
+
+    with_library(folder, keep)
+    (folder / ".index" / name).write_text(text, encoding="utf-8")
+    found, asked, _ = with_library(folder, again)
+
+    assert (found, [len(texts) for texts in asked]) == (["a/sun.md"], [4])
+
+
 def test_a_document_is_read_once_a_task_and_takes_the_drive_s_time(folder: Path) -> None:
     async def use(library: Library) -> list[str]:
         texts = [(await library.read("a/sun.md")).text]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import operator
 import threading
 from typing import Any
@@ -164,3 +165,25 @@ def test_a_process_pool_on_a_virtual_clock_pickles_as_one_with_processes_does() 
 
     assert run_virtual(main)[0] == [1, 2]
     assert given == [1]
+
+
+def test_a_function_that_fails_after_its_caller_was_cancelled_says_nothing() -> None:
+    said: list[dict[str, Any]] = []
+
+    def sleep_and_fail() -> None:
+        CLOCK.sleep_in_thread(2.0)
+        fail()
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: said.append(context))
+        pool = ThreadPool("files", 1)
+        call = asyncio.create_task(pool.run(sleep_and_fail))
+        await asyncio.sleep(1)
+        call.cancel()
+        await asyncio.wait([call])
+        await pool.close()
+        del call
+        gc.collect()
+
+    run_virtual(main)
+    assert said == []

@@ -14,6 +14,7 @@ from spanwise.testing import capture, run_virtual
 from spanwise_pipeline import (
     Cache,
     Clock,
+    Data,
     Flags,
     Flow,
     Folder,
@@ -179,6 +180,74 @@ def test_in_a_run_limits_hold_and_without_a_redis_there_is_no_store() -> None:
             assert (limits.concurrency, limits.rate) == (None, None)
 
     run_virtual(main)
+
+
+def make_data(folder: Path) -> None:
+    """Fill a folder."""
+    (folder / "rows.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+
+
+def test_data_are_made_once_and_again_where_they_are_not_as_they_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANWISE_CACHE_DIR", str(tmp_path))
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        make_data(folder)
+
+    async def main() -> Path:
+        async with Resources("toy", [Data("rows", make)], clock=CLOCK) as resources:
+            return resources.data("rows")
+
+    folders = [asyncio.run(main()) for _ in range(2)]
+    assert (folders, len(made)) == ([tmp_path / "data" / "toy" / "rows"] * 2, 1)
+    file = folders[0] / "rows.csv"
+    file.write_text("a,b\n1,3\n", encoding="utf-8")
+
+    assert (asyncio.run(main()), len(made)) == (folders[0], 2)
+    assert file.read_text(encoding="utf-8") == "a,b\n1,2\n"
+    assert [path.name for path in folders[0].parent.iterdir()] == ["rows"]
+
+
+def test_data_that_cannot_be_made_leave_nothing_and_raise_what_went_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPANWISE_CACHE_DIR", str(tmp_path))
+
+    def make(folder: Path) -> None:
+        make_data(folder)
+        raise ValueError("no seed")
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="no seed"):
+            await Resources("toy", [Data("rows", make)], clock=CLOCK).__aenter__()
+
+    asyncio.run(main())
+    assert list((tmp_path / "data" / "toy").iterdir()) == []
+
+
+def test_what_a_system_opens_itself_is_closed_after_background_steps_and_before_its_pools() -> None:
+    order: list[str] = []
+
+    async def answer(context: SystemContext, _flags: Any) -> Outcome:
+        async def close() -> None:
+            order.append("closed")
+            await context.pool("tools").run(work, 0.0)
+
+        async def verify() -> None:
+            await context.clock.sleep(1.0)
+            order.append("verified")
+
+        context.on_close(close)
+        async with Flow(background=context.background) as flow:
+            flow.step("verify", verify, background=True)
+        order.append("answered")
+        return Outcome({}, {}, "A+", 100.0)
+
+    bound_of(toy(answer), ToyFlags(), Profile("toy"), seed=1)
+    assert order == ["answered", "verified", "closed"]
 
 
 class Seen:

@@ -44,6 +44,8 @@ def predicted(*texts: str, runs: Any = RUNS) -> Prediction:
         ("output chat x0.5", {"factor": 0.5, "tokens": None}),
         ("model chat first 0.4 s, 8 ms a token", {"first_seconds": 0.4, "token_seconds": 0.008, "price": None}),
         ("model chat first 1 s 8 ms per token, price 0.15/0.6", {"price": (0.15, 0.6)}),
+        ("input chat x0.3", {"factor": 0.3, "tokens": None}),
+        ("tier chat x1.5, price x0.5", {"factor": 1.5, "price": 0.5}),
         ("hedge retrieval after p95", {"percentile": 95.0}),
         ("retry chat after x0.5", {"factor": 0.5}),
     ],
@@ -68,6 +70,8 @@ def test_each_verb_has_an_example_that_is_read() -> None:
         ("cap chat at four", "not understood; write it as in: cap chat at 4"),
         ("cap chat at 0", "0 is no number from 1 on"),
         ("cache market_data at 180 %", "a hit rate is at most 100 %"),
+        ("tier chat x0.5, price x0.5", "a tier is slower, such as x1.5"),
+        ("input chat x0.5", "nothing tells what a token of a prompt takes"),
         ("hedge chat after p20", "hedge after p50 or later, below p100"),
         ("remove 'chat", "close the quotation marks"),
         ("remove agnt=judge", "unknown field 'agnt'; did you mean 'agent'?"),
@@ -192,3 +196,60 @@ def test_the_explanation_says_what_is_on_the_path_and_what_is_left() -> None:
     assert sum(part.after for part in found.parts) == pytest.approx(found.after)
     assert sum(1 for name in parts if name.endswith("_analyst") and parts[name].after) == 1
     assert found.floor < found.after
+
+
+def side_by_side(*seconds: float) -> Any:
+    """Return a run of calls side by side, each of a priced model and with 100 tokens for each second."""
+    spans = [
+        chat(2 + i, 0, long, parent=1, model="gpt-4.1-mini", tokens=(100, round(100 * long)))
+        for i, long in enumerate(seconds)
+    ]
+    return run_of(workflow(1, 0, max(seconds)), *spans)
+
+
+def test_a_slower_tier_answers_the_calls_that_nobody_waits_for() -> None:
+    found = predicted("tier chat x1.5, price x0.5", runs=[side_by_side(8, 4, 7)])
+    assert found.median.after == found.median.before
+    assert found.cost is not None
+    cost = [100 * 0.4e-6 + tokens * 1.6e-6 for tokens in (800, 400, 700)]
+    assert found.cost.after == pytest.approx(cost[0] + cost[1] / 2 + cost[2])
+    assert any(doubt.id == "slack" and ": 1 of 3 calls" in doubt.text for doubt in found.doubts)
+
+
+def test_shorter_prompts_take_what_times_to_the_first_chunk_say() -> None:
+    spans = []
+    for i, tokens in enumerate((1000, 2000, 4000, 8000)):
+        about = {c.RESPONSE_TIME_TO_FIRST_CHUNK: 1 + tokens / 4000}
+        spans.append(chat(2 + i, 10 * i, 10 * i + 10, parent=1, tokens=(tokens, 50), attributes=about))
+    found = predicted("input chat x0.5", runs=[run_of(workflow(1, 0, 40), *spans)])
+    assert found.median.saving == pytest.approx((500 + 1000 + 2000 + 4000) / 4000)
+    assert found.tokens == (15_200, 7_700)
+
+
+def test_prompts_that_hold_a_shorter_answer_get_shorter_too() -> None:
+    first = {c.RESPONSE_TIME_TO_FIRST_CHUNK: 1.4, c.RESPONSE_NEW_CHARACTERS: 4000}
+    spans = [chat(2, 0, 11, parent=1, tokens=(400, 1000), attributes={**first, c.REQUEST_SOURCES: ""})]
+    for i, tokens in enumerate((1000, 2000, 4000)):
+        about: dict[str, Any] = {c.RESPONSE_TIME_TO_FIRST_CHUNK: 1 + tokens / 1000}
+        about |= {c.REQUEST_SOURCES: "0002aaaaaaaaaaaa:4000:9"} if i == 0 else {}
+        begin = 11 + 10 * i
+        spans.append(chat(3 + i, begin, begin + 10, parent=1, tokens=(tokens, 10), attributes=about))
+    found = predicted("output chat gen_ai.usage.output_tokens=1000 x0.5", runs=[run_of(workflow(1, 0, 41), *spans)])
+    assert found.median.saving == pytest.approx(9.6 / 2 + 0.5)
+    assert found.tokens[0] - found.tokens[1] == 1000
+
+
+def test_lines_of_spans_run_side_by_side() -> None:
+    whole, split = (
+        predicted("parallel agent=*_analyst"),
+        predicted("parallel agent=market_analyst,news_analyst | agent=risk_analyst"),
+    )
+    assert whole.median.saving > split.median.saving > 0
+    assert split.changes[0].spans == 24
+    with pytest.raises(InputError, match="a line is empty; write it as in: parallel agent=a,b"):
+        predicted("parallel agent=a |")
+
+
+def test_a_factor_and_seconds_of_the_same_spans_go_together_in_this_order() -> None:
+    run = run_of(workflow(1, 0, 4), tool(2, 0, 4, parent=1))
+    assert predicted("duration tool -1 s", "duration tool x0.5", runs=[run]).median.after == 1.0

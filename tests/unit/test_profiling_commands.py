@@ -192,7 +192,7 @@ def test_without_runs_people_are_told_how_to_record_one_and_programs_get_an_empt
     for command in ("runs", "show"):
         error = spanwise(command, "--journal", tmp_path / "none").exception
         assert isinstance(error, InputError)
-        assert "no runs recorded yet; record one with: spanwise systems run trading" in str(error)
+        assert "no runs recorded yet; record one with: spanwise run SCRIPT, or spanwise systems run" in str(error)
     assert documented("runs", "--journal", tmp_path / "none")["runs"] == []
 
 

@@ -149,7 +149,7 @@ def test_a_file_without_spans_is_an_input_error_that_says_what_is_wrong(tmp_path
 
 
 def test_an_empty_journal_says_how_to_record_a_run(tmp_path: Path) -> None:
-    remedy = "record one with: spanwise systems run trading (another folder: --journal DIR)"
+    remedy = "record one with: spanwise run SCRIPT, or spanwise systems run trading (another folder: --journal DIR)"
     message = f"{tmp_path}: no runs recorded yet; {remedy}"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         require_runs(load(tmp_path))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import golden
 from support.forests import forest
-from support.traces import agent, chat, identifier, run_of, step, tool, workflow
+from support.traces import agent, chat, identifier, run_of, step, tool, wait, workflow
 
+from spanwise import conventions as c
+from spanwise.journal.reader import LinkRecord
 from spanwise_profiling.analysis.tree import tree_of
 from spanwise_profiling.normalise import normalised
 from spanwise_profiling.simulation.edits import Edits, Rate, Slots
@@ -121,7 +123,7 @@ def test_a_limit_is_seen_where_each_starts_as_another_ends_and_not_where_levels_
     limited = graph(*waves(3, 2, 4.1, 3.2, 2.5, 1.3, 2, places=2))
     [found] = limits_of(limited)
     assert (found.capacity, len(found.members)) == (2, 7)
-    assert is_faithful(limited, Edits(slots=[found], together=[found.members]))
+    assert is_faithful(limited, Edits(slots=[found], together=[[[one] for one in found.members]]))
     levels = [workflow(1, 0, 9), *(tool(2 + i, 3.0 * (i // 2), 3.0 * (i // 2) + 3, parent=1) for i in range(6))]
     assert limits_of(graph(*levels)) == []
 
@@ -161,3 +163,40 @@ def test_many_siblings_take_no_square_of_their_number() -> None:
     known = graph(*spans)
     assert sum(map(len, known.before)) < 60_000
     assert simulate(known, Edits()).duration_ns == 4 * S
+
+
+def test_a_wait_that_nobody_is_known_to_have_ended_is_time_of_its_own_unless_something_else_went_on() -> None:
+    alone = [workflow(1, 0, 5), tool(2, 0, 2, parent=1), wait(3, 2, 4, kind="queue", parent=1)]
+    known = graph(*alone)
+    assert seconds(known, gone={node(known, 3)}) == 3.0
+    beside = graph(*alone, tool(4, 2, 4, parent=1))
+    assert seconds(beside, gone={node(beside, 3)}) == 5.0
+    assert seconds(beside, gone={node(beside, 4)}) == 3.0
+
+
+def test_lines_of_siblings_start_together_and_what_follows_waits_for_all() -> None:
+    spans = [tool(2 + i, i, i + 1, parent=1, name=f"t{i}") for i in range(4)]
+    known = graph(workflow(1, 0, 6), *spans, tool(6, 4, 6, parent=1))
+    a, b, c, d = (node(known, 2 + i) for i in range(4))
+    assert seconds(known, together=[[[a, b], [c, d]]]) == 4.0
+    assert seconds(known, together=[[[a, c, d], [b]]]) == 5.0
+    assert seconds(known, together=[[[a], [b], [c], [d]]]) == 3.0
+    assert seconds(known, together=[[[a, b], [c, d]]], cuts={b: S, d: S}) == 3.0
+
+
+def test_a_sleep_of_another_task_is_not_what_the_next_step_waits_for() -> None:
+    link = (LinkRecord(identifier(1, 32), identifier(5), {c.LINK_REASON: "waits_on"}),)
+    steps = [workflow(1, 0, 5), tool(2, 0, 2, parent=1, name="a"), tool(5, 2, 5, parent=1, name="b")]
+    joined = replace(wait(3, 0, 5, kind="task", parent=1), links=link)
+    known = graph(*steps, joined, wait(4, 1, 2, kind="timer", parent=1))
+    assert seconds(known, cuts={node(known, 2): 2 * S}) == 3.0
+    asleep = graph(*steps, wait(4, 1, 2, kind="timer", parent=1))
+    assert seconds(asleep, cuts={node(asleep, 2): 2 * S}) == 5.0
+
+
+def test_a_wait_that_ends_in_the_very_moment_of_its_releaser_comes_after_it() -> None:
+    link = (LinkRecord(identifier(1, 32), identifier(3), {c.LINK_REASON: "waits_on"}),)
+    spans = [workflow(1, 0, 6), step(2, 0, 4, parent=1), agent(3, 0, 4, parent=2), chat(4, 0, 4, parent=3)]
+    waited = replace(wait(5, 0, 4, kind="task", parent=2), links=link)
+    known = graph(*spans, waited, tool(6, 4, 6, parent=1))
+    assert seconds(known, factors={node(known, 4): 0.25}) == 3.0

@@ -168,3 +168,14 @@ def test_the_http_request_of_a_known_call_is_not_counted_again() -> None:
 def test_the_server_of_a_request_is_no_call() -> None:
     server = replace(http(1, "https://me/v1/chat/completions"), kind=2)
     assert list(dialects.translated([server])) == [server]
+
+
+def test_a_call_over_mcp_is_one_call_of_the_tool_seen_from_both_sides() -> None:
+    method = {"mcp.method.name": "tools/call"}
+    asked = span(1, name="MCP send tools/call price", attributes=method)
+    served = span(
+        2, parent=1, name="tools/call price",
+        attributes=method | {c.OPERATION_NAME: "execute_tool", c.TOOL_NAME: "price"},
+    )  # fmt: skip
+    found = list(dialects.translated([asked, served]))
+    assert [(kinds.kind_of(one), kinds.subject_of(one)) for one in found] == [("tool", "price"), ("span", None)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spanwise.config.folders import cache_folder
 from spanwise.errors import InputError, UnavailableError
 from spanwise_cli.stack import cache, catalogue, debian, golang
 from spanwise_cli.stack import install as installer
@@ -121,10 +122,10 @@ def test_a_program_on_path_is_taken_when_it_is_new_enough(
 def test_the_cache_follows_the_users_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPANWISE_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache.cache_folder() == Path("/x/spanwise")
+    assert cache_folder() == Path("/x/spanwise")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert cache.cache_folder() == Path("/home/somebody/.cache/spanwise")
+    assert cache_folder() == Path("/home/somebody/.cache/spanwise")
 
 
 def test_a_cache_that_cannot_be_made_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

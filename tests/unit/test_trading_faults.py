@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from support.systems import unspoiled
-from support.trading import PRESETS, SPEED, full_context, in_full, shipped_profile
+from support.systems import SPEED, unspoiled
+from support.trading import PRESETS, full_context, in_full, shipped_profile
 
 import spanwise
 from spanwise.testing import capture, run_virtual

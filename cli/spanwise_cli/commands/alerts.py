@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from spanwise.conventions import WORKFLOW_SECONDS_BUCKETS
 from spanwise_alerts import budgets as budget_file
 from spanwise_alerts import rules
 from spanwise_alerts.alerting import alerts, estimated_budgets
@@ -47,14 +46,14 @@ def _made(budgets: Path | None, output: Path | None) -> Committed:
         output=committed.output_path(budgets, output, rules.GENERATED),
         text=rules.rules_text(loaded),
         contents={"recording rules": len(list(rules.recordings(loaded))), "alerts": len(list(alerts(loaded)))},
-        notes=tuple(_estimate_note(p95) for p95 in estimated_budgets(loaded)),
+        notes=tuple(_estimate_note(*estimated) for estimated in estimated_budgets(loaded)),
     )
 
 
-def _estimate_note(p95: float) -> str:
-    below = max((bound for bound in WORKFLOW_SECONDS_BUCKETS if bound < p95), default=0.0)
-    above = min(bound for bound in WORKFLOW_SECONDS_BUCKETS if bound > p95)
+def _estimate_note(key: str, seconds: float, bounds: tuple[float, ...]) -> str:
+    below = max((bound for bound in bounds if bound < seconds), default=0.0)
+    above = min(bound for bound in bounds if bound > seconds)
     return (
-        f"a p95 of {number(p95)} s lies between two bounds of the histogram and is estimated; "
+        f"{key}: {number(seconds)} s lies between two bounds of the histogram and is estimated; "
         f"{number(below)} or {number(above)} would be counted exactly"
     )

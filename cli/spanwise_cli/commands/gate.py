@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -154,13 +155,15 @@ def _judge(
         if limits and judged:
             found = check_limits(limits, judged)
             checks += found if rules.seconds else [undecided(check) if check.unit == "s" else check for check in found]
+        has_success = any(limit.measure == "success_rate" for limit in limits)
         if before is not None:
-            worse, comparison = check_regression(workflow, of_before.get(workflow, ()), judged, rules)
+            how = replace(rules, failures=not has_success)
+            worse, comparison = check_regression(workflow, of_before.get(workflow, ()), judged, how)
             checks += worse
             if comparison is not None:
                 comparisons[workflow] = comparison
         elif limits and judged:
-            checks.append(check_failures(judged))
+            checks += [] if has_success else [check_failures(judged)]
         else:
             what = "no run has ended" if limits else "the budget file has no budget of this workflow, and no default"
             checks.append(Check("runs", workflow, "runs", "nothing_measured", what))

@@ -71,7 +71,8 @@ def predict(
 ) -> None:
     """Predict what a change would save in recorded runs, with an interval and what may be wrong about it.
 
-    Verbs: duration, parallel, remove, cache, cap, rate, stop, output, input, model, hedge, retry.
+    Verbs: duration, parallel, remove, cache, cap, rate, stop, output, input, model, tier, hedge,
+    retry.
 
     Example: spanwise predict last --change 'parallel agent=*_analyst' --explain
     """

@@ -87,6 +87,8 @@ def show_system(*, system: Annotated[str, typer.Argument(metavar="SYSTEM")], jso
         marks = [_mark(getattr(values, info.name)) for values in chosen.presets.values()]
         flags.add_row(info.name, *marks, info.text)
     out.print(flags)
+    if chosen.aliases:
+        out.print("\nAlso: " + ", ".join(f"{alias} for {preset}" for alias, preset in chosen.aliases.items()))
     out.print()
     out.print(_published_table(chosen))
 
@@ -215,6 +217,7 @@ def _document(system: System) -> dict[str, Any]:
             name: {field.name: getattr(flags, field.name) for field in fields(flags)}
             for name, flags in system.presets.items()
         },
+        "aliases": dict(system.aliases),
         "flags": {info.name: info.text for info in _flags_of(system)},
         "published": {name: _figures(figures) for name, figures in system.published.items()},
         "targets": _figures(system.targets),

@@ -8,23 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spanwise.errors import UnavailableError
+from spanwise.config.folders import cache_folder, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-
-
-def cache_folder() -> Path:
-    """Return `$SPANWISE_CACHE_DIR`, else `$XDG_CACHE_HOME/spanwise`, else `~/.cache/spanwise`; not created."""
-    if own := os.environ.get("SPANWISE_CACHE_DIR"):
-        return Path(own).expanduser().absolute()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared).expanduser().absolute() / "spanwise"
-    return Path("~/.cache/spanwise").expanduser()
+    from pathlib import Path
 
 
 def servers_folder() -> Path:
@@ -35,15 +25,6 @@ def servers_folder() -> Path:
 def state_folder() -> Path:
     """Return the folder of the running stack: state, logs, data and delivered alerts; not created."""
     return cache_folder() / "stack"
-
-
-def make_folder(folder: Path) -> Path:
-    """Create `folder` for this user alone and return it; raises `UnavailableError` where it cannot be made."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnavailableError(f"{folder}: cannot be created ({error}); set SPANWISE_CACHE_DIR to a folder") from None
-    return folder
 
 
 @contextlib.contextmanager

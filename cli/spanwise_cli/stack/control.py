@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from spanwise.config.folders import make_folder
 from spanwise.errors import InputError
 from spanwise_cli.stack import compose, lifecycle, processes, state
-from spanwise_cli.stack.cache import exclusive, make_folder, state_folder
+from spanwise_cli.stack.cache import exclusive, state_folder
 from spanwise_cli.stack.plan import PROCESS_JOB, Settings, plan
 from spanwise_cli.stack.ports import LOOPBACK, Ports
 from spanwise_cli.stack.state import Member, StackKind, State

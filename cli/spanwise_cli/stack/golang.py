@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from spanwise.config.folders import cache_folder
 from spanwise.errors import UnavailableError
-from spanwise_cli.stack.cache import cache_folder
 from spanwise_cli.stack.workshop import Workshop, say
 
 COLLECTOR: Final = "0.155.0"

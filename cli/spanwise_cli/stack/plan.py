@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from spanwise.config.folders import make_folder
 from spanwise_cli.stack import webhook
-from spanwise_cli.stack.cache import make_folder
 from spanwise_cli.stack.catalogue import require
 from spanwise_cli.stack.ports import LOOPBACK, Ports
 from spanwise_cli.stack.render import COLLECTOR_FILE, CONFIG, render

@@ -14,8 +14,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spanwise.config.folders import make_folder
 from spanwise.errors import UnavailableError
-from spanwise_cli.stack.cache import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping

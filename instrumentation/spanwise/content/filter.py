@@ -189,12 +189,12 @@ class ContentFilter:
         for name, value in given.items():
             kind = policy.kind_of(name)
             if kind is None or kind in self.kinds:
-                kept[name] = self._value(name, value)
+                kept[name if self._redactor is None else self._redactor.text(name)] = self._value(name, value)
                 if isinstance(value, str) and len(value) > self._limit:
                     cut.append(name)
         if cut:
             kept[c.CONTENT_TRUNCATED] = cut
-        unchanged = len(kept) == len(given) and all(kept[name] is value for name, value in given.items())
+        unchanged = kept.keys() == given.keys() and all(kept[name] is value for name, value in given.items())
         return given if unchanged else kept
 
     def _allowed(self, foreign: Foreign, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -230,7 +230,7 @@ class ContentFilter:
         """Whether attributes of that name may be recorded, if their values may."""
         kind = policy.kind_of(name)
         allowed = kind is None or kind in self.kinds
-        return allowed and (self._redactor is None or not self._redactor.is_secret_name(name))
+        return allowed and (self._redactor is None or self._redactor.is_sound_name(name))
 
     def before_end(self, span: Span) -> None:
         """Make a live span what `admit` would make of it, except for the hook, which cannot take it from others."""
@@ -356,8 +356,8 @@ def _redacted(redactor: Redactor, given: Mapping[str, Any] | None) -> dict[str, 
     if not given:
         return None
     had = dict(given)  # once: each look into the SDK's attributes takes their lock
-    kept = {name: redactor.value(name, value) for name, value in had.items()}
-    return kept if any(kept[name] is not value for name, value in had.items()) else None
+    kept = {redactor.text(name): redactor.value(name, value) for name, value in had.items()}
+    return kept if any(kept.get(name) is not value for name, value in had.items()) else None
 
 
 def _redact_all(redactor: Redactor, entries: Sequence[Event | Link]) -> None:

@@ -57,9 +57,11 @@ def as_mapping(value: object, key: str = "role") -> Message | None:
     """
     if isinstance(value, Mapping):
         return cast("Message", value)
+    if isinstance(value, str | bytes | int | float | None):  # an endless sequence is mostly made of these
+        return None
     with _ENCODING:  # the host's object may do anything
         dump = getattr(value, "model_dump", None)
-        found = dump() if callable(dump) else vars(value)
+        found = dump() if callable(dump) else getattr(value, "__dict__", None)
         return cast("Message", found) if isinstance(found, Mapping) and key in found else None
     return None
 

@@ -73,9 +73,16 @@ _TOKENS: Final = (
     _from("t", "vly-", rf"(?P<tavily>vly-{_WORD}{{16,}}+)"),
     _from("c", "sk-", r"(?P<cerebras>sk-[A-Za-z0-9]{40,}+)"),
     _from(
-        "d", "(?:api[0-9a-f]|o[opr]_v1)", r"(?P<databricks>api[0-9a-f]{32}+)|(?P<digitalocean>o[opr]_v1_[0-9a-f]{64}+)"
+        "d",
+        "(?:api[0-9a-f]|o[opr]_v1|ckr_)",
+        r"(?P<databricks>api[0-9a-f]{32}+)|(?P<digitalocean>o[opr]_v1_[0-9a-f]{64}+)"
+        rf"|(?P<docker>ckr_(?:pat|oat)_{_WORD}{{20,}}+)",
     ),
-    _from("f", "w_", r"(?P<fireworks>w_[A-Za-z0-9]{22,}+)"),
+    _from("f", "(?:w_|ig)", rf"(?P<fireworks>w_[A-Za-z0-9]{{22,}}+)|(?P<figma>ig(?:d|o|u|or|ur)_{_WORD}{{30,}}+)"),
+    _from("k", "ey-", rf"(?P<mailgun>ey-[0-9a-f]{{32}}+{_END})"),
+    _from("N", "R[A-Z]{2}-", rf"(?P<new_relic>R(?:AK|II|JS|AA)-{_WORD}{{16,}}+)"),
+    rf"(?:A(?=C)|S(?=K))(?<![A-Za-z0-9_].)(?P<twilio>[CK][0-9a-f]{{32}}+{_END})",
+    rf"[MNO](?<!{_WORD}.)(?P<discord>{_WORD}{{22,27}}\.{_WORD}{{6}}\.{_WORD}{{27,}}+)",
     _from(
         "e",
         "[y2][Jb]",
@@ -90,7 +97,7 @@ _TOKENS: Final = (
 )
 
 _GATES: Final = ("AKIA", "ASIA", "ABIA", "ACCA", "AIza", "eyJ", "earer", "dapi", "ABSK", "PRIVATE KEY")
-_SEPARATED: Final = r"[-_.](?=[A-Za-z0-9_-]{10})"
+_SEPARATED: Final = r"[-_.](?=[A-Za-z0-9_-]{10})|(?:AC|SK)[0-9a-f]{32}"
 
 # A value's end is a quote, a blank, a bracket or a separator; a reference to a value is no value.
 _ENDS: Final = "\"'\\,;&<>(){}[]"
@@ -104,10 +111,20 @@ _BEFORE_DIGIT: Final = rf"[^0-9\s{re.escape(_ENDS)}]"
 _DIGIT_SOON: Final = rf"(?={_BEFORE_DIGIT}{{0,60}}+[0-9])"
 
 
+_KEYS: Final = "|".join(
+    f"(?<={''.join(f'[{letter}{letter.upper()}]' for letter in before)}{between}[kK][eE].)"
+    for before in ("api", "ess", "cret", "vate", "unt", "ption")
+    for between in ("", "[_-]")
+)
+"""What stands before the `y` of a secret's key: api, access, secret, private, account, subscription, encryption."""
+
+
 def _password(group: str) -> str:
     """Return the pattern of what follows `password`: in prose (no quote, no equals sign) it has to have a digit."""
-    quoted, prose = rf"(?<=[=\"']){_NO_VALUE}{_PLAIN}{{3,}}+", rf"{_DIGIT_SOON}{_NO_VALUE}{_PLAIN}{{6,}}+"
-    return rf"{_ASSIGNED}(?P<{group}>{quoted}|{prose})"
+    phrase = rf"(?<=[\"'])(?=[^\"'\\\n]{{3,128}}+\\{{0,7}}+[\"']){_NO_VALUE}[^\"'\\\n]{{3,128}}+"
+    quoted = rf"(?<=[=\"']){_NO_VALUE}{_PLAIN}{{3,}}+"
+    prose = rf"{_DIGIT_SOON}{_NO_VALUE}{_PLAIN}{{6,}}+"
+    return rf"{_ASSIGNED}(?P<{group}>{phrase}|{quoted}|{prose})"
 
 
 def _secret(group: str, scheme: str = "") -> str:
@@ -123,7 +140,7 @@ _NAMED: Final = (
     (
         r"[rReEaA](?:[eE][tT](?<=[sS][eE][cC][rR]..)(?:[_-]?(?:[aA][cC][cC][eE][sS][sS][_-]?)?[kK][eE][yY])?"
         rf"{_secret('secret')}"
-        rf"|[yY](?:(?<=[iItTsSeE][kK][eE].)|(?<=[iItTsSeE][_-][kK][eE].)){_secret('key')}"
+        rf"|[yY](?:{_KEYS}){_secret('key')}"
         rf"|[nN](?<=[tT][oO][kK][eE].){_secret('token')}"
         rf"|[tT][iI][oO][nN](?<=[uU][tT][hH][oO][rR][iI][zZ][aA]....)"
         rf"{_secret('authorization', scheme='(?:[A-Za-z]{3,12}[ ])?')})"
@@ -135,6 +152,21 @@ _NAMED: Final = (
         r"|(?<=[pP]assword=)|(?<=[cC]redential=)|(?<=[?&]sig=)|(?<=[?&]code=))(?P<url_parameter>[^\s&#\"'\\<>]{6,}+)"
     ),
     r"services/(?P<slack_webhook>T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{16,}+)",
+    r"api/webhooks/[0-9]{15,22}/(?P<discord_webhook>[A-Za-z0-9_-]{40,}+)",
+    r"(?<=[0-9]{8}:)(?P<telegram>[A-Za-z0-9_-]{35}+)(?![A-Za-z0-9])",
+    rf"(?<=[_-])[pP][aA][sS][sS]{_password('pass')}",
+    (
+        r"(?<=-)(?:(?:password|passwd|passphrase|pass|pwd|token|secret|api-?key|(?:auth|access)-token|client-secret)"
+        rf"[ ](?P<option>(?=[a-z]{{0,60}}+(?![a-z.!?:]){_PLAIN}){_NO_VALUE}(?!-){_PLAIN}{{4,}}+))"
+    ),
+    (
+        r"url[ ](?:[^\n]{0,200}?[ ])??(?:-u|--user)[ =]{1,2}\\{0,7}[\"']?[^\s:\"']{1,64}"
+        r":(?P<curl_user>[^\s\"'\\]{1,256}+)"
+    ),
+    (
+        r"(?<=[cC])[oO][oO][kK][iI][eE]\\{0,7}+[\"']?+[ ]{0,3}+[:=,][ ]{0,3}+\\{0,7}+[\"']?+"
+        r"(?=[^\s;=\"'\\]{1,128}=)(?P<cookie>[^\"'\\\r\n]{4,4096}+)"
+    ),
 )
 
 _LOCAL: Final = r"[A-Za-z0-9._%+-]"
@@ -177,7 +209,7 @@ def literals() -> tuple[str, ...]:
 @functools.cache
 def named() -> re.Pattern[str]:
     """Return what finds secrets by the name that stands before them."""
-    return re.compile(rf"[wWcCkKzZ:?&/](?:{'|'.join(_NAMED)})")
+    return re.compile(rf"[wWcCkKzZ:?&/_-](?:{'|'.join(_NAMED)})")
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import unquote
 
 from spanwise.content import patterns
 from spanwise.errors import InputError
@@ -24,6 +25,7 @@ _ESCAPES: Final = "nrtbf"
 _HIDDEN: Final = dict(zip(_ESCAPES, "\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4", strict=True))
 """Characters that Unicode reserves for a program's own use: no text holds them."""
 _DOUBLED: Final = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
+_CODE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _LONGEST_SECRET: Final = 16_384
 _ID_LENGTH: Final = 32
 _is_id: Final = re.compile(r"[0-9a-f]{32}").fullmatch
@@ -31,7 +33,7 @@ _is_id: Final = re.compile(r"[0-9a-f]{32}").fullmatch
 LARGE: Final = 10**12
 """From here on a number may be a payment card's."""
 _SECRET_NAME: Final = re.compile(
-    r"(?:^|[._-])(?:passw(?:or)?d|passphrase|pwd|secret|client_secret|secret_access_key|api[_-]?key|apikey|access_token"
+    r"(?:^|[._-])(?:passw(?:or)?d|passphrase|pass|pwd|secret|client_secret|secret_access_key|api[_-]?key|apikey|access_token"
     r"|refresh_token|id_token|auth_token|authorization|proxy-authorization|cookie|set-cookie|private_key)$",
     re.IGNORECASE,
 )
@@ -139,6 +141,10 @@ class Redactor:
         redacted = self.text(text)
         return value if redacted is text else redacted.encode("latin-1")
 
+    def is_sound_name(self, name: str) -> bool:
+        """Return whether an attribute's name holds no secret, and does not say that its value is one."""
+        return not self.is_secret_name(name) and self.text(name) is name
+
     def is_secret_name(self, name: str) -> bool:
         """Whether an attribute of that name is redacted, whatever its value."""
         return self._names[name]
@@ -172,6 +178,15 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _secrets(text: str) -> str:
+    """Return a text without secrets, also percent-encoded ones."""
+    text = _unescaped(text)
+    if "%" in text and (decoded := unquote(text)) != text and (redacted := _unescaped(decoded)) != decoded:
+        codes = {unquote(code): code for code in _CODE.findall(text)}
+        return "".join(character if character in "[]:" else codes.get(character, character) for character in redacted)
+    return text
+
+
+def _unescaped(text: str) -> str:
     if "\\" not in text:
         return _searched(text)
     # In JSON a word can follow an escape, whose letter would count as part of it: it is hidden while searching.
@@ -186,11 +201,15 @@ def _secrets(text: str) -> str:
 
 def _searched(text: str) -> str:
     if patterns.gate().search(text) is not None or any(literal in text for literal in patterns.literals()):
-        text = patterns.tokens().sub(_group, text)
+        text = patterns.tokens().sub(_token, text)
     text = patterns.named().sub(_group, text)
     if "@" in text or "%40" in text:
         text = patterns.email().sub(marker("email"), text)
     return patterns.card().sub(_card, text)
+
+
+def _token(match: re.Match[str]) -> str:
+    return _group(match) if match.lastgroup == "bearer" else marker(match.lastgroup or "secret")
 
 
 def _group(match: re.Match[str]) -> str:

@@ -211,7 +211,7 @@ class SpanMetrics:
         self._budget = {c.budget_attribute(one): _Meter(budget, (one,)) for one in c.BUDGET_BUCKETS}
         call = self._kind(
             self._model_call, c.OPERATION_DURATION, c.TOKEN_USAGE, c.COST_TOTAL, c.TIME_TO_FIRST_CHUNK,
-            c.TIME_PER_OUTPUT_CHUNK, c.ATTEMPTS_TOTAL,
+            c.TIME_PER_OUTPUT_CHUNK, c.OUTPUT_TOKENS_PER_SECOND, c.PROMPT_CACHE_READ_TOKENS, c.ATTEMPTS_TOTAL,
         )  # fmt: skip
         self._by_operation = {
             "invoke_workflow": self._kind(
@@ -322,9 +322,16 @@ class SpanMetrics:
         series.count_number(self._output_tokens, attributes.get(c.USAGE_OUTPUT_TOKENS), seen)
         if c.COST in attributes:
             series.count_number(meters[c.COST_TOTAL.name], attributes[c.COST], seen)
+        if c.USAGE_CACHE_READ_INPUT_TOKENS in attributes:
+            series.count_number(
+                meters[c.PROMPT_CACHE_READ_TOKENS.name], attributes[c.USAGE_CACHE_READ_INPUT_TOKENS], seen
+            )
         if (first := _number(attributes.get(c.RESPONSE_TIME_TO_FIRST_CHUNK))) is None:
             return
         series.count(meters[c.TIME_TO_FIRST_CHUNK.name], first * scale, seen)
+        decoding, received = seconds - first * scale, _number(attributes.get(c.USAGE_OUTPUT_TOKENS))
+        if received and decoding > 0:
+            series.count(meters[c.OUTPUT_TOKENS_PER_SECOND.name], received / decoding, seen)
         chunks = _number(attributes.get(c.STREAM_CHUNKS)) or 0
         if chunks > 1:
             series.count(meters[c.TIME_PER_OUTPUT_CHUNK.name], (seconds - first * scale) / (chunks - 1), seen)

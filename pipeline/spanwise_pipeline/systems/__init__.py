@@ -10,7 +10,7 @@ from spanwise.errors import InputError, nearest
 if TYPE_CHECKING:
     from spanwise_pipeline.system import System
 
-NAMES: Final = ("trading", "hedge_fund", "orchestrator", "matching")
+NAMES: Final = ("trading", "hedge_fund", "marketing", "orchestrator", "matching")
 
 
 def system_named(name: str) -> System:

@@ -32,7 +32,7 @@ def saving_of(
     numbers = view.graph.tree.numbers
     edits = Edits(
         cuts={numbers[span_id]: cut for span_id, cut in (cuts or {}).items() if span_id in numbers},
-        together=[[numbers[span.span_id] for span in group] for group in together],
+        together=[[[numbers[span.span_id]] for span in group] for group in together],
         after={numbers[one]: [numbers[other] for other in needed] for one, needed in (after or {}).items()},
     )
     if not edits:

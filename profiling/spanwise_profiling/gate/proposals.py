@@ -109,6 +109,8 @@ def _hit_rate(profiles: Sequence[Profile]) -> Iterator[Proposal]:
     if bound > 0:
         why = f"{100 * min(rates):.0f} to {100 * max(rates):.0f} % of lookups"
         yield Proposal("cache_hit_rate.minimum", round(bound, 2), why)
+        fewest = min(asked for _, asked in parts if asked)
+        yield Proposal("cache_hit_rate.min_lookups", fewest, "as many as one run made")
 
 
 def _rounded_up(value: float) -> float:

@@ -30,6 +30,8 @@ class Parallel:
     kind: ClassVar[str] = "parallel"
     selection: Selection
     text: str
+    lines: tuple[Selection, ...] = ()
+    """Where given, the spans of each go on one after another, and only the lines start together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,19 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Tier:
+    """A slower and cheaper tier answers the model calls that have the slack for it; the others stay."""
+
+    kind: ClassVar[str] = "tier"
+    selection: Selection
+    text: str
+    factor: float
+    """Of the duration."""
+    price: float
+    """Of what the call costs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hedge:
     """What takes longer than is usual is asked a second time, and the first answer counts."""
 
@@ -143,5 +158,5 @@ class Retry:
 
 
 Change: TypeAlias = (
-    Duration | Parallel | Remove | Cache | Cap | RateLimit | Stop | Output | Input | Model | Hedge | Retry
+    Duration | Parallel | Remove | Cache | Cap | RateLimit | Stop | Output | Input | Model | Tier | Hedge | Retry
 )

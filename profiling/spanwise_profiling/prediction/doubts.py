@@ -63,6 +63,10 @@ def _of_change(plan: Plan, change: Change, nodes: Sequence[int]) -> Iterator[Dou
             yield from _hidden_queue(plan, change, nodes)
         case ch.Duration():
             yield from _slower(tree, change)
+        case ch.Tier():
+            calls = sum(kind == "chat" for kind in tree.kinds)
+            text = f"{change.text}: {len(plan.cheaper)} of {calls} calls have the slack for it; the others stay"
+            yield Doubt("slack", text)
         case ch.RateLimit():
             text = f"{change.text}: how the provider counts is not recorded; any window of that length is held to it"
             yield Doubt("rate-window", text)

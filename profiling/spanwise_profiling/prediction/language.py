@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from spanwise.errors import InputError, nearest
 from spanwise_profiling.prediction import changes as ch
-from spanwise_profiling.prediction.selection import selection_of
+from spanwise_profiling.prediction.selection import either_of, selection_of
 from spanwise_profiling.text import printable
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ _UNITS: Final = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _NUMBER: Final = r"\d+(?:\.\d+)?"
 _TIME: Final = rf"{_NUMBER} ?(?:ms|s|min|h)"
 _TOKENS: Final = r"at (?P<tokens>\d{1,10}) tokens?|x ?(?P<factor>NUMBER)"
+_LINE: Final = "|"
+"""Between the lines of spans that run side by side."""
 _MOST: Final = 1e9
 
 
@@ -85,6 +87,13 @@ def _model(selection: Selection, text: str, found: re.Match[str]) -> Change:
     return ch.Model(selection, text, _seconds(found["first"]), _seconds(found["token"]), price)
 
 
+def _tier(selection: Selection, text: str, found: re.Match[str]) -> Change:
+    factor = float(found["factor"])
+    if factor < 1:
+        raise InputError(f"{text}: a tier is slower, such as x1.5; of a faster model say: {VERBS['model'].example}")
+    return ch.Tier(selection, text, factor, float(found["price"]))
+
+
 def _hedge(selection: Selection, text: str, found: re.Match[str]) -> Change:
     percentile = float(found["percentile"])
     if not 50 <= percentile < 100:  # noqa: PLR2004 - a hedge below the median doubles the load
@@ -133,6 +142,7 @@ VERBS: Final[Mapping[str, _Verb]] = {
         _model,
         "model chat first 0.4 s, 8 ms a token, price 0.15/0.6",
     ),
+    "tier": _Verb(_pattern(r"x ?(?P<factor>NUMBER),? price x ?(?P<price>NUMBER)"), _tier, "tier chat x1.5, price x0.5"),
     "hedge": _Verb(_pattern(r"after p(?P<percentile>NUMBER)"), _hedge, "hedge retrieval after p95"),
     "retry": _Verb(_pattern(r"after (?:(?P<seconds>TIME)|x ?(?P<factor>NUMBER))"), _retry, "retry chat after 0.5 s"),
 }
@@ -155,11 +165,26 @@ def change_of(text: str) -> Change:
     verb = VERBS.get(words[0])
     if verb is None:
         raise InputError(f"change {shown!r}: unknown verb {words[0]!r}; {nearest(words[0], VERBS)}")
+    if words[0] == "parallel" and _LINE in words:
+        return _lines(words[1:], " ".join(text.split()))
     for split in range(2, len(words) + 1):
         found = verb.pattern.fullmatch(" ".join(words[split:]))
         if found:
             return verb.make(selection_of(words[1:split]), " ".join(text.split()), found)
     raise InputError(f"change {shown!r}: not understood; write it as in: {verb.example}")
+
+
+def _lines(words: list[str], text: str) -> Change:
+    lines: list[list[str]] = [[]]
+    for word in words:
+        if word == _LINE:
+            lines.append([])
+        else:
+            lines[-1].append(word)
+    if not all(lines):
+        raise InputError(f"change {printable(text)!r}: a line is empty; write it as in: parallel agent=a,b | agent=c")
+    selections = tuple(map(selection_of, lines))
+    return ch.Parallel(either_of(selections), text, selections)
 
 
 def changes_in(path: Path) -> list[Change]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from spanwise import conventions as c
 from spanwise.errors import InputError
 from spanwise_profiling import kinds
+from spanwise_profiling.analysis.slack import critical_nodes, slacks_of
+from spanwise_profiling.analysis.walk import critical_path
 from spanwise_profiling.prediction import changes as ch
 from spanwise_profiling.prediction import limits
 from spanwise_profiling.prediction.calls import CallTimes, tokens_of
@@ -48,6 +50,8 @@ class Plan:
     """Of calls that read another number of tokens."""
     prices: dict[int, tuple[float, float]] = field(default_factory=dict["int", "tuple[float, float]"])
     """Of calls that another model answers: for an input and an output token."""
+    cheaper: dict[int, float] = field(default_factory=dict[int, float])
+    """Calls of a cheaper tier to the share of the price that they cost."""
 
     def nanoseconds(self, seconds: float) -> int:
         """Return the system's seconds as recorded nanoseconds."""
@@ -96,7 +100,7 @@ class Planner:
         """
         plan = Plan(graph, scale, Edits(), self.matched[number])
         plan.edits.slots.extend(found)
-        plan.edits.together.extend(slots.members for slots in found)
+        plan.edits.together.extend([[node] for node in slots.members] for slots in found)
         chance = random.Random(f"{number}/{draw}")  # noqa: S311 - repeatable draws, nothing secret
         for place, (change, nodes) in enumerate(zip(self._changes, plan.matched, strict=True)):
             if not nodes:
@@ -120,15 +124,23 @@ def _contradictions(
     changes: Sequence[Change], trees: Sequence[Tree], matched: Sequence[Sequence[Sequence[int]]]
 ) -> None:
     """Raise where two changes are about the same spans and cannot both be made."""
+    exclusive = {"output", "model"}, {"model", "tier"}, {"model", "input"}, {"cap", "rate"}
     for (first, one), (second, other) in combinations(enumerate(changes), 2):
         both = [(tree, set(nodes[first]) & set(nodes[second])) for tree, nodes in zip(trees, matched, strict=True)]
         shared = next(((tree, min(nodes)) for tree, nodes in both if nodes), None)
-        alike = one.kind == other.kind or {one.kind, other.kind} in ({"output", "model"}, {"cap", "rate"})
+        alike = (one.kind == other.kind and not _add_up(one, other)) or {one.kind, other.kind} in exclusive
         gone = "remove" in (one.kind, other.kind)
         if shared is not None and (alike or gone):
             tree, node = shared
             name = names_of(tree, node)[0]
             raise InputError(f"{one.text!r} and {other.text!r} contradict each other: both are about {name}; give one")
+
+
+def _add_up(one: Change, other: Change) -> bool:
+    """Whether one is a factor of a duration and the other is seconds more or less, which come after it."""
+    if not isinstance(one, ch.Duration) or not isinstance(other, ch.Duration):
+        return False
+    return bool(one.seconds) != bool(other.seconds)
 
 
 def _pools(
@@ -168,11 +180,22 @@ def _scale(plan: Plan, node: int, factor: float) -> None:
 
 
 def _parallel(plan: Plan, change: ch.Parallel, nodes: Sequence[int]) -> None:
-    groups = [group for group in groups_of(plan.graph.tree, nodes) if len(group) > 1]
-    if not groups:
-        name = names_of(plan.graph.tree, nodes[0])[0]
+    tree = plan.graph.tree
+    groups = [group for group in groups_of(tree, nodes) if len(group) > 1]
+    if change.lines:
+        which = {node: place for place, line in enumerate(change.lines) for node in line.nodes(tree)}
+        split = [
+            [[node for node in group if which.get(node) == place] for place in range(len(change.lines))]
+            for group in groups
+        ]
+        together = [[line for line in lines if line] for lines in split]
+    else:
+        together = [[[node] for node in group] for group in groups]
+    together = [lines for lines in together if len(lines) > 1]
+    if not together:
+        name = names_of(tree, nodes[0])[0]
         raise InputError(f"{change.text}: only one span ({name}) below any one parent; name at least two siblings")
-    plan.edits.together.extend(groups)
+    plan.edits.together.extend(together)
 
 
 def groups_of(tree: Tree, nodes: Iterable[int]) -> list[list[int]]:
@@ -334,6 +357,15 @@ def _model(plan: Plan, change: ch.Model, nodes: Sequence[int]) -> None:
             plan.prices[node] = change.price[0] / _MILLION, change.price[1] / _MILLION
 
 
+def _tier(plan: Plan, change: ch.Tier, nodes: Sequence[int]) -> None:
+    tree = plan.graph.tree
+    slack = slacks_of(tree, critical_nodes(tree, (stretch.node for stretch in critical_path(tree))))
+    for node in _calls(tree, nodes, change):
+        if slack[node] >= (change.factor - 1) * (tree.ends[node] - tree.starts[node]):
+            _scale(plan, node, change.factor)
+            plan.cheaper[node] = change.price
+
+
 def _hedge(plan: Plan, nodes: Sequence[int], pools: Mapping[str, tuple[int, list[int]]], chance: random.Random) -> None:
     tree = plan.graph.tree
     for node in nodes:
@@ -365,5 +397,5 @@ def _retry(plan: Plan, change: ch.Retry, nodes: Sequence[int]) -> None:
 
 _PLAIN: Final[Mapping[type[Any], Callable[[Plan, Any, Sequence[int]], None]]] = {
     ch.Duration: _duration, ch.Parallel: _parallel, ch.Remove: _remove, ch.Cap: _cap, ch.RateLimit: _rate,
-    ch.Stop: _stop, ch.Model: _model, ch.Retry: _retry,
+    ch.Stop: _stop, ch.Model: _model, ch.Tier: _tier, ch.Retry: _retry,
 }  # fmt: skip

@@ -233,7 +233,7 @@ def _simulated(plan: Plan, changes: Sequence[Change]) -> Outcome:
 
 def _limited(found: Iterable[Slots]) -> Edits:
     edits = Edits(slots=list(found))
-    edits.together.extend(slots.members for slots in edits.slots)
+    edits.together.extend([[node] for node in slots.members] for slots in edits.slots)
     return edits
 
 

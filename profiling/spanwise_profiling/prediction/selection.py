@@ -37,9 +37,9 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Words that all hold for each span that is meant."""
+    """Words that all hold for each span that is meant, or several such sets of words of which one has to hold."""
 
-    terms: tuple[Term, ...]
+    choices: tuple[tuple[Term, ...], ...]
     text: str
 
     def nodes(self, tree: Tree) -> list[int]:
@@ -50,10 +50,13 @@ class Selection:
         for node, parent in enumerate(tree.parents):
             if parent >= 0 and inside[parent]:
                 inside[node] = True
-            elif (node or not tree.made_up) and all(facts.holds(term, node) for term in self.terms):
+            elif (node or not tree.made_up) and self._holds(facts, node):
                 inside[node] = True
                 found.append(node)
         return found
+
+    def _holds(self, facts: _Facts, node: int) -> bool:
+        return any(all(facts.holds(term, node) for term in terms) for terms in self.choices)
 
 
 def selection_of(words: Sequence[str]) -> Selection:
@@ -62,7 +65,14 @@ def selection_of(words: Sequence[str]) -> Selection:
     Raises:
         InputError: a word is not understood.
     """
-    return Selection(tuple(_term(word) for word in words), " ".join(words))
+    return Selection((tuple(_term(word) for word in words),), " ".join(words))
+
+
+def either_of(selections: Sequence[Selection]) -> Selection:
+    """Return what selects all that one of `selections` does."""
+    return Selection(
+        tuple(terms for one in selections for terms in one.choices), " | ".join(one.text for one in selections)
+    )
 
 
 def _term(word: str) -> Term:
@@ -146,7 +156,7 @@ def nothing_matched(selection: Selection, trees: Iterable[Tree]) -> InputError:
             known["kind"].add(tree.kinds[node])
         for field in ("agent", "step", "role"):
             known[field].update(name for name in inherited(tree, field) if name)
-    for term in selection.terms:
+    for term in (term for terms in selection.choices for term in terms):
         names = known["any" if term.field == "name" else term.field] if term.field in (*known, "name") else set[str]()
         met = any(fnmatchcase(name, pattern) for name in names for pattern in term.patterns)
         if names and not met and not term.negated:

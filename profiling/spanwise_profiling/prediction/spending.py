@@ -47,6 +47,8 @@ class Spending:
         node = plan.graph.tree.numbers[call.span_id]
         if node in outcome.skipped:
             return 0.0
+        if node in plan.cheaper:
+            return None if call.cost is None else call.cost * plan.cheaper[node]
         given, made = _tokens(call, node, plan)
         if node in plan.prices:
             price_given, price_made = plan.prices[node]

@@ -34,8 +34,9 @@ class Edits:
     """Node to what its end comes earlier than it would; less than 0: later."""
     factors: dict[int, float] = field(default_factory=dict[int, float])
     """Node to what its own time, and that of all below it, is multiplied by."""
-    together: list[Sequence[int]] = field(default_factory=list["Sequence[int]"])
-    """Siblings that start when the first of them does, in order; what waited for one of them waits for all."""
+    together: list[Sequence[Sequence[int]]] = field(default_factory=list["Sequence[Sequence[int]]"])
+    """Lines of siblings that start when the first of all does; within a line one follows another, and what waited for
+    one of them waits for all."""
     after: dict[int, Sequence[int]] = field(default_factory=dict[int, "Sequence[int]"])
     """Node to the siblings that it starts after, in place of all that had ended."""
     gone: set[int] = field(default_factory=set[int])

@@ -13,16 +13,20 @@ sets of ends that many starts waited for.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import heapify, heappop, heappush
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from spanwise import conventions as c
+from spanwise_profiling import kinds
 from spanwise_profiling.analysis.tree import tree_of
 from spanwise_profiling.simulation.roles import Known, course_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spanwise_profiling.analysis.tree import Tree
     from spanwise_profiling.runs import Run
@@ -103,11 +107,12 @@ class _Builder:
         count = len(tree.spans)
         self._times = [time for both in zip(tree.starts, tree.ends, strict=True) for time in both]
         self._keys = _keys(tree)
-        self._rank = [0] * (2 * count)
-        for place, event in enumerate(sorted(range(2 * count), key=self._keys.__getitem__)):
-            self._rank[event] = place
+        self._order = sorted(range(2 * count), key=self._keys.__getitem__)
+        self._rank = _places(self._order)
         self._before: list[list[int]] = [[] for _ in range(2 * count)]
         self._detached = [node > 0 and self._is_detached(node) for node in range(count)]
+        self._unexplained = {node for children in tree.children for node in _alone(tree, children)}
+        self._beside = {node for children in tree.children for node in _other_tasks(tree, children)}
 
     def graph(self) -> Graph:
         tree, before, times = self._tree, self._before, self._times
@@ -122,14 +127,12 @@ class _Builder:
             causes = before[event]
             times.append(max(times[cause] for cause in causes))
             self._keys.append((*self._keys[max(causes, key=self._rank.__getitem__)][:3], 1))
-        order = sorted(range(len(before)), key=self._keys.__getitem__)
-        rank = [0] * len(order)
-        for place, event in enumerate(order):
-            rank[event] = place
+        order = _in_order(before, self._keys)
         lags = [
-            times[event] - max((times[cause] for cause in causes), default=0) for event, causes in enumerate(before)
+            times[event] - (max([times[cause] for cause in causes]) if causes else 0)
+            for event, causes in enumerate(before)
         ]
-        return Graph(tree, before, lags, times, order, rank)
+        return Graph(tree, before, lags, times, order, _places(order))
 
     def _is_detached(self, node: int) -> bool:
         return self._tree.is_detached(node) or self._roles[node] in self._known.detached
@@ -140,25 +143,36 @@ class _Builder:
 
     def _released(self, event: int, other: int) -> None:
         """Let `event` come after the end of `other`, or after the last that had happened in it where it went on."""
-        end = end_of(other)
-        if self._rank[end] < self._rank[event]:
+        end, above = end_of(other), self._above(event // 2)
+        if other not in above and self._keys[end][0] <= self._keys[event][0]:
             self._before[event].append(end)
             return
-        tree, rank = self._tree, self._rank
-        reached = [start_of(other), *(end_of(child) for child in tree.children[other] if self._counts(child))]
-        reached = [cause for cause in reached if rank[cause] < rank[event]]
+        tree, keys = self._tree, self._keys
+        ended = [child for child in tree.children[other] if child not in above and self._counts(child)]
+        reached = [start_of(other), *map(end_of, ended)]
+        # Of the same moment counts too: on a virtual clock that is what released it.
+        reached = [cause for cause in reached if keys[cause][0] <= keys[event][0] and cause != event]
         if reached:
-            self._before[event].append(max(reached, key=rank.__getitem__))
+            self._before[event].append(max(reached, key=keys.__getitem__))
+
+    def _above(self, node: int) -> set[int]:
+        found = {node}
+        while (node := self._tree.parents[node]) >= 0:
+            found.add(node)
+        return found
 
     def _counts(self, child: int) -> bool:
         """Whether a span waits for the end of this child."""
-        if self._detached[child]:
+        if self._detached[child] or child in self._beside:
             return False
-        return self._tree.roles[child] != "suspended" or self._tree.releasers[child] >= 0
+        waits = self._tree.roles[child] == "suspended" and self._tree.releasers[child] < 0
+        return not waits or child in self._unexplained
 
     def _children(self, parent: int) -> None:
         tree, rank = self._tree, self._rank
         children = tree.children[parent]
+        if not children:
+            return
         ended = sorted((child for child in children if self._counts(child)), key=lambda child: rank[end_of(child)])
         for child in ended:
             self._add(end_of(parent), end_of(child))
@@ -205,6 +219,76 @@ class _Builder:
         return [end_of(other) for other in found]
 
 
+def _alone(tree: Tree, children: Sequence[int]) -> Iterator[int]:
+    """Yield the waits of which nobody knows who ended them, and during which nothing else below the parent went on.
+
+    What a call waits for is the call's own business.
+    """
+    waits = [
+        child
+        for child in children
+        if tree.roles[child] == "suspended" and tree.releasers[child] < 0 and tree.calls[child] < 0
+    ]
+    if not waits:
+        return
+    work = sorted((tree.starts[child], tree.ends[child]) for child in children if tree.roles[child] != "suspended")
+    begins, reached = [start for start, _ in work], list(accumulate((end for _, end in work), max))
+    for wait in waits:
+        before = bisect_left(begins, tree.ends[wait])
+        if not before or reached[before - 1] <= tree.starts[wait]:
+            yield wait
+
+
+def _other_tasks(tree: Tree, children: Sequence[int]) -> Iterator[int]:
+    """Yield the sleeps during which the parent waited for something else all along: another task of its slept."""
+    waits = sorted(
+        (child for child in children if tree.kinds[child] == "wait"),
+        key=lambda child: (tree.starts[child], -tree.ends[child]),
+    )
+    reached = 0
+    for wait in waits:
+        sleeps = tree.roles[wait] == "admission" and kinds.text_of(tree.spans[wait], c.WAIT_KIND) == "timer"
+        if sleeps and tree.ends[wait] <= reached:
+            yield wait
+        reached = max(reached, tree.ends[wait])
+
+
+def _in_order(before: list[list[int]], keys: Sequence[tuple[int, int, int, int]]) -> list[int]:
+    """Return all events, each after those before it, else by their keys; what would make a circle is left out."""
+    after: list[list[int]] = [[] for _ in before]
+    missing = [len(causes) for causes in before]
+    for event, causes in enumerate(before):
+        for cause in causes:
+            after[cause].append(event)
+    ready = [(keys[event], event) for event, count in enumerate(missing) if not count]
+    heapify(ready)
+    order: list[int] = []
+    done = [False] * len(before)
+    left = iter(sorted(range(len(before)), key=keys.__getitem__))
+    while len(order) < len(before):
+        if ready:
+            event = heappop(ready)[1]
+        else:
+            event = next(event for event in left if not done[event])
+            before[event] = [cause for cause in before[event] if done[cause]]
+        if done[event]:
+            continue
+        done[event] = True
+        order.append(event)
+        for follower in after[event]:
+            missing[follower] -= 1
+            if not missing[follower] and not done[follower]:
+                heappush(ready, (keys[follower], follower))
+    return order
+
+
+def _places(order: Sequence[int]) -> list[int]:
+    places = [0] * len(order)
+    for place, event in enumerate(order):
+        places[event] = place
+    return places
+
+
 def tolerance_of(times: Iterable[int]) -> int:
     """Return by how much an order of times may be wrong: a millisecond where they were recorded so, a microsecond."""
     return _MILLISECOND if all(time % _MILLISECOND == 0 for time in times) else MICROSECOND
@@ -213,13 +297,15 @@ def tolerance_of(times: Iterable[int]) -> int:
 def _keys(tree: Tree) -> list[tuple[int, int, int, int]]:
     """Return a sort key for each event: by time, causes before effects where times are equal, as on a virtual clock.
 
-    First what has nothing below it ends, then waits, then what is above them, the deepest first; then spans start, and
-    those of no length end. An end counts as if it had come a moment earlier: clocks round.
+    First what has nothing below it ends, then waits, then what is above them and waits that it releases, the last of
+    the tree first; then spans start, and those of no length end. An end counts as if it had come a moment earlier:
+    clocks round.
     """
     slack = tolerance_of((*tree.starts, *tree.ends))
     keys: list[tuple[int, int, int, int]] = []
     for node, (start, end) in enumerate(zip(tree.starts, tree.ends, strict=True)):
         keys.append((start, 3, node, 0))
-        rank = 1 if tree.kinds[node] == "wait" else 2 if tree.children[node] else 0
+        above = tree.children[node] or tree.releasers[node] >= 0
+        rank = 2 if above else 1 if tree.kinds[node] == "wait" else 0
         keys.append((end - slack, rank, -node, 0) if end - slack > start else (start, 4, -node, 0))
     return keys

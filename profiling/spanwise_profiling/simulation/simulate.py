@@ -107,18 +107,8 @@ class _Simulation:
         if not (self._edits.together or self._edits.after):
             return
         graph, rank = self._graph, self._graph.rank
-        for group in self._edits.together:
-            first = start_of(group[0])
-            causes: Sequence[int] = graph.causes(first)
-            ends = [end_of(node) for node in group]
-            inherited = {cause for node in group[1:] for cause in graph.causes(start_of(node))} - set(ends)
-            inside = {start_of(node) for node in group}
-            for node in group[1:]:
-                self._before[start_of(node)] = causes
-                self._lags[start_of(node)] = graph.lags[first]
-            for follower in {follower for end in ends for follower in graph.followers(end)} - inside:
-                wanted = {*graph.causes(follower), *self._before[follower], *inherited, *ends}
-                self._before[follower] = self._earlier(wanted, rank[follower])
+        for lines in self._edits.together:
+            self._start_together(lines)
         for node, needed in self._edits.after.items():
             start = start_of(node)
             dropped = set(graph.causes(start))
@@ -133,6 +123,26 @@ class _Simulation:
             for cause in earlier:
                 after[cause].append(event)
         self._after = after
+
+    def _start_together(self, lines: Sequence[Sequence[int]]) -> None:
+        graph = self._graph
+        members = sorted((node for line in lines for node in line), key=lambda node: graph.rank[start_of(node)])
+        first, ends = start_of(members[0]), {end_of(node) for node in members}
+        inherited = {cause for node in members[1:] for cause in graph.causes(start_of(node))} - ends
+        causes: Sequence[int] = graph.causes(first)
+        for line in lines:
+            for node, before in zip(line, (-1, *line), strict=False):
+                start = start_of(node)
+                if before >= 0:
+                    parent = self._tree.parents[node]
+                    needed = [end_of(before), *([start_of(parent)] if parent >= 0 else [])]
+                    self._before[start] = self._earlier(needed, graph.rank[start])
+                elif start != first:
+                    self._before[start], self._lags[start] = causes, graph.lags[first]
+        inside = {start_of(node) for node in members}
+        for follower in {follower for end in ends for follower in graph.followers(end)} - inside:
+            wanted = {*graph.causes(follower), *self._before[follower], *inherited, *ends}
+            self._before[follower] = self._earlier(wanted, graph.rank[follower])
 
     def _earlier(self, events: Iterable[int], rank: int) -> list[int]:
         """Return those of `events` that were recorded before the event of this rank, so that no circle comes about."""

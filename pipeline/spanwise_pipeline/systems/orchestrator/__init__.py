@@ -6,7 +6,7 @@ import shutil
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from spanwise_pipeline import Folder, Outcome, Published, System, load_presets
+from spanwise_pipeline import Claim, Folder, Outcome, Published, System, load_presets
 from spanwise_pipeline.systems.orchestrator import orchestrator as parts
 from spanwise_pipeline.systems.orchestrator.flags import OrchestratorFlags
 from spanwise_pipeline.systems.orchestrator.orchestrator import TOOLS, Orchestrator
@@ -60,4 +60,12 @@ SYSTEM: Final = System(
     published={},
     targets=Published(grade="A+"),
     needs=needs,
+    claims={
+        "kept_connections": Claim(0.20, 0.40),
+        "tool_catalogue_cache": Claim(0.10, 0.15),
+        "embedding_batch": Claim(0.30, 0.50),
+        "async_planner": Claim(0.15, 0.25),
+        "max_parallel_steps": Claim(0.40, 0.60),
+        "background_verification": Claim(0.10, 0.20),
+    },
 )

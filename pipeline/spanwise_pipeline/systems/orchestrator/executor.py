@@ -54,19 +54,20 @@ class Executor:
         self._usable: dict[str, Step[Any]] = {}
         """What others wait for: a step, or its check where that has to come first."""
 
-    def start(self, plan: Sequence[PlannedStep]) -> None:
-        """Add all steps of a plan."""
+    async def carry_out(self, plan: Sequence[PlannedStep]) -> None:
+        """Add the steps of a plan that are not there yet; a failed step fails only what depends on it."""
         if self._flags.ready_steps and self._flags.max_parallel_steps > 1:
-            for planned in plan:
-                self.add(planned)
-            return
-        groups = [[planned] for planned in plan] if self._flags.max_parallel_steps == 1 else levels(plan)
-        before: list[Step[Any]] = []
+            groups = [list(plan)]
+        else:
+            groups = [[planned] for planned in plan] if self._flags.max_parallel_steps == 1 else levels(plan)
         for group in groups:
-            before = [self.add(planned, before) for planned in group]
+            added = [self.add(planned) for planned in group if planned.id not in self._plan]
+            if len(groups) > 1:
+                for step in added:
+                    await step.wait_until_done()
 
-    def add(self, planned: PlannedStep, before: Sequence[Step[Any]] = ()) -> Step[Any]:
-        """Add one step that starts once what it depends on and all of `before` are done; returns what others wait for.
+    def add(self, planned: PlannedStep) -> Step[Any]:
+        """Add one step, which starts once what it depends on is done; returns what others wait for.
 
         The steps that it depends on have been added.
         """
@@ -78,7 +79,7 @@ class Executor:
             return await self._tools.run(planned, self._arguments(planned, results), self._brief)
 
         name = f"{planned.id} {planned.action}"
-        step = self._flow.step(name, work, *needed, *briefing, *before, agent=agent, role=planned.action)
+        step = self._flow.step(name, work, *needed, *briefing, agent=agent, role=planned.action)
         step.when_done(self._note)
         self._plan[planned.id], self._work[planned.id] = planned, step
         self._usable[planned.id] = step if agent is None else self._checked(planned, step, needed)

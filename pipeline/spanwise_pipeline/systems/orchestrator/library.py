@@ -29,6 +29,8 @@ READ_SECONDS: Final = 0.6
 """System seconds that the drive takes to hand over a document."""
 _INDEX: Final = ".index"
 _KINDS: Final = frozenset({".md", ".txt"})
+_VECTORS: Final = "passages.voyager"
+_PASSAGES: Final = "passages.json"
 _BATCHES_AT_ONCE: Final = 4
 
 
@@ -118,7 +120,7 @@ class Library:
         await self._drive.run(self._save)
 
     async def open(self) -> None:
-        """Take over the index that was kept."""
+        """Take over the index that was kept, before the first search; one that cannot be read is made anew."""
         await self._drive.run(self._open)
 
     async def _search(self, query: str, folder: str, limit: int) -> list[str]:
@@ -182,20 +184,27 @@ class Library:
         return file_hash(file) if file.is_file() else None
 
     def _save(self) -> None:
+        """Write the vectors, then what they are of, so that a reader finds both or sees that they do not match."""
         kept = self._folder / _INDEX
         kept.mkdir(exist_ok=True)
-        self._index.save(kept / "passages.voyager")
+        self._index.save(kept / f"{_VECTORS}.new")
         about: dict[str, Any] = {"model": EMBEDDING_MODEL, "passages": self._passages}
-        (kept / "passages.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        (kept / f"{_PASSAGES}.new").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        for name in (_VECTORS, _PASSAGES):
+            (kept / f"{name}.new").replace(kept / name)
 
     def _open(self) -> None:
-        about = self._folder / _INDEX / "passages.json"
-        if not about.exists():
+        about = self._folder / _INDEX / _PASSAGES
+        if self._passages or not about.exists():
             return
-        kept: Mapping[str, Any] = json.loads(about.read_text(encoding="utf-8"))
-        index = VectorIndex.load(self._folder / _INDEX / "passages.voyager")
-        if kept["model"] == EMBEDDING_MODEL and len(index) == len(kept["passages"]):
-            self._passages, self._index = dict(kept["passages"]), index
+        try:
+            kept: Mapping[str, Any] = json.loads(about.read_text(encoding="utf-8"))
+            index = VectorIndex.load(self._folder / _INDEX / _VECTORS)
+            known = {str(text): int(number) for text, number in kept["passages"].items()}
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError):  # what is no index is made anew
+            return
+        if kept["model"] == EMBEDDING_MODEL and len(index) == len(known):
+            self._passages, self._index = known, index
 
 
 def _documents(folder: Path) -> list[Path]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from spanwise_pipeline import CacheUse, Flow, Limits, Retries, Threads, facts_of
+from spanwise_pipeline import CacheUse, Flow, Limits, Retries, StepSkippedError, Threads, facts_of
 from spanwise_pipeline.systems.orchestrator.agents import LARGE, SMALL, Agents
 from spanwise_pipeline.systems.orchestrator.catalogue import Catalogue
 from spanwise_pipeline.systems.orchestrator.executor import Executor
@@ -34,14 +34,15 @@ _DRIVE_THREADS: Final = 16
 
 def needs(flags: OrchestratorFlags) -> tuple[Need, ...]:
     """Return what an orchestrator needs besides its model and the user's folder."""
-    models = Limits(
-        "models",
+    large = Limits(
+        LARGE,
         concurrency=flags.max_parallel_llm_calls or None,
         requests_per_minute=flags.requests_per_minute or None,
         tokens_per_minute=flags.tokens_per_minute or None,
         margin=MARGIN,
     )
-    return (Threads(_DRIVE, _DRIVE_THREADS), models, replace(models, name="embeddings", concurrency=None))
+    others = (replace(large, name=name, concurrency=None) for name in (SMALL, EMBEDDING_MODEL))
+    return (Threads(_DRIVE, _DRIVE_THREADS), large, *others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,6 @@ class Answer:
 
     sections: Mapping[str, str]
     """What was written, by title."""
-    plan: str
-    """As the model wrote it."""
     faults: tuple[str, ...]
     """What did not work; the answer lacks what rests on it."""
 
@@ -116,39 +115,56 @@ class Orchestrator:
         self._library.begin()
         await self._library.open()
         at_once = self._flags.max_parallel_steps if self._flags.max_parallel_steps > 1 else None
-        async with Flow(at_once=at_once, background=self._context.background, clock=self._context.clock) as flow:
-            brief = self._planner.brief(flow, request)
-            executor = Executor(flow, brief, self._tools, self._agents, self._flags)
-            plan = self._planner.plan(flow, request, brief, executor)
+        clock = self._context.clock
+        async with Flow(clock=clock) as planning, Flow(at_once=at_once, clock=clock) as steps:
+            brief = self._planner.brief(planning, request)
+            executor = Executor(steps, brief, self._tools, self._agents, self._flags)
+            try:
+                plan = await self._planner.plan(planning, request, brief, executor)
+            except StepSkippedError as skipped:
+                raise (skipped.__cause__ or skipped) from None
+            await executor.carry_out(plan)
         changed = [f"{path} changed after it was read; ask again" for path in await self._library.changed()]
         sections = {title_of("intent"): brief.intent.result(), title_of("route"): brief.route.result()}
         sections |= {title_of(template): text for template, text in executor.texts()}
-        answer = Answer(sections, plan.result(), (*executor.faults, *changed))
-        await self._remember(request, answer)
-        return answer
+        forgotten = await self._remember(request, sections)
+        return Answer(sections, (*executor.faults, *changed, *forgotten))
 
-    async def _remember(self, request: str, answer: Answer) -> None:
-        """Update the memory: now, or after the answer."""
+    async def _remember(self, request: str, sections: Mapping[str, str]) -> list[str]:
+        """Update the memory: now, or after the answer. Returns what went wrong by now, which costs no answer."""
+
+        async def remember() -> None:
+            await self._library.write(f"{MEMORY}/{_slug(request)}.md", _note(request, sections))
+            await self._library.index_written()
+            await self._library.save()
+
+        faults: list[str] = []
+
+        def note(step: Step[None]) -> None:
+            if (error := step.error()) is not None:
+                faults.append(f"the memory was not updated: {error}")
+
+        behind = self._flags.background_memory
         async with Flow(background=self._context.background, clock=self._context.clock) as flow:
-
-            async def remember() -> None:
-                await self._library.write(f"{MEMORY}/{_slug(request)}.md", _note(request, answer))
-                await self._library.index_written()
-                await self._library.save()
-
-            self._remembering = flow.step(
-                "remember", remember, role="remember", background=self._flags.background_memory
-            )
+            self._remembering = flow.step("remember", remember, role="remember", background=behind)
+            if not behind:
+                self._remembering.when_done(note)
+        return faults
 
 
 def _models(context: SystemContext, flags: OrchestratorFlags) -> ModelClient:
-    models, embeddings = context.limits("models"), context.limits("embeddings")
+    large = context.limits(LARGE)  # the provider counts each model for itself; model calls at once count together
+    limits = {
+        LARGE: large,
+        SMALL: replace(context.limits(SMALL), concurrency=large.concurrency),
+        EMBEDDING_MODEL: context.limits(EMBEDDING_MODEL),
+    }
     return context.model_client(
         pooled=flags.kept_connections > 0,
         retries=_RETRIES,
         kept_connections=flags.kept_connections,
         max_connections=flags.max_connections or None,
-        limits={LARGE: models, SMALL: models, EMBEDDING_MODEL: embeddings},
+        limits=limits,
     )
 
 
@@ -157,14 +173,14 @@ def title_of(template: str) -> str:
     return read_template(template).title
 
 
-def _note(request: str, answer: Answer) -> str:
+def _note(request: str, sections: Mapping[str, str]) -> str:
     question = request.splitlines()[0]
-    decided = facts_of(answer.sections.get(title_of("decision"), "")).get("decision", "nothing")
+    decided = facts_of(sections.get(title_of("decision"), "")).get("decision", "nothing")
     return (
         f"# {question}\n\nThe last time that this was asked, the answer was to {decided}.\nlast_decision = {decided}\n"
     )
 
 
 def _slug(request: str) -> str:
-    words: list[Any] = re.findall(r"[a-z]+", request.splitlines()[0].lower())
+    words: list[str] = re.findall(r"[a-z]+", request.splitlines()[0].lower())
     return "-".join(words[:6])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from spanwise_pipeline import PlanError, PlanReader, facts_of
 from spanwise_pipeline.systems.orchestrator.agents import LARGE, MODELS
@@ -97,10 +97,10 @@ class Planner:
         routed = flow.step("route", route, *self._after(intended), agent="router", role="plan")
         return Brief(memory, intended, routed)
 
-    def plan(self, flow: Flow, request: str, brief: Brief, executor: Executor) -> Step[str]:
-        """Add the step that asks for the plan and hands it to the executor; its result is the plan's JSON."""
+    def plan(self, flow: Flow, request: str, brief: Brief, executor: Executor) -> Step[tuple[PlannedStep, ...]]:
+        """Add the step that asks for the plan; the executor gets steps from it that need not wait for its end."""
 
-        async def plan(*_: str) -> str:
+        async def plan(*_: str) -> tuple[PlannedStep, ...]:
             return await self._plan(request, executor)
 
         return flow.step("plan", plan, *self._after(brief.route), agent="planner", role="plan")
@@ -115,20 +115,20 @@ class Planner:
     async def _tools(self) -> list[str]:
         return [tool.paragraph() for tool in (await self._catalogue.tools()).values()]
 
-    async def _plan(self, request: str, executor: Executor) -> str:
+    async def _plan(self, request: str, executor: Executor) -> tuple[PlannedStep, ...]:
         texts = [request, *await self._tools()]
-        live = _Reading(self._catalogue.names(), executor) if self._flags.stream_plan else None
+        flags = self._flags
+        at_once = flags.stream_plan and flags.ready_steps and flags.max_parallel_steps > 1
+        live = _Reading(self._catalogue.names(), executor) if at_once else None
         reply = await self._agents.ask(
             "planner", "plan", texts, values={"playbook": playbook()}, response_format=PLAN_FORM,
             on_text=live.take if live is not None else None,
         )  # fmt: skip
-        if live is None:
-            reader = PlanReader(self._catalogue.names())
-            reader.feed(reply.text)
-            executor.start(reader.close())
-        else:
-            live.close()
-        return reply.text
+        if live is not None:
+            return live.close()
+        reader = PlanReader(self._catalogue.names())
+        reader.feed(reply.text)
+        return reader.close()
 
 
 class _Reading:
@@ -158,15 +158,15 @@ class _Reading:
         except PlanError as problem:
             self._problem = problem
 
-    def close(self) -> None:
-        """Check that the plan is whole.
+    def close(self) -> tuple[PlannedStep, ...]:
+        """Return the steps of the plan, which has ended.
 
         Raises:
             PlanError: it is none, or not the one that was begun.
         """
         if self._problem is not None:
             raise self._problem
-        self._reader.close()
+        return self._reader.close()
 
     def _start(self, planned: PlannedStep) -> None:
         known = self._started.get(planned.id)
@@ -186,9 +186,3 @@ def playbook() -> str:
     return json.dumps(
         json.loads((FOLDER / "data" / "playbook.json").read_text(encoding="utf-8")), separators=(",", ":")
     )
-
-
-def steps_of(plan: str) -> list[dict[str, Any]]:
-    """Return the steps of a plan as it was written."""
-    steps: list[dict[str, Any]] = json.loads(plan)["steps"]
-    return steps
