@@ -331,9 +331,10 @@ def test_a_prefork_server_with_recycled_workers_loses_nothing(tmp_path: Path) ->
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=30)
-    eventually(lambda: ledger.read(folder).journaled, lambda found: found >= 2 * asked, within=10)
-    assert Counter(journal_files.names(folder)) == {"invoke_workflow request": asked, "execute_tool work": asked}
-    assert ledger.read(folder) == Counts(started=2 * asked, journaled=2 * asked)
+    eventually(lambda: ledger.read(folder).journaled, lambda found: found >= 3 * asked, within=10)
+    recorded = Counter(journal_files.names(folder))
+    assert recorded == {"GET /": asked, "invoke_workflow request": asked, "execute_tool work": asked}
+    assert ledger.read(folder) == Counts(started=3 * asked, journaled=3 * asked)
 
 
 def _ask_until_recycled(address: str, folder: Path) -> int:

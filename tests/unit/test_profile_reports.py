@@ -217,6 +217,6 @@ def test_of_many_findings_the_first_are_told_in_full_unless_all_are_asked_for() 
 
 def test_the_page_about_the_command_prints_what_the_program_prints() -> None:
     page = (ROOT / "docs" / "profile-command.md").read_text(encoding="utf-8")
-    told, path = (text for language, text in blocks(page) if language == "text")
+    told, path, *_ = (text for language, text in blocks(page) if language == "text")
     assert told == path_of("profile", "trading-baseline", 80).read_text(encoding="utf-8")
     assert path in plain_report(desk_profile())

@@ -14,6 +14,8 @@ from spanwise_pipeline.systems.orchestrator.prompts import FOLDER
 from spanwise_pipeline.systems.orchestrator.rubric import decision_of, grade_answer, required_facts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from spanwise_pipeline import Need, SystemContext
 
 DATA: Final = FOLDER / "data"
@@ -38,7 +40,7 @@ async def run(context: SystemContext, flags: OrchestratorFlags) -> Outcome:
         answer = await orchestrator.answer(request())
     finally:
         await orchestrator.close()
-    graded = grade_answer(answer.sections, _required())
+    graded = grade_answer(answer.sections, _required(DATA))
     faults = (*answer.faults, *graded.faults)
     return Outcome(
         decision_of(answer.sections), answer.sections, graded.grade, graded.score, faults, orchestrator.cache_use()
@@ -46,8 +48,8 @@ async def run(context: SystemContext, flags: OrchestratorFlags) -> Outcome:
 
 
 @cache
-def _required() -> dict[str, dict[str, str]]:
-    return required_facts(request(), DATA)
+def _required(data: Path) -> dict[str, dict[str, str]]:
+    return required_facts(request(), data)
 
 
 SYSTEM: Final = System(
