@@ -14,13 +14,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
 R = TypeVar("R")
+_PATIENCE: Final = 0.2
+"""Seconds after which a waiting thread looks whether it was interrupted."""
 
 
 class EventLoopThread:
@@ -72,6 +74,8 @@ class EventLoopThread:
 
         loop.call_soon_threadsafe(start)  # which runs in the context of this call
         try:
+            while not outcome.done():  # Ctrl-C right before a wait begins does not end that wait
+                concurrent.futures.wait([outcome], _PATIENCE)
             return outcome.result()
         except BaseException:
             if not outcome.done():
