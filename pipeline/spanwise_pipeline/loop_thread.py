@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class EventLoopThread:
         loop.call_soon_threadsafe(start)  # which runs in the context of this call
         try:
             while not outcome.done():  # Ctrl-C right before a wait begins does not end that wait
-                concurrent.futures.wait([outcome], _PATIENCE)
+                with suppress(TimeoutError):
+                    return outcome.result(_PATIENCE)
             return outcome.result()
         except BaseException:
             if not outcome.done():
