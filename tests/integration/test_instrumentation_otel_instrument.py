@@ -141,9 +141,10 @@ async def app(scope, receive, send):
 
 def test_the_workers_of_a_prefork_server_are_journaled(tmp_path: Path) -> None:
     (tmp_path / "served.py").write_text(SERVED)
+    # A worker that is still starting misses SIGTERM, and gunicorn then waits for its graceful timeout, 30 s by default.
     words = [
         "served:app", "--preload", "--workers", "2", "--bind", "127.0.0.1:0", "--worker-class",
-        "uvicorn.workers.UvicornWorker",
+        "uvicorn.workers.UvicornWorker", "--graceful-timeout", "5",
     ]  # fmt: skip
     server = subprocess.Popen(
         [INSTRUMENT, Path(sys.executable).with_name("gunicorn"), *words], cwd=tmp_path, stdout=subprocess.PIPE,

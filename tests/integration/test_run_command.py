@@ -234,7 +234,8 @@ def app(environ, start_response):
 
 def test_each_request_to_gunicorn_is_a_run_and_the_server_is_none(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(WSGI)
-    words = ["run", "-m", "gunicorn", "app:app", "--bind", "127.0.0.1:0", "--workers", "2"]
+    # A worker that is still starting misses SIGTERM, and gunicorn then waits for its graceful timeout, 30 s by default.
+    words = ["run", "-m", "gunicorn", "app:app", "--bind", "127.0.0.1:0", "--workers", "2", "--graceful-timeout", "5"]
     server = subprocess.Popen([*COMMAND, *words], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
